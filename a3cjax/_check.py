@@ -4,6 +4,7 @@ import operator
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -69,6 +70,14 @@ def number(name: str, value: Any, *, above: float | None = None, least: float | 
         if bound is not None and not holds(values, bound).all():
             where = tuple(int(i) for i in np.argwhere(~holds(values, bound))[0])
             raise ValueError(f"{name}{index(where)} is {values[where]:g}, but must be {words} {bound:g}.")
+
+
+def run_scalar(name: str, value: Any) -> jax.Array:
+    """A hyper-parameter as a floating-point scalar, or an array [B] with one entry per run."""
+    array = jnp.asarray(value, dtype=jnp.result_type(float))
+    if array.ndim > 1:
+        raise ValueError(f"{name} has shape {array.shape}, but must be one number, or one per run with shape (B,).")
+    return array
 
 
 def integer(name: str, value: Any, least: int) -> int:

@@ -1,0 +1,156 @@
+"""Everything that can be known about one policy, each piece computed once and only if asked for."""
+
+from functools import cached_property
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import lu_factor
+from jaxtyping import Array, Float
+
+from a3cjax import _check
+from a3cjax.problems.chains import long_run_law, solve_factored
+from a3cjax.problems.mdp import FiniteMDP
+from a3cjax.problems.prior import Prior
+
+
+class Policy(Protocol):
+    """What an oracle needs of a policy: its probabilities."""
+
+    def probabilities(self, theta: Any) -> Float[Array, "S A"]:
+        """π_θ(a|s) as rows that sum to one."""
+        ...
+
+
+def evaluate(mdp: FiniteMDP, pi: Float[Array | np.ndarray, "S A"], prior: Prior | None = None) -> "Evaluation":
+    """An ``Evaluation`` of the policy ``pi`` [S, A]: its oracles, sharing what they have in common.
+
+    Ask it for several quantities of one policy where single functions of this module would factor the same matrix
+    again. Its pieces are kept, so it must be made and used inside the same ``jit``, ``vmap`` or loop body.
+
+    Raises ValueError for a ``pi`` of the wrong shape or with rows that are not laws.
+
+    >>> import a3cjax, jax.numpy as jnp
+    >>> mdp = a3cjax.families.ring(4)
+    >>> found = a3cjax.exact.evaluate(mdp, jnp.full((4, 2), 0.5))
+    >>> found.values.shape, found.critic_optimum.shape
+    ((4,), (4,))
+    """
+    pi = _check.float_array("pi", pi, (mdp.num_states, mdp.num_actions))
+    if _check.is_concrete(pi):
+        _check.distribution("pi", pi)
+    if prior is not None and prior.policy.shape != pi.shape:
+        raise ValueError(
+            f"prior has a policy of shape {prior.policy.shape}, but pi has shape {pi.shape}; "
+            "make the prior for the states and actions of this MDP."
+        )
+    return Evaluation(mdp, pi, prior)
+
+
+class Evaluation:
+    """The exact quantities of one policy on one MDP; made by ``evaluate``. Symbols as in Shen et al. 2023."""
+
+    def __init__(self, mdp: FiniteMDP, pi: Float[Array, "S A"], prior: Prior | None):
+        self.mdp = mdp
+        self.pi = pi
+        self.prior = prior
+
+    @cached_property
+    def kernel(self) -> Float[Array, "S S"]:
+        """P_π(s'|s)."""
+        return (self.pi[:, :, None] * self.mdp.transition).sum(1)
+
+    @cached_property
+    def reward(self) -> Float[Array, "S"]:
+        """r_π(s)."""
+        return (self.pi * self.mdp.expected_reward()).sum(1)
+
+    @cached_property
+    def values(self) -> Float[Array, "S"]:
+        """V_π = (I − γP_π)⁻¹ r_π."""
+        return solve_factored(self._factored, self.reward)
+
+    @cached_property
+    def action_values(self) -> Float[Array, "S A"]:
+        """Q_π(s,a) = r(s,a) + γ E V_π(s')."""
+        return self.mdp.expected_reward() + self.mdp.discount * _matmul(self.mdp.transition, self.values)
+
+    @cached_property
+    def advantage(self) -> Float[Array, "S A"]:
+        """A_π = Q_π − V_π."""
+        return self.action_values - self.values[:, None]
+
+    @cached_property
+    def visitation(self) -> Float[Array, "S"]:
+        """d_π = (1−γ) η (I − γP_π)⁻¹."""
+        mdp = self.mdp
+        visits = solve_factored(self._factored, (1 - mdp.discount) * mdp.initial, transpose=True)
+        return jnp.maximum(visits, 0)
+
+    @cached_property
+    def stationary(self) -> Float[Array, "S"]:
+        """μ_π, or the long-run law from η where the chain has several recurrent classes."""
+        return long_run_law(self.kernel, self.mdp.initial)
+
+    @cached_property
+    def objective(self) -> Float[Array, ""]:
+        """J(π)."""
+        return (1 - self.mdp.discount) * (self.mdp.initial * self.values).sum()
+
+    @cached_property
+    def regularized_objective(self) -> Float[Array, ""]:
+        """J_λ(π) = J(π) + λR(π), which without a prior is J(π)."""
+        if self.prior is None:
+            return self.objective
+        return self.objective + self.prior.weight * self.prior.regularizer(self.pi)
+
+    @cached_property
+    def critic_system(self) -> tuple[Float[Array, "d d"], Float[Array, "d"]]:
+        """A_θ and b_θ."""
+        phi, mu = self.mdp.features, self.stationary
+        difference = self.mdp.discount * _matmul(self.kernel, phi) - phi
+        return _matmul(phi.T, mu[:, None] * difference), _matmul(mu * self.reward, phi)
+
+    @cached_property
+    def critic_optimum(self) -> Float[Array, "d"]:
+        """ω* = −A_θ⁻¹ b_θ."""
+        matrix, right = self.critic_system
+        # On the scale of each feature's own second moment the diagonal is of order one, so what is left of a small
+        # pivot tells a singular system from a badly scaled one. A feature that is zero wherever the chain goes has
+        # a zero row and column: TD(0), started at zero, leaves its weight there.
+        moment = (self.stationary[:, None] * self.mdp.features**2).sum(0)
+        used = moment > jnp.finfo(moment.dtype).tiny / jnp.finfo(moment.dtype).eps
+        scale = jnp.where(used, jax.lax.rsqrt(jnp.where(used, moment, 1)), 0)
+        factored = lu_factor(scale[:, None] * matrix * scale - jnp.diag(jnp.where(used, 0, 1).astype(matrix.dtype)))
+        omega = -scale * solve_factored(factored, scale * right)
+        pivots = jnp.abs(jnp.diag(factored[0]))
+        singular = ~(pivots.min() > right.size * jnp.finfo(right.dtype).eps)
+        return jnp.where(singular, jnp.nan, omega)
+
+    @cached_property
+    def approximation_error(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """The root mean squared V_π − φᵀω*, under μ_π and under d_π."""
+        squared = (self.values - _matmul(self.mdp.features, self.critic_optimum)) ** 2
+        return jnp.sqrt((self.stationary * squared).sum()), jnp.sqrt((self.visitation * squared).sum())
+
+    def policy_gradient(self, policy: Policy, theta: Any) -> Any:
+        """∇_θ of ``regularized_objective``, shaped as ``theta``; ``pi`` must be ``policy.probabilities(theta)``."""
+        _, pull_back = jax.vjp(policy.probabilities, theta)
+        # Σ d A ∇π is Σ d π A ∇log π without the logarithm of a probability that may have underflowed.
+        ascent = self.visitation[:, None] * self.advantage
+        if (prior := self.prior) is not None:
+            wanted = prior.weight * prior.states[:, None] * prior.policy
+            ascent += jnp.where(wanted > 0, wanted / jnp.where(wanted > 0, self.pi, 1), 0)
+        return pull_back(ascent)[0]
+
+    @cached_property
+    def _factored(self) -> tuple[Array, Array]:
+        return lu_factor(jnp.eye(self.mdp.num_states, dtype=self.kernel.dtype) - self.mdp.discount * self.kernel)
+
+
+def _matmul(a: Float[Array, "*m k"], b: Float[Array, "k *n"]) -> Float[Array, "..."]:
+    """a·b as a plain sum: a library's product may split the sum over threads, and then its last bits are theirs."""
+    if b.ndim == 1:
+        return (a * b).sum(-1)
+    return (a[..., None] * b).sum(-2)

@@ -1,0 +1,34 @@
+"""Pieces that several families share."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from a3cjax import _check
+
+
+def initial_law(initial: Any, num_states: int) -> Float[Array, "S"]:
+    """The uniform law for the word "uniform"; any other value is the law itself."""
+    if isinstance(initial, str):
+        _check.choice("initial", initial, ("uniform",))
+        return jnp.full(num_states, 1 / num_states)
+    return initial
+
+
+def random_features(key: PRNGKeyArray, num_states: int, num_features: int) -> Float[Array, "S d"]:
+    """Entries from U(0,1), divided by the largest l2 norm of a row."""
+    return to_unit_norm(jax.random.uniform(key, (num_states, num_features), dtype=float))
+
+
+def to_unit_norm(features: Float[Array, "S d"]) -> Float[Array, "S d"]:
+    """Features divided by one number, such that the largest row has l2 norm one."""
+    return features / jnp.sqrt((features**2).sum(1).max())
+
+
+def random_reward(key: PRNGKeyArray, num_states: int, num_actions: int, reward_on: str) -> Float[Array, "..."]:
+    """Entries from U(0,1), for each state and action or for each transition."""
+    _check.choice("reward_on", reward_on, ("action", "transition"))
+    shape = (num_states, num_actions) if reward_on == "action" else (num_states, num_actions, num_states)
+    return jax.random.uniform(key, shape, dtype=float)

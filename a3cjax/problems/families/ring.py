@@ -1,0 +1,60 @@
+"""A walk on a cycle, the simplest MDP that mixes slowly."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
+
+from a3cjax import _check
+from a3cjax.problems.families._parts import initial_law, to_unit_norm
+from a3cjax.problems.mdp import FiniteMDP
+
+
+def ring(
+    num_states: int = 20,
+    *,
+    slip: ArrayLike = 0.1,
+    discount: ArrayLike = 0.9,
+    num_features: int | None = None,
+    initial: ArrayLike | Literal["uniform"] = "uniform",
+) -> FiniteMDP:
+    """A walk on a cycle of states: action 0 steps left, action 1 right; reward 1 for being at state 0.
+
+    With probability ``slip`` a step goes the other way. A policy that is the same in every state has the uniform
+    law as its stationary law. If it goes right with probability q, slips included, the eigenvalues of its kernel are
+    cos(2πk/S) + i(2q − 1) sin(2πk/S): at q = 1/2 an odd ring takes about S²/5 steps to forget, an even ring has
+    period 2 under every policy (see ``lazy``), and with q at 0 or 1 the walk goes round for ever.
+
+    Features are tabular (the identity, d = S), or the first ``num_features`` of the Fourier basis 1, cos(2πs/S),
+    sin(2πs/S), cos(4πs/S), ..., divided by the largest l2 norm.
+
+    Raises ValueError for fewer than two states, a slip outside [0, 1], or more features than states.
+
+    >>> import a3cjax
+    >>> a3cjax.families.ring(5, slip=0.25).transition[0, 1].tolist()  # at 0, action right
+    [0.0, 0.75, 0.0, 0.0, 0.25]
+    """
+    num_states = _check.integer("num_states", num_states, 2)
+    slip = _check.float_array("slip", slip, ())
+    _check.number("slip", slip, least=0, most=1)
+    identity = jnp.eye(num_states)
+    left, right = jnp.roll(identity, -1, axis=1), jnp.roll(identity, 1, axis=1)
+    steps = [(1 - slip) * left + slip * right, (1 - slip) * right + slip * left]
+    return FiniteMDP(
+        transition=jnp.stack(steps, axis=1),
+        reward=jnp.zeros((num_states, 2)).at[0].set(1),
+        initial=initial_law(initial, num_states),
+        discount=discount,
+        features=identity if num_features is None else _fourier(num_states, num_features),
+    )
+
+
+def _fourier(num_states: int, num_features: int) -> Float[Array, "S d"]:
+    num_features = _check.integer("num_features", num_features, 1)
+    if num_features > num_states:
+        raise ValueError(f"num_features is {num_features}, but must be at most the number of states, {num_states}.")
+    column = jnp.arange(num_features)
+    angle = 2 * jnp.pi / num_states * jnp.arange(num_states)[:, None] * ((column + 1) // 2)
+    # Columns are 1 (the cosine of nothing), cos, sin, cos, sin, ... with frequencies 0, 1, 1, 2, 2, ...
+    return to_unit_norm(jnp.where((column == 0) | (column % 2 == 1), jnp.cos(angle), jnp.sin(angle)))

@@ -1,0 +1,50 @@
+"""The dense random MDP of the paper's experiments."""
+
+from typing import Literal
+
+import jax
+from jaxtyping import PRNGKeyArray
+from numpy.typing import ArrayLike
+
+from a3cjax import _check
+from a3cjax.problems.families._parts import initial_law, random_features, random_reward
+from a3cjax.problems.mdp import FiniteMDP
+
+
+def synthetic(
+    key: PRNGKeyArray,
+    num_states: int = 100,
+    num_actions: int = 5,
+    num_features: int = 10,
+    discount: ArrayLike = 0.9,
+    *,
+    reward_on: Literal["action", "transition"] = "action",
+    initial: ArrayLike | Literal["uniform"] = "uniform",
+) -> FiniteMDP:
+    """The random MDP of the experiments of Shen et al. 2023: entries of P, r and φ drawn from U(0,1).
+
+    Rows of P are divided by their sums, and φ by one number, such that the largest φ(s) has l2 norm one. What the
+    paper leaves open is decided here: the discount, a uniform initial law (or ``initial`` [S]), and rewards r(s,a).
+    With ``reward_on="transition"`` they are r(s,a,s'), whose means over s' hardly differ between actions, so that
+    there is little to learn. The chain mixes almost at once: for delays that bite, see ``garnet``, ``ring`` and
+    ``lazy``.
+
+    Works under ``jit`` and ``vmap`` with a traced key. Raises ValueError for a size below one or another word.
+
+    >>> import a3cjax, jax
+    >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=20)
+    >>> mdp.transition.shape, mdp.reward.shape, mdp.features.shape
+    ((20, 5, 20), (20, 5), (20, 10))
+    """
+    num_states = _check.integer("num_states", num_states, 1)
+    num_actions = _check.integer("num_actions", num_actions, 1)
+    num_features = _check.integer("num_features", num_features, 1)
+    for_transition, for_reward, for_features = jax.random.split(key, 3)
+    weights = jax.random.uniform(for_transition, (num_states, num_actions, num_states), dtype=float)
+    return FiniteMDP(
+        transition=weights / weights.sum(-1, keepdims=True),
+        reward=random_reward(for_reward, num_states, num_actions, reward_on),
+        initial=initial_law(initial, num_states),
+        discount=discount,
+        features=random_features(for_features, num_states, num_features),
+    )

@@ -1,0 +1,74 @@
+"""The best that any policy can do."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.linalg import lu_factor
+from jaxtyping import Array, Float, Int
+
+from a3cjax.problems.chains import solve_factored
+from a3cjax.problems.evaluation import evaluate
+from a3cjax.problems.mdp import FiniteMDP
+
+
+def optimal_objective(mdp: FiniteMDP) -> Float[Array, ""]:
+    """J* = max_π J(π), the level that Theorem 5 of Shen et al. 2023 measures from.
+
+    >>> import a3cjax, math
+    >>> mdp = a3cjax.families.gridworld(2, 2, slip=0.0, discount=0.5)  # reward at steps 2, 5, 8, ...
+    >>> math.isclose(a3cjax.exact.optimal_objective(mdp), 0.5 * 0.5**2 / (1 - 0.5**3), rel_tol=1e-6)
+    True
+    """
+    return evaluate(mdp, optimal_policy(mdp)).objective
+
+
+def optimal_policy(mdp: FiniteMDP) -> Float[Array, "S A"]:
+    """A deterministic optimal policy, as rows with a single one; optimal from every state.
+
+    Found by policy iteration; optimal up to the rounding of its values.
+
+    >>> import a3cjax
+    >>> mdp = a3cjax.families.ring(5, slip=0.0)  # the reward is at state 0
+    >>> a3cjax.exact.optimal_policy(mdp).argmax(1)[1:].tolist()  # 0: left, 1: right
+    [0, 0, 1, 1]
+    """
+    actions, _ = policy_iteration(mdp)
+    return jax.nn.one_hot(actions, mdp.num_actions, dtype=mdp.transition.dtype)
+
+
+@jax.jit
+def policy_iteration(mdp: FiniteMDP) -> tuple[Int[Array, "S"], Int[Array, ""]]:
+    """The best action in each state, and the number of policies that were evaluated to find them.
+
+    Howard's policy iteration with exact evaluation. An action is given up only for one that is better by more than
+    rounding, so ties cannot make it go round in circles; the number of rounds is bounded by SA + 100 all the same,
+    well above what the iteration takes.
+
+    >>> import a3cjax
+    >>> actions, rounds = policy_iteration(a3cjax.families.ring(5))
+    >>> actions.shape, bool(rounds < 5)
+    ((5,), True)
+    """
+    states = jnp.arange(mdp.num_states)
+    reward = mdp.expected_reward()
+    identity = jnp.eye(mdp.num_states, dtype=reward.dtype)
+
+    def values(actions):
+        kernel = mdp.transition[states, actions]
+        return solve_factored(lu_factor(identity - mdp.discount * kernel), reward[states, actions])
+
+    def improve(carry):
+        actions, _, rounds = carry
+        after = jnp.matmul(mdp.transition, values(actions), precision="highest")
+        scores = reward + mdp.discount * after
+        slack = 4 * jnp.finfo(scores.dtype).eps * jnp.abs(scores).max()
+        better = scores.max(1) > scores[states, actions] + slack
+        return jnp.where(better, scores.argmax(1), actions), better.any(), rounds + 1
+
+    def go_on(carry):
+        _, changed, rounds = carry
+        return changed & (rounds < mdp.num_states * mdp.num_actions + 100)
+
+    start = (reward.argmax(1), jnp.array(True), jnp.array(0))
+    actions, _, rounds = lax.while_loop(go_on, improve, start)
+    return actions, rounds
