@@ -1,0 +1,33 @@
+"""A schedule as a file: a NumPy archive, written whole or not at all."""
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_COLUMNS = ("worker", "delay", "time")
+
+
+def save(path: str | os.PathLike[str], columns: tuple[Any, Any, Any], num_workers: int) -> None:
+    """Write beside ``path`` first and move into place, so that a reader never sees half a file."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, num_workers=num_workers, **dict(zip(_COLUMNS, map(np.asarray, columns), strict=True)))
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load(path: str | os.PathLike[str]) -> tuple[tuple[np.ndarray, ...], int]:
+    """The columns and the number of workers in a file that ``save`` wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return tuple(archive[name] for name in _COLUMNS), int(archive["num_workers"])
+    except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{os.fspath(path)} is not a schedule; give a file written by Schedule.save.") from error

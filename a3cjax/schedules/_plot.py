@@ -1,0 +1,97 @@
+"""A schedule drawn: delays over the run, their histogram, and what each worker is doing."""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INK = "#1f4e79"
+_ACCENT = "#c8502d"
+_MOST_POINTS = 2000
+_MOST_LANES = 40
+
+
+def plot(
+    worker: np.ndarray, delay: np.ndarray, time: np.ndarray, num_workers: int, ax: "Axes | None"
+) -> "Figure | Any":
+    """Delays on ``ax``; without one, a figure of three panels."""
+    from matplotlib import pyplot as plt
+
+    if ax is not None:
+        _delays(ax, delay)
+        return ax.figure
+    lanes = num_workers <= _MOST_LANES
+    figure = plt.figure(figsize=(9, 5.4 if lanes else 3.2), layout="constrained")
+    grid = figure.add_gridspec(2 if lanes else 1, 2, width_ratios=(3, 1))
+    over_run = figure.add_subplot(grid[0, 0])
+    _delays(over_run, delay)
+    _histogram(figure.add_subplot(grid[0, 1], sharey=over_run), delay)
+    if lanes:
+        _activity(figure.add_subplot(grid[1, :]), worker, time, num_workers)
+    return figure
+
+
+def _delays(ax: "Axes", delay: np.ndarray) -> None:
+    """Every delay as a point, or, for a long run, bands of percentiles over equal pieces of it."""
+    from matplotlib.ticker import MaxNLocator
+
+    num_updates = len(delay)
+    if num_updates <= _MOST_POINTS:
+        ax.plot(delay, ".", color=_INK, markersize=3, alpha=0.6)
+    else:
+        edges = np.linspace(0, num_updates, 201).astype(int)
+        pieces = [delay[a:b] for a, b in pairwise(edges)]
+        least, low, median, high, most = np.array([np.percentile(p, (0, 5, 50, 95, 100)) for p in pieces]).T
+        centre = (edges[:-1] + edges[1:]) / 2
+        ax.fill_between(centre, least, most, color=_INK, alpha=0.15, linewidth=0, label="least to greatest")
+        ax.fill_between(centre, low, high, color=_INK, alpha=0.35, linewidth=0, label="5–95 %")
+        ax.plot(centre, median, color=_INK, linewidth=1.2, label="median")
+        ax.legend(loc="upper right", frameon=False, ncols=3, fontsize="small")
+    _tidy(ax)
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    ax.set_xlim(0, num_updates)
+    ax.set_ylim(bottom=min(-0.5, -0.03 * delay.max()), top=1.15 * max(delay.max(), 1) + 0.5)
+    ax.set_xlabel("update k")
+    ax.set_ylabel("delay τ (updates)")
+
+
+def _histogram(ax: "Axes", delay: np.ndarray) -> None:
+    """How often each delay occurs, sideways beside the delays, with the mean."""
+    width = max(1, int(np.ceil((delay.max() + 1) / 60)))
+    edges = np.arange(0, delay.max() + width + 1, width) - 0.5
+    share = np.histogram(delay, edges)[0] / len(delay)
+    ax.barh(edges[:-1] + width / 2, share, height=0.9 * width, color=_INK, alpha=0.6)
+    ax.axhline(delay.mean(), color=_ACCENT, linewidth=1.5)
+    ax.text(1, 0.99, f"mean {delay.mean():.3g}", transform=ax.transAxes, ha="right", va="top", color=_ACCENT)
+    _tidy(ax)
+    ax.tick_params(labelleft=False)
+    ax.set_xlabel("share of updates" if width == 1 else f"share of updates (bins of {width})")
+    if delay.max() > 20 * delay.mean():  # a tail that would be invisible on a linear axis
+        ax.set_xscale("log")
+
+
+def _activity(ax: "Axes", worker: np.ndarray, time: np.ndarray, num_workers: int) -> None:
+    """Each worker's landings as ticks, at the start of the run, where they can be told apart."""
+    from matplotlib.ticker import MaxNLocator
+
+    shown = slice(min(len(time), 25 * num_workers, 400))
+    for i in range(num_workers):
+        landings = time[shown][worker[shown] == i]
+        ax.vlines(landings, i - 0.4, i + 0.4, color=_INK, linewidth=1)
+    ends = time[shown][-1]
+    _tidy(ax)
+    ax.set_xlim(0 if time[0] >= 0 else time[0], ends if ends > min(time[0], 0) else ends + 1)
+    ax.set_ylim(num_workers - 0.5, -0.5)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel(f"time (unit of the schedule), first {len(time[shown])} landings")
+    ax.set_ylabel("worker")
+
+
+def _tidy(ax: "Axes") -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_axisbelow(True)
+    ax.grid(color="0.92", linewidth=0.8)

@@ -1,0 +1,73 @@
+"""Delays that are written down: one value, or a list that repeats."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int32, Key
+
+from a3cjax._tree import pytree
+from a3cjax.schedules._values import measurements, plain, whole_numbers
+
+
+@pytree
+class Constant:
+    """Every delay is ``value`` updates.
+
+    Args:
+        value: the delay, a whole number of updates, at least 0.
+
+    Raises:
+        ValueError: if ``value`` is negative or not whole.
+
+    >>> import jax, a3cjax
+    >>> a3cjax.delays.Constant(3).sample(jax.random.key(0), 4).tolist()
+    [3, 3, 3, 3]
+    """
+
+    value: Any
+
+    def __post_init__(self):
+        object.__setattr__(self, "value", whole_numbers("value", self.value, least=0))
+
+    @property
+    def mean(self) -> Any:
+        """The mean delay, in updates."""
+        return plain(self.value)
+
+    def sample(self, key: Key[Array, ""], num_updates: int) -> Int32[Array, "updates"]:
+        """The delays of updates 0, …, num_updates − 1."""
+        del key  # nothing is random
+        return jnp.full(num_updates, self.value, dtype=jnp.int32)
+
+
+@pytree
+class Cyclic:
+    """The delay of update k is ``values[k mod len(values)]``: adversarial and hand-made patterns.
+
+    Args:
+        values: a list or array [M] of whole numbers of updates, at least 0, or the path of a file of them
+            (text, CSV or ``.npy``).
+
+    Raises:
+        ValueError: if ``values`` is empty or an entry is negative or not whole.
+
+    >>> import jax, a3cjax
+    >>> a3cjax.delays.Cyclic([0, 0, 5]).sample(jax.random.key(0), 7).tolist()
+    [0, 0, 5, 0, 0, 5, 0]
+    """
+
+    values: Any
+
+    def __post_init__(self):
+        object.__setattr__(self, "values", whole_numbers("values", measurements("values", self.values), least=0))
+
+    @property
+    def mean(self) -> Any:
+        """The mean delay over one cycle, in updates."""
+        return plain(self.values.mean(-1))
+
+    def sample(self, key: Key[Array, ""], num_updates: int) -> Int32[Array, "updates"]:
+        """The delays of updates 0, …, num_updates − 1."""
+        del key  # nothing is random
+        return jnp.asarray(self.values, jnp.int32)[np.arange(num_updates) % self.values.shape[-1]]

@@ -1,0 +1,292 @@
+"""The event-driven model: by hand, against an independent simulator, and at its limits."""
+
+import heapq
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import a3cjax
+
+ct = a3cjax.compute_times
+from_workers = a3cjax.Schedule.from_workers
+KEY = jax.random.key(0)
+
+
+def reference(draws, num_updates, read_latency: float = 0.0, write_time: float = 0.0):
+    """The model in plain Python and float64, fed with ``draws[i][t]``: a heap of hand-overs, a list of landings."""
+    heap = [(times[0], i) for i, times in enumerate(draws)]
+    heapq.heapify(heap)
+    drawn = [1] * len(draws)
+    version = [0] * len(draws)
+    worker, delay, landings = [], [], []
+    for k in range(num_updates):
+        handed, i = heapq.heappop(heap)
+        landed = max(handed, landings[-1] if landings else 0.0) + write_time
+        landings.append(landed)
+        worker.append(i)
+        delay.append(k - version[i])
+        version[i] = min(bisect_right(landings, handed - read_latency), k + 1)
+        heapq.heappush(heap, (max(handed + draws[i][drawn[i]], landed), i))
+        drawn[i] += 1
+    return np.array(worker), np.array(delay), np.array(landings)
+
+
+@partial(jax.jit, static_argnums=2)
+def times(law, key, count):
+    return jax.vmap(lambda t: law.sample(jax.random.fold_in(key, t)))(jnp.arange(count))
+
+
+def draws_of(key, laws, count):
+    """c(i, t) as the documentation defines it."""
+    keys = [jax.random.fold_in(key, i) for i in range(len(laws))]
+    return [np.asarray(times(law, key, count), np.float64) for law, key in zip(laws, keys, strict=True)]
+
+
+# ------------------------------------------------------------------------------------------------------------ by hand
+
+
+def test_two_unequal_workers_by_hand():
+    """Means 1 and 2.5: landings 1, 2, 2.5, 3, 4, then both at 5 (worker 0 first), 6, 7, 7.5."""
+    schedule = from_workers(KEY, [ct.Deterministic(1.0), ct.Deterministic(2.5)], 10)
+    np.testing.assert_array_equal(schedule.time, [1, 2, 2.5, 3, 4, 5, 5, 6, 7, 7.5])
+    np.testing.assert_array_equal(schedule.worker, [0, 0, 1, 0, 0, 0, 1, 0, 0, 1])
+    np.testing.assert_array_equal(schedule.delay, [0, 0, 2, 1, 0, 0, 3, 1, 0, 2])
+    assert schedule.time.dtype == np.float64
+    assert schedule.worker.dtype == schedule.delay.dtype == np.int32
+
+
+def test_one_worker_with_a_write_section_misses_its_own_write():
+    """It hands over at 1, 2, 3, … and reads then; its write lands ¼ later, so it always misses one."""
+    schedule = from_workers(KEY, [ct.Deterministic(1.0)], 4, write_time=0.25)
+    np.testing.assert_array_equal(schedule.time, [1.25, 2.25, 3.25, 4.25])
+    np.testing.assert_array_equal(schedule.delay, [0, 1, 1, 1])
+
+
+def test_a_saturated_write_section_by_hand():
+    """Two workers of mean 1 and writes of ¾. Hand-overs at 1, 1, 2, 2.5, 3.25, 4 (from the third on a worker waits for
+    its own landing) and landings from 1.75 every ¾; the reads see 0, 0, 1, 2, 3, 4 of them."""
+    schedule = from_workers(KEY, [ct.Deterministic(1.0)] * 2, 6, write_time=0.75)
+    np.testing.assert_array_equal(schedule.time, 1.75 + 0.75 * np.arange(6))
+    np.testing.assert_array_equal(schedule.worker, [0, 1, 0, 1, 0, 1])
+    np.testing.assert_array_equal(schedule.delay, [0, 1, 2, 3, 3, 3])
+
+
+# ------------------------------------------------------------------------------------- against an independent simulator
+
+
+MIXED = [
+    ct.Exponential(1.0),
+    ct.Lognormal(0.7, cv=0.5),
+    ct.Gamma(1.3, cv=0.8),
+    ct.Pareto(1.0, shape=1.5),
+    ct.Uniform(0.2, 2.0),
+    ct.Empirical([0.31, 0.77, 2.05]),
+    ct.Lognormal(1.0, cv=0.1).scaled(5.0),
+    ct.Deterministic(0.9),
+]
+
+
+@pytest.mark.parametrize(
+    ("read_latency", "write_time"), [(0.0, 0.0), (0.37, 0.0), (0.0, 0.011), (0.53, 0.041), (40.0, 0.0), (0.3, 0.27)]
+)
+def test_mixed_laws_follow_the_reference(read_latency, write_time):
+    """The order of 3000 events is the same; two of them closer than a float32 rounding would be an unlucky key."""
+    schedule = from_workers(KEY, MIXED, 3000, read_latency=read_latency, write_time=write_time)
+    draws = draws_of(KEY, MIXED, 3000)
+    worker, delay, time = reference(draws, 3000, float(np.float32(read_latency)), float(np.float32(write_time)))
+    np.testing.assert_array_equal(schedule.worker, worker)
+    np.testing.assert_array_equal(schedule.delay, delay)
+    np.testing.assert_allclose(schedule.time, time, rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    eighths=st.lists(st.integers(1, 24), min_size=1, max_size=3),
+    latency=st.integers(0, 20),
+    write=st.integers(0, 6),
+)
+def test_ties_follow_the_reference_exactly(eighths, latency, write):
+    """Multiples of 1/8 are exact in float32, so that every tie is a tie: order, delays and times agree exactly."""
+    laws = [ct.Deterministic(n / 8) for n in eighths]
+    schedule = from_workers(KEY, laws, 150, read_latency=latency / 8, write_time=write / 8)
+    worker, delay, time = reference([[n / 8] * 151 for n in eighths], 150, latency / 8, write / 8)
+    np.testing.assert_array_equal(schedule.worker, worker)
+    np.testing.assert_array_equal(schedule.delay, delay)
+    np.testing.assert_array_equal(schedule.time, time)
+
+
+# ------------------------------------------------------------------------------------------------- what waiting does
+
+
+def test_a_write_section_spaces_the_landings_and_adds_delay():
+    laws = [ct.Exponential(1.0)] * 8
+    without = from_workers(KEY, laws, 20_000)
+    schedule = from_workers(KEY, laws, 20_000, write_time=0.05)
+    assert np.diff(schedule.time).min() >= 0.05 - 1e-6  # differences of two float32 roundings
+    assert schedule.mean_delay > without.mean_delay + 1
+    assert len(np.unique(schedule.reads)) < len(schedule)  # two workers see the same landings
+
+
+def test_a_saturated_section_writes_at_its_own_rate():
+    """Eight workers could make 8 updates a unit of time; a section of ½ lets 2 through."""
+    schedule = from_workers(KEY, [ct.Exponential(1.0)] * 8, 20_000, write_time=0.5)
+    rate = 19_000 / (schedule.time[-1] - schedule.time[999])
+    assert rate == pytest.approx(2, rel=2e-3)
+
+
+def test_a_read_latency_adds_the_landings_it_hides():
+    """Equal exponential workers land as a Poisson process of rate 8. A read at a landing misses that one and, in the
+    half unit before it, 4 more on average: mean 7 + 1 + 4. Runs with 32 keys give the standard error."""
+    laws = [ct.Exponential(1.0)] * 8
+    draw = jax.jit(jax.vmap(lambda key: from_workers(key, laws, 10_000, read_latency=0.5)))
+    schedules = draw(jax.random.split(KEY, 32))
+    means = np.asarray(schedules.delay)[:, 500:].mean(1)
+    assert means.mean() == pytest.approx(12, abs=4 * means.std(ddof=1) / 32**0.5)
+    assert not np.asarray(schedules.own_reads).any()
+    assert len(np.unique(schedules[0].reads)) < 10_000
+
+
+# ---------------------------------------------------------------------------------------- one draw, however it is made
+
+
+WAITS = {"read_latency": 0.3, "write_time": 0.02}
+
+
+@pytest.mark.parametrize(("laws", "waits"), [(MIXED, {}), (MIXED[1:3], WAITS)], ids=["at once", "waiting"])
+def test_vmap_and_jit_change_no_bit(laws, waits):
+    draw = partial(from_workers, compute_times=laws, num_updates=3000, **waits)
+    keys = jax.random.split(KEY, 3)
+    together = jax.jit(jax.vmap(lambda key: draw(key)))(keys)
+    compiled = jax.jit(lambda key: draw(key))
+    for b in range(3):
+        eager, traced = draw(keys[b]), compiled(keys[b])
+        for one in (eager, traced):
+            np.testing.assert_array_equal(one.worker, together.worker[b])
+            np.testing.assert_array_equal(one.delay, together.delay[b])
+        np.testing.assert_array_equal(traced.time, together.time[b])
+        np.testing.assert_allclose(eager.time, together.time[b], rtol=1.2e-7)  # float64 against float32: one rounding
+
+
+def test_traced_zeros_give_what_zeros_give():
+    laws = [ct.Exponential(1.0), ct.Deterministic(0.9)]
+    traced = jax.jit(lambda wait: from_workers(KEY, laws, 5000, read_latency=wait, write_time=wait))(0.0)
+    np.testing.assert_array_equal(traced.delay, from_workers(KEY, laws, 5000).delay)
+
+
+def test_laws_can_be_mapped_over():
+    """One compiled call for several parameters, each as if drawn alone."""
+    spreads = jnp.array([0.1, 0.5, 1.0])
+    draw = jax.jit(jax.vmap(lambda cv: from_workers(KEY, [ct.Lognormal(1.0, cv=cv)] * 4, 500)))
+    together = draw(spreads)
+    for b, cv in enumerate(spreads):
+        np.testing.assert_array_equal(from_workers(KEY, [ct.Lognormal(1.0, cv=cv)] * 4, 500).delay, together.delay[b])
+
+
+def test_a_shorter_schedule_begins_a_longer_one():
+    laws = [ct.Exponential(1.0), ct.Exponential(0.5)]
+    long = from_workers(KEY, laws, 1000, **WAITS)
+    short = from_workers(KEY, laws, 333, **WAITS)
+    for name in ("worker", "delay", "time"):
+        np.testing.assert_array_equal(getattr(short, name), getattr(long, name)[:333])
+
+
+def test_a_workers_draws_do_not_depend_on_the_others():
+    law = ct.Exponential(1.0)
+    alone = from_workers(KEY, [law], 100)
+    among = from_workers(KEY, [law, ct.Pareto(1.0, shape=2.0), law], 600)
+    np.testing.assert_allclose(among.time[among.worker == 0][:100], alone.time, rtol=1e-6)
+
+
+def test_a_law_of_the_users_own():
+    """Anything with a mean and a sample that JAX can look inside: here the faster of two exponential tries."""
+
+    @jax.tree_util.register_dataclass
+    @dataclass
+    class Faster:
+        mean: float = 0.5
+
+        def sample(self, key):
+            return jax.random.exponential(key, (2,)).min()
+
+    schedule = from_workers(KEY, [Faster()] * 4, 4000)
+    # 4000 updates at rate 4 / 0.5 take 500, to four standard deviations √4000 / 8 of a sum of exponentials.
+    assert schedule.time[-1] == pytest.approx(500, abs=4 * 4000**0.5 / 8)
+
+
+# --------------------------------------------------------------------------------------------------------- precision
+
+
+def test_clocks_do_not_drift():
+    """Worker i lands for the t-th time at t · mean, in float64. Clocks read below 32 (64 updates are 14 units of time,
+    the slowest worker takes 7), where half a float32 spacing is 1e-6; after 400 000 updates nothing has been added."""
+    means = [1.0, 0.3, 7.0]
+    schedule = from_workers(KEY, [ct.Deterministic(mean) for mean in means], 400_000)
+    for i, mean in enumerate(means):
+        landings = schedule.time[schedule.worker == i]
+        exact = np.float64(np.float32(mean)) * np.arange(1, len(landings) + 1)
+        assert np.abs(landings - exact).max() < 1.0e-6
+    assert schedule.time[-1] > 89_000  # where float32 times would be 0.008 apart
+
+
+def test_times_never_run_backwards():
+    """0.1 and 0.3 are not exact, so that every meeting of these workers is a tie up to rounding; validation sees it."""
+    laws = [ct.Deterministic(0.1)] * 8 + [ct.Deterministic(0.3)] * 3
+    for write_time in (0.0, 0.005):
+        schedule = from_workers(KEY, laws, 100_000, write_time=write_time)
+        assert np.diff(schedule.time).min() >= 0.99 * write_time
+    traced = jax.jit(lambda wait: from_workers(KEY, laws, 100_000, read_latency=wait))(0.0)
+    assert np.diff(traced.time).min() >= 0
+    assert bool(traced.own_reads)
+
+
+def test_double_precision_where_jax_has_it():
+    with jax.enable_x64(True):
+        wide = from_workers(jax.random.key(0), [ct.Lognormal(1.0, cv=0.3)] * 4, 500)
+    narrow = from_workers(KEY, [ct.Lognormal(1.0, cv=0.3)] * 4, 500)
+    np.testing.assert_array_equal(wide.delay, narrow.delay)
+    np.testing.assert_allclose(wide.time, narrow.time, rtol=1e-5)
+
+
+# -------------------------------------------------------------------------------------------------------- validation
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"key": 0}, "key must be a JAX random key"),
+        ({"compute_times": ct.Exponential(1.0)}, r"one law, but must be a list .*, as in \[law\] \* 8"),
+        ({"compute_times": []}, "compute_times is empty; give a list with a law for each worker"),
+        ({"compute_times": [ct.Exponential(1.0), 2.0]}, r"compute_times\[1\] is 2.0, which has no mean and sample"),
+        (
+            {"compute_times": [ct.Exponential(jnp.ones(3))]},
+            r"compute_times\[0\] samples times of shape \(3,\), but must sample one; use jax.vmap for many",
+        ),
+        ({"num_updates": 0}, "num_updates is 0, but must be at least 1"),
+        ({"num_updates": 2.5}, "num_updates must be a whole number, but is 2.5"),
+        ({"read_latency": -1.0}, "read_latency is -1, but must be at least 0"),
+        ({"write_time": float("nan")}, "write_time is nan; every entry must be a finite number"),
+        ({"write_time": [0.1, 0.2]}, r"write_time has shape \(2,\), but must be one number for all workers"),
+    ],
+)
+def test_bad_arguments_are_refused(change, sentence):
+    arguments = {"key": KEY, "compute_times": [ct.Exponential(1.0)], "num_updates": 3} | change
+    with pytest.raises(ValueError, match=sentence):
+        from_workers(**arguments)
+
+
+def test_a_law_that_is_no_pytree_is_refused():
+    class Opaque:
+        mean = 1.0
+
+        def sample(self, key):
+            return jax.random.exponential(key)
+
+    with pytest.raises(ValueError, match=r"compute_times\[0\] is a Opaque, which is not a pytree; register it"):
+        from_workers(KEY, [Opaque()], 3)
