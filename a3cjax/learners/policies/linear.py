@@ -1,0 +1,91 @@
+"""Logits linear in features of the state and the action."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
+
+from a3cjax import _check
+from a3cjax._tree import pytree
+
+
+@pytree
+class LinearSoftmax:
+    """π_θ(a|s) ∝ exp(f(s,a)ᵀθ), with θ of shape [m].
+
+    ψ_θ(s,a) = f(s,a) − Σ_b π_θ(b|s) f(s,b).
+
+    Args:
+        features: f, shape [S, A, m].
+
+    Raises:
+        ValueError: if ``features`` has another rank or an entry that is not finite.
+
+    >>> import a3cjax, jax.numpy as jnp
+    >>> policy = a3cjax.policies.LinearSoftmax(jnp.eye(3)[None])
+    >>> [round(float(p), 4) for p in policy.probabilities(jnp.log(jnp.array([1.0, 2.0, 5.0])))[0]]
+    [0.125, 0.25, 0.625]
+    """
+
+    features: Float[Array, "S A m"]
+
+    def __init__(self, features: ArrayLike) -> None:
+        object.__setattr__(self, "features", _check.float_array("features", features, (None, None, None)))
+
+    @property
+    def num_states(self) -> int:
+        """S."""
+        return self.features.shape[0]
+
+    @property
+    def num_actions(self) -> int:
+        """A."""
+        return self.features.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of θ."""
+        return self.features.shape[2:]
+
+    def init(self) -> Float[Array, " m"]:
+        """θ = 0, the uniform policy."""
+        return jnp.zeros(self.shape)
+
+    def probabilities(self, theta: Float[Array, " m"]) -> Float[Array, "S A"]:
+        """π_θ as a table."""
+        return jax.nn.softmax(jnp.sum(self.features * theta, axis=-1), axis=-1)
+
+    def logits(self, theta: Float[Array, " m"], state: Int[Array, ""]) -> Float[Array, " A"]:
+        """The logits at one state."""
+        return jnp.sum(self._at(state) * theta, axis=-1)
+
+    def score(
+        self,
+        state: Int[Array, ""],
+        action: Int[Array, ""],
+        probabilities: tuple[Float[Array, ""], ...] | Float[Array, " A"],
+        weight: Float[Array, ""],
+    ) -> Float[Array, " m"]:
+        """weight·ψ_θ(s,a), from π_θ(·|s)."""
+        features = self._at(state)
+        if isinstance(probabilities, tuple):
+            probabilities = jnp.stack(probabilities)
+        chosen = features.at[action].get(mode="promise_in_bounds")
+        return weight * (chosen - jnp.sum(probabilities[:, None] * features, axis=0))
+
+    def merge(self, directions: Float[Array, "M m"]) -> Float[Array, " m"]:
+        """A stack of directions as their sum."""
+        return jnp.sum(directions, axis=0)
+
+    def ascend(
+        self, theta: Float[Array, " m"], direction: Float[Array, " m"], step: Float[Array, ""]
+    ) -> Float[Array, " m"]:
+        """θ + step·direction."""
+        return theta + step * direction
+
+    def changed_rows(self, direction: Float[Array, " m"]) -> None:
+        """All of θ changes."""
+        del direction
+
+    def _at(self, state: Int[Array, ""]) -> Float[Array, "A m"]:
+        return self.features.at[state].get(mode="promise_in_bounds")

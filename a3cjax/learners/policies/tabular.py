@@ -1,0 +1,104 @@
+"""One logit per state and action."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from a3cjax import _check
+from a3cjax._tree import pytree, static
+from a3cjax.learners.protocol import table_row
+
+_UNROLLED_TERMS = 8
+
+
+class Scores(NamedTuple):
+    """A sparse direction in θ, in factors: Σ_m weight_m ψ_θ(s_m, a_m), with π_θ(·|s_m) to make ψ from.
+
+    ``probabilities`` is one array [M] per action where the actions are few, else one array [M, A]; separate arrays
+    are computed, stored and read without interleaving.
+    """
+
+    state: Int[Array, " M"]
+    action: Int[Array, " M"]
+    weight: Float[Array, " M"]
+    probabilities: tuple[Float[Array, " M"], ...] | Float[Array, "M A"]
+
+
+@pytree
+class TabularSoftmax:
+    """π_θ(a|s) = exp θ[s,a] / Σ_b exp θ[s,b], with θ of shape [S, A].
+
+    ψ_θ(s,a) = ∇_θ log π_θ(a|s) is zero outside row s, where it is e_a − π_θ(·|s).
+
+    Raises:
+        ValueError: if a size is not a positive whole number.
+
+    >>> import a3cjax
+    >>> policy = a3cjax.policies.TabularSoftmax(num_states=2, num_actions=4)
+    >>> policy.probabilities(policy.init())[0]
+    Array([0.25, 0.25, 0.25, 0.25], dtype=float32)
+    """
+
+    num_states: int = static()
+    num_actions: int = static()
+
+    def __post_init__(self) -> None:
+        _check.integer("num_states", self.num_states, 1)
+        _check.integer("num_actions", self.num_actions, 1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of θ."""
+        return (self.num_states, self.num_actions)
+
+    def init(self) -> Float[Array, "S A"]:
+        """θ = 0, the uniform policy."""
+        return jnp.zeros(self.shape)
+
+    def probabilities(self, theta: Float[Array, "S A"]) -> Float[Array, "S A"]:
+        """π_θ as a table."""
+        return jax.nn.softmax(theta, axis=-1)
+
+    def logits(self, theta: Float[Array, "S A"], state: Int[Array, ""]) -> Float[Array, " A"]:
+        """The logits at one state."""
+        return table_row(theta, state)
+
+    def score(
+        self,
+        state: Int[Array, ""],
+        action: Int[Array, ""],
+        probabilities: tuple[Float[Array, ""], ...] | Float[Array, " A"],
+        weight: Float[Array, ""],
+    ) -> Scores:
+        """weight·ψ_θ(s,a), from π_θ(·|s)."""
+        return jax.tree.map(lambda leaf: leaf[None], Scores(state, action, weight, probabilities))
+
+    def merge(self, directions: Scores) -> Scores:
+        """A stack [M, 1, …] of directions as one direction of M terms."""
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), directions)
+
+    def ascend(self, theta: Float[Array, "S A"], direction: Scores, step: Float[Array, ""]) -> Float[Array, "S A"]:
+        """θ + step·direction, term after term: states may repeat, and the order of additions is fixed."""
+
+        def add(m, table):
+            state, action, weight, probabilities = jax.tree.map(lambda leaf: leaf[m], direction)
+            scale = step * weight
+            if isinstance(probabilities, tuple):
+                row = jnp.stack([scale * ((action == b).astype(p.dtype) - p) for b, p in enumerate(probabilities)])
+            else:
+                row = scale * (jax.nn.one_hot(action, self.num_actions, dtype=probabilities.dtype) - probabilities)
+            return table.at[state].add(row, unique_indices=True, mode="promise_in_bounds")
+
+        terms = direction.state.shape[0]
+        if terms > _UNROLLED_TERMS:
+            return lax.fori_loop(0, terms, add, theta)
+        for m in range(terms):
+            theta = add(m, theta)
+        return theta
+
+    def changed_rows(self, direction: Scores) -> Int[Array, " M"]:
+        """The rows of θ that ``ascend`` changes."""
+        return direction.state

@@ -1,0 +1,95 @@
+"""Delayed stochastic gradient descent on a quadratic: the smallest learner, with a closed-form stability limit."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
+
+from a3cjax import _check
+from a3cjax._tree import pytree
+
+
+class QuadraticState(NamedTuple):
+    """Server state: the iterate."""
+
+    x: Float[Array, " n"]
+
+
+@pytree
+class QuadraticSGD:
+    """x_{k+1} = x_k − step·(h ⊙ x_{k−τ_k} + noise·ξ_k), gradient descent on f(x) = ½ Σ_j h_j x_j², ξ_k standard normal.
+
+    With a constant delay τ and no noise each coordinate is stable if and only if
+    0 < step·h_j < 2 sin(π / (2(2τ+1))), so this learner tests the engine's delays against a number.
+
+    Args:
+        curvature: h, shape [n], positive.
+        step: step size, a positive number (or [B], one per run).
+        noise: standard deviation of the gradient noise, at least 0 (or [B]).
+        start: x_0, shape [n]; ones if not given.
+
+    Raises:
+        ValueError: if an argument is outside its range.
+
+    >>> import a3cjax, jax
+    >>> learner = a3cjax.QuadraticSGD(curvature=[1.0], step=0.5)
+    >>> result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(3), jax.random.key(0))
+    >>> float(result.params.x[0])  # (1 − ½)³
+    0.125
+    """
+
+    curvature: Float[Array, " n"]
+    step: Float[Array, "*B"]
+    noise: Float[Array, "*B"]
+    start: Float[Array, " n"]
+
+    num_words = 0
+    metric_names = ("objective", "distance_sq")
+    run_scalars = ("step", "noise")
+
+    def __init__(
+        self, curvature: ArrayLike, step: ArrayLike, noise: ArrayLike = 0.0, start: ArrayLike | None = None
+    ) -> None:
+        _check.number("curvature", curvature, above=0)
+        _check.number("step", step, above=0)
+        _check.number("noise", noise, least=0)
+        put = functools.partial(object.__setattr__, self)
+        put("curvature", _check.float_array("curvature", curvature, (None,)))
+        put("step", _check.run_scalar("step", step))
+        put("noise", _check.run_scalar("noise", noise))
+        start = jnp.ones_like(self.curvature) if start is None else start
+        put("start", _check.float_array("start", start, self.curvature.shape))
+
+    def init(self, key: jax.Array) -> QuadraticState:
+        """The iterate before the first update."""
+        del key
+        return QuadraticState(self.start)
+
+    def init_worker(self, key: jax.Array) -> tuple[()]:
+        """Workers keep nothing."""
+        del key
+        return ()
+
+    def view(self, state: QuadraticState) -> QuadraticState:
+        """A worker copies the iterate."""
+        return state
+
+    def propose(
+        self, view: QuadraticState, worker_state: tuple[()], key: jax.Array
+    ) -> tuple[Float[Array, " n"], tuple[()]]:
+        """A noisy gradient at the view."""
+        x = jnp.asarray(view.x)
+        return self.curvature * x + self.noise * jax.random.normal(key, x.shape, x.dtype), worker_state
+
+    def apply(self, state: QuadraticState, message: Float[Array, " n"], delay: Int[Array, ""]) -> QuadraticState:
+        """One gradient step."""
+        del delay
+        return QuadraticState(state.x - self.step * message)
+
+    def measure(self, state: QuadraticState, names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
+        """f(x) as ``objective`` and ‖x‖² as ``distance_sq``."""
+        values = {"objective": 0.5 * jnp.sum(self.curvature * state.x**2), "distance_sq": jnp.sum(state.x**2)}
+        return {name: values[name] for name in names}

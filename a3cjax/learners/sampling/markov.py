@@ -1,0 +1,53 @@
+"""Option 2: every worker owns two Markov chains."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt32
+
+from a3cjax._tree import pytree, static
+from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
+from a3cjax.learners.sampling.words import unit
+from a3cjax.problems import FiniteMDP
+
+
+class Chains(NamedTuple):
+    """Where a worker's critic chain and actor chain stand."""
+
+    critic: Int[Array, ""]
+    actor: Int[Array, ""]
+
+
+@pytree
+class MarkovSampler:
+    """The critic's chain follows P and is never reset; the actor's restarts at η with probability 1 − γ.
+
+    With both chains run under a fixed policy, the critic's states follow μ_π in the long run and the actor's follow
+    d_π, because d_π is the stationary law of P̂ = γP + (1−γ)η.
+    """
+
+    dynamics: Dynamics
+    discount: Float[Array, ""]
+    num_words: int = static(default=6)
+
+    @classmethod
+    def of(cls, mdp: FiniteMDP) -> "MarkovSampler":
+        """The sampler of an MDP."""
+        return cls(Dynamics.of(mdp), mdp.discount)
+
+    def init(self, key: jax.Array) -> Chains:
+        """Both chains start at η, independently."""
+        words = jax.random.bits(key, (2,), jnp.uint32)
+        return Chains(self.dynamics.start(words[0]), self.dynamics.start(words[1]))
+
+    def sample(
+        self, policy: Any, theta: Any, chains: Chains, words: UInt32[Array, " num_words"]
+    ) -> tuple[Draw, Chains]:
+        """One step of each chain, with the actions of π_θ."""
+        action, _ = self.dynamics.act(policy, theta, chains.critic, words[0])
+        critic = Transition(chains.critic, action, self.dynamics.move(chains.critic, action, words[1]))
+        action, probabilities = self.dynamics.act(policy, theta, chains.actor, words[2])
+        actor = Transition(chains.actor, action, self.dynamics.move(chains.actor, action, words[3]))
+        onward = jnp.where(unit(words[4]) < self.discount, actor.next_state, self.dynamics.start(words[5]))
+        return Draw(critic, actor, probabilities), Chains(critic.next_state, onward)
