@@ -1,1 +1,7 @@
-""""""
+"""The one loop: simulate, its two histories, randomness, what is recorded, the result."""
+
+from a3cjax.engine.record import Record
+from a3cjax.engine.result import Diverged, Interrupted, Result, SavedState
+from a3cjax.engine.simulate import simulate
+
+__all__ = ["Diverged", "Interrupted", "Record", "Result", "SavedState", "simulate"]

@@ -1,0 +1,59 @@
+"""What the two exact histories share.
+
+A history decides how a proposal gets to see version k − τ_k. It is written for one run (``loop.py`` maps it over
+runs) and has
+
+- ``proposal_offset``: which of its worker's proposals is made at an update, counted from the one that it writes;
+- ``start(learner, run_key)``: the carry before the first update;
+- ``enter(learner, carry, k)``: called between updates, whenever k is a multiple of the chunk;
+- ``step(learner, carry, k, event)``: update k; returns the carry and the samples that the update used.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, UInt32
+
+from a3cjax.engine.randomness import key_from_words
+
+# Indices come from the schedule and from samplers, which stay in range; checking them again costs as much as the work.
+IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
+
+
+class Carry(NamedTuple):
+    """Everything that an update reads or writes, for one run."""
+
+    state: Any
+    slots: UInt32[Array, "N width"]
+    past: Any
+
+
+class Event(NamedTuple):
+    """Update k: who made it, how stale it was, and the random words of the proposal that is made at it."""
+
+    worker: Int[Array, ""]
+    delay: Int[Array, ""]
+    words: UInt32[Array, " num_words"]
+
+
+def words_per_proposal(learner: Any) -> int:
+    """Words that the engine makes for each proposal: the learner's, or the two of a JAX key."""
+    return learner.num_words or 2
+
+
+def propose(learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any]:
+    """The learner's proposal, handed its words or the key made of them."""
+    return learner.propose(view, own, words if learner.num_words else key_from_words([words[0], words[1]]))
+
+
+def samples_of(message: Any) -> Any:
+    """What the message logs, or None."""
+    return getattr(message, "samples", None)
+
+
+def first_read(learner: Any) -> tuple[Any, Any, Any]:
+    """A view, a worker's state and words: what a proposal is made from, for their shapes."""
+    key = jax.random.key(0)
+    words = jnp.zeros((words_per_proposal(learner),), jnp.uint32)
+    return learner.view(learner.init(key)), learner.init_worker(key), words

@@ -1,0 +1,59 @@
+"""A pytree as one row of 32-bit words, so that a worker's slot is read and written in one piece.
+
+A mailbox of N slots holds several small arrays per slot. Kept apart, each costs a gather and a scatter of its own per
+update, and a cache line of its own once N is large; packed, a slot is one contiguous row.
+"""
+
+import math
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, UInt32
+
+T = TypeVar("T")
+
+
+class Packing(Generic[T]):
+    """The layout of pytrees like ``example`` (arrays or shape structs) in a row of ``width`` words."""
+
+    def __init__(self, example: T) -> None:
+        leaves, self._structure = jax.tree.flatten(example)
+        self._leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+        self._sizes = [math.prod(leaf.shape) * max(1, np.dtype(leaf.dtype).itemsize // 4) for leaf in leaves]
+        self.width = sum(self._sizes)
+
+    def pack(self, tree: T) -> UInt32[Array, " width"]:
+        """The words of ``tree``, bit for bit."""
+        rows = [_to_words(leaf) for leaf in jax.tree.leaves(tree)]
+        return jnp.concatenate(rows) if rows else jnp.zeros((0,), jnp.uint32)
+
+    def unpack(self, row: UInt32[Array, " width"]) -> T:
+        """The inverse of ``pack``."""
+        leaves: list[Any] = []
+        start = 0
+        for leaf, size in zip(self._leaves, self._sizes, strict=True):
+            leaves.append(_from_words(row[start : start + size], leaf))
+            start += size
+        return jax.tree.unflatten(self._structure, leaves)
+
+
+def _to_words(leaf: Array) -> UInt32[Array, " words"]:
+    if leaf.dtype.itemsize < 4:  # booleans and small integers take a word each
+        leaf = leaf.astype(jnp.uint32)
+    if leaf.dtype == jnp.uint32:
+        return leaf.reshape(-1)
+    return lax.bitcast_convert_type(leaf, jnp.uint32).reshape(-1)  # 64-bit numbers give two words
+
+
+def _from_words(words: UInt32[Array, " words"], like: jax.ShapeDtypeStruct) -> Array:
+    dtype = np.dtype(like.dtype)
+    if dtype.itemsize < 4:
+        return words.astype(dtype).reshape(like.shape)
+    if dtype == np.uint32:
+        return words.reshape(like.shape)
+    if dtype.itemsize == 8:
+        words = words.reshape(-1, 2)
+    return lax.bitcast_convert_type(words, dtype).reshape(like.shape)

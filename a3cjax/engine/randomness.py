@@ -1,0 +1,74 @@
+"""Random words that belong to the worker.
+
+Word w of worker i's t-th proposal is a function of (run key, i, t, w) alone: the threefry-2x32 cipher, keyed by the
+run's key, of a counter that spells (i, w, t). So results do not depend on how runs are batched, tiled or chunked, nor
+on who happens to write in between, and two schedules can be compared on common random numbers.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, UInt32
+
+Words = UInt32[Array, "*batch"]
+
+INIT_WORKER = 0xFFFFFFFF  # proposals count from 0, so these two never meet one
+INIT_SERVER = 0xFFFFFFFE
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+def threefry2x32(key: tuple[Words, Words], counter: tuple[Words, Words]) -> tuple[Words, Words]:
+    """Twenty rounds of threefry-2x32 (Salmon et al., SC 2011), unrolled, elementwise over broadcast arrays.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from a3cjax.engine.randomness import threefry2x32
+    >>> words = threefry2x32((jnp.uint32(0), jnp.uint32(0)), (jnp.uint32(0), jnp.uint32(0)))
+    >>> [hex(int(word)) for word in words]
+    ['0x6b200159', '0x99ba4efe']
+    """
+    schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
+    x, y = counter[0] + schedule[0], counter[1] + schedule[1]
+    for group in range(5):
+        for distance in _ROTATIONS[group % 2]:
+            x = x + y
+            y = x ^ ((y << distance) | (y >> (32 - distance)))
+        x = x + schedule[(group + 1) % 3]
+        y = y + schedule[(group + 2) % 3] + jnp.uint32(group + 1)
+    return x, y
+
+
+def proposal_words(
+    run_key: tuple[Words, Words], worker: Int[Array, "*batch"], turn: Int[Array, "*batch"], count: int
+) -> list[Words]:
+    """The first ``count`` words of each worker's ``turn``-th proposal, a list of arrays of the batch's shape."""
+    pairs = -(-count // 2)
+    first = worker.astype(jnp.uint32) * jnp.uint32(pairs)
+    turn = turn.astype(jnp.uint32)
+    words: list[Words] = []
+    for pair in range(pairs):
+        words.extend(threefry2x32(run_key, (first + jnp.uint32(pair), turn)))
+    return words[:count]
+
+
+def derived_key(run_key: tuple[Words, Words], worker: Int[Array, ""] | int, turn: Int[Array, ""] | int) -> jax.Array:
+    """A JAX key of worker's ``turn``-th proposal, for learners that draw with ``jax.random``."""
+    return key_from_words(threefry2x32(run_key, (jnp.uint32(worker), jnp.uint32(turn))))
+
+
+def key_from_words(words: Sequence[Words]) -> jax.Array:
+    """Two words as a typed JAX key."""
+    return jax.random.wrap_key_data(jnp.stack(list(words), axis=-1), impl="threefry2x32")
+
+
+def run_key_words(key: jax.Array) -> UInt32[Array, "*batch 2"]:
+    """A user's key (or batch of keys), typed or raw, of any implementation, as the two words that key a run."""
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(key)
+    data = jax.random.key_data(key)
+    if data.shape[-1] == 2:
+        return data
+    # Not the key's own bits, because some kinds of keys give other bits in a batch than alone.
+    words = threefry2x32((data[..., 0], data[..., 1]), (data[..., -2], data[..., -1]))
+    return jnp.stack(words, axis=-1)

@@ -1,0 +1,81 @@
+"""The ring: past versions of the view are kept, and update k reads version k − τ_k, for any τ_k < depth."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Int, UInt32
+
+from a3cjax.engine.histories import IN_BOUNDS, Carry, Event, first_read, propose, samples_of
+from a3cjax.engine.packing import Packing
+from a3cjax.engine.past import Past, PastLeaf, PastTable
+from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key
+
+
+class Ring:
+    """Slot i holds worker i's own state; each leaf of the view has a store of its past.
+
+    Version k is stored at the beginning of update k, before anything is read at it: XLA would copy a store at every
+    update if it could not tell that no read is overtaken by a write.
+    """
+
+    proposal_offset = 0
+
+    def __init__(self, learner: Any, num_workers: int, depth: int, keep_samples: bool) -> None:
+        del keep_samples
+        self._num_workers = num_workers
+        view, own, words = jax.eval_shape(lambda: first_read(learner))
+        self._packing = Packing(own)
+        leaves, self._structure = jax.tree.flatten(view)
+        message = jax.eval_shape(lambda v, o, w: propose(learner, v, o, w)[0], view, own, words)
+        rows = jax.eval_shape(lambda m: self._changed_rows(learner, m), message)
+        self._stores: list[Past] = [
+            PastLeaf(depth, leaf) if row is None else PastTable(depth, leaf, row.shape[0])
+            for leaf, row in zip(leaves, rows, strict=True)
+        ]
+
+    def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
+        """Nobody has proposed yet."""
+        key = (run_key[0], run_key[1])
+
+        def fill(i, slots):
+            return slots.at[i].set(self._packing.pack(learner.init_worker(derived_key(key, i, INIT_WORKER))))
+
+        slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
+        if self._packing.width:
+            slots = lax.fori_loop(0, self._num_workers, fill, slots)
+        state = learner.init(derived_key(key, 0, INIT_SERVER))
+        return Carry(state, slots, [store.start() for store in self._stores])
+
+    def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
+        """Checkpoint the tables where a block of versions begins."""
+        leaves = jax.tree.leaves(learner.view(carry.state))
+        past = [store.enter(kept, leaf, k) for store, kept, leaf in zip(self._stores, carry.past, leaves, strict=True)]
+        return carry._replace(past=past)
+
+    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any]:
+        """Keep version k; the event's worker proposes from version k − τ_k; apply that."""
+        state, slots, past = carry
+        now = jax.tree.leaves(learner.view(state))
+        past = [store.keep(kept, leaf, k) for store, kept, leaf in zip(self._stores, past, now, strict=True)]
+        version = k - event.delay
+        view = [store.read(kept, version) for store, kept in zip(self._stores, past, strict=True)]
+        own = self._packing.unpack(slots.at[event.worker].get(**IN_BOUNDS))
+        message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
+        if self._packing.width:
+            slots = slots.at[event.worker].set(self._packing.pack(own), unique_indices=True, **IN_BOUNDS)
+        state = learner.apply(state, message, event.delay)
+        rows = self._changed_rows(learner, message)
+        past = [store.note(kept, row) for store, kept, row in zip(self._stores, past, rows, strict=True)]
+        return Carry(state, slots, past), samples_of(message)
+
+    def adopt(self, carry: Carry, k: int) -> Carry:
+        """A batch's saved carry [B, …] before update k, from a ring of another depth."""
+        return carry._replace(past=[store.adopt(kept, k) for store, kept in zip(self._stores, carry.past, strict=True)])
+
+    def _changed_rows(self, learner: Any, message: Any) -> list[Int[Array, " r"] | None]:
+        """For each leaf of the view the rows that the message changes, or None where it changes anything."""
+        if not hasattr(learner, "changed_rows"):
+            return [None] * self._structure.num_leaves
+        return list(learner.changed_rows(message))

@@ -1,0 +1,159 @@
+"""A batch of runs: which of learner, schedule and key differ from run to run, and their slices."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, UInt32
+
+from a3cjax import _check
+from a3cjax.engine.layout import Layout
+from a3cjax.engine.loop import Block
+from a3cjax.engine.randomness import run_key_words
+from a3cjax.engine.record import SCHEDULE_METRICS
+from a3cjax.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Runs:
+    """B runs; without any run axis in the input, one run and ``batched`` is False."""
+
+    learner_leaves: list[Any]
+    axes: tuple[int | None, ...]
+    structure: Any
+    worker: Any  # [1 or B, K], and so are the next three
+    delay: Any
+    turn: Any
+    time: Any
+    num_workers: int
+    own_reads: Any
+    keys: UInt32[Array, "B 2"]
+    count: int
+    batched: bool
+
+    @classmethod
+    def of(cls, learner: Any, schedule: Schedule, key: jax.Array) -> "Runs":
+        """Find the run axes and check that they agree."""
+        if not isinstance(schedule, Schedule):
+            raise ValueError(f"schedule must be an a3cjax.Schedule, but is a {type(schedule).__name__}.")
+        leaves, structure = jax.tree.flatten(learner)
+        axes = _axes_of(learner)
+        words = _key_words(key)
+        sizes = {
+            jax.tree_util.keystr(path).lstrip("."): np.shape(leaf)[0]
+            for (path, leaf), axis in zip(jax.tree_util.tree_flatten_with_path(learner)[0], axes, strict=True)
+            if axis == 0
+        }
+        if schedule.worker.ndim == 2:
+            sizes["schedule"] = schedule.worker.shape[0]
+        if words.ndim == 2:
+            sizes["key"] = words.shape[0]
+        if schedule.worker.ndim > 2 or words.ndim > 2:
+            raise ValueError("schedule and key may have one run axis at most; flatten further axes into it.")
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+            raise ValueError(f"The run axes do not agree: {listed} runs; give each the same number, or one to share.")
+        count = next(iter(sizes.values()), 1)
+        if count == 0:
+            raise ValueError("The run axis has length 0; give at least one run.")
+        columns = [schedule.worker, schedule.delay, schedule.ranks(), schedule.time]
+        if _check.is_concrete(schedule):
+            columns = [np.asarray(column) for column in columns]
+        columns = [column if column.ndim == 2 else column[None] for column in columns]
+        keys = jnp.broadcast_to(words, (count, 2))
+        own_reads = schedule.own_reads
+        worker, delay, turn, time = columns
+        return cls(
+            leaves,
+            axes,
+            structure,
+            worker,
+            delay,
+            turn,
+            time,
+            schedule.num_workers,
+            own_reads,
+            keys,
+            count,
+            bool(sizes),
+        )
+
+    @property
+    def num_updates(self) -> int:
+        """K."""
+        return self.worker.shape[1]
+
+    def one_learner(self) -> Any:
+        """The learner of the first run."""
+        leaves = [leaf if axis is None else leaf[0] for leaf, axis in zip(self.learner_leaves, self.axes, strict=True)]
+        return jax.tree.unflatten(self.structure, leaves)
+
+    def split_learner(self, layout: Layout) -> Any:
+        """The learner with run axes as [tiles, lanes]."""
+        leaves = [
+            leaf if axis is None else layout.split(jnp.asarray(leaf))
+            for leaf, axis in zip(self.learner_leaves, self.axes, strict=True)
+        ]
+        return jax.tree.unflatten(self.structure, leaves)
+
+    def block(self, layout: Layout, first: int, updates: int, chunk: int) -> Block:
+        """``updates`` updates from ``first`` on, with the chunk in which they begin and two more at the end.
+
+        Where the schedule ends the columns go on with zeros.
+        """
+        first -= first % chunk
+        columns = (self.worker, self.delay, self.turn)
+        return Block(*(self._column(column, layout, first, updates + 2 * chunk) for column in columns))
+
+    def _column(self, column: Any, layout: Layout, first: int, length: int) -> Any:
+        module = np if isinstance(column, np.ndarray) else jnp
+        part = column[:, first : first + length]
+        if part.shape[1] < length:
+            part = module.pad(part, ((0, 0), (0, length - part.shape[1])))
+        return part[None] if part.shape[0] == 1 else layout.split(part)
+
+    def times(self, updates: np.ndarray) -> Any:
+        """Virtual time after each of ``updates`` updates, [B, R]."""
+        return self._spread(self.time[:, updates - 1])
+
+    @staticmethod
+    def is_schedule_metric(how: Any) -> bool:
+        """Whether the metric is one of the schedule alone."""
+        return isinstance(how, str) and how in SCHEDULE_METRICS
+
+    def schedule_metric(self, how: str, updates: np.ndarray, spacing: int) -> Any:
+        """Mean or largest delay of the ``spacing`` updates before each record, [B, R]."""
+        if len(updates) == 0:
+            return np.zeros((self.count, 0))
+        delay = self.delay[:, updates[0] - spacing : updates[-1]]
+        window = delay.reshape(delay.shape[0], len(updates), spacing)
+        return self._spread(window.max(-1) if how == "max_delay" else window.mean(-1))
+
+    def honoured(self, history: str, depth: int) -> Any:
+        """Whether each run's (traced) schedule is one that the history replays exactly, [B]."""
+        fits = (self.worker >= 0) & (self.worker < self.num_workers)
+        fits = fits & (self.delay >= 0) & (self.delay <= np.arange(self.num_updates))
+        kept = (self.delay < depth).all(1) if history == "ring" else self.own_reads
+        return self._spread(fits.all(1) & kept)
+
+    def _spread(self, rows: Any) -> Any:
+        module = np if isinstance(rows, np.ndarray) else jnp
+        return module.broadcast_to(rows, (self.count, *rows.shape[1:]))
+
+
+def _key_words(key: Any) -> UInt32[Array, "*B 2"]:
+    if isinstance(key, int | np.integer):
+        raise ValueError(f"key is the number {key}; give a JAX key such as jax.random.key({key}).")
+    try:
+        return run_key_words(jnp.asarray(key))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"key must be a JAX key such as jax.random.key(0), but is {key!r}.") from error
+
+
+def _axes_of(learner: Any) -> tuple[int | None, ...]:
+    """For each leaf of the learner 0 if it carries a run axis, else None."""
+    scalars = {f".{name}" for name in getattr(learner, "run_scalars", ())}
+    leaves = jax.tree_util.tree_flatten_with_path(learner)[0]
+    return tuple(0 if jax.tree_util.keystr(path) in scalars and np.ndim(leaf) == 1 else None for path, leaf in leaves)

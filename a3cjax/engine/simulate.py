@@ -1,0 +1,259 @@
+"""``simulate``: check the input, replay the schedule, hand over the result."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from a3cjax import _check
+from a3cjax.engine.driver import drive
+from a3cjax.engine.histories import Carry, first_read, propose, samples_of
+from a3cjax.engine.layout import LANES, Layout
+from a3cjax.engine.loop import FINITE, HISTORIES, Plan, advance, all_finite, start
+from a3cjax.engine.record import Record
+from a3cjax.engine.result import Diverged, Result, SavedState
+from a3cjax.engine.runs import Runs
+from a3cjax.learners import Learner
+from a3cjax.schedules import Schedule
+
+
+def simulate(
+    learner: Any,
+    schedule: Schedule,
+    key: jax.Array,
+    *,
+    record: Record | None = None,
+    history: Literal["auto", "mailbox", "ring"] = "auto",
+    transitions: bool = False,
+    throw: bool = True,
+    depth: int | None = None,
+    resume: SavedState | None = None,
+    devices: Sequence[Any] | None = None,
+    progress: bool | None = None,
+) -> Result:
+    """Replay ``schedule`` through ``learner``: update k is computed from the parameters of version k − τ_k.
+
+    One run, or a batch of B: any of ``key``, ``schedule`` and the learner's scalars may carry a leading run axis, and
+    what does not is shared. A run's bits do not depend on the batch it is in.
+    Works inside the caller's ``jit`` and ``vmap`` too.
+
+    Args:
+        learner: an ``A3C``, or anything that keeps the ``Learner`` protocol.
+        schedule: who updates when and how stale, [K] or [B, K].
+        key: a JAX key, or B of them. The draws of worker i's t-th proposal depend on (run key, i, t) alone.
+        record: what to record and how often; by default the learner's own metrics, about 100 times.
+        history: "mailbox" (workers that read right after their own write; cost flat in delay), "ring" (any delay, the
+            past parameters are kept), or "auto", the first wherever it is exact.
+        transitions: also return every sample that each update used.
+        throw: raise ``Diverged`` when a parameter stops being finite; the result so far is in the exception. Inside
+            the caller's ``jit`` nothing can be raised, and ``nonfinite_from`` tells.
+        depth: versions that the ring keeps, more than the largest delay. Default: the next power of two, so that one
+            program serves similar schedules; inside ``jit``, where delays are unknown, enough for all K. A traced
+            delay that the history cannot honour turns the run's parameters to NaN.
+        resume: the ``state`` of an earlier result of the same learner, key and schedule prefix: go on from there.
+        devices: shard batches over these; all local devices by default.
+        progress: show a progress bar on standard error; by default if that is a terminal.
+
+    Raises:
+        ValueError: if the arguments do not fit each other; the sentence says how to mend it.
+        Diverged: see ``throw``.
+        Interrupted: on Ctrl-C, with the result of the updates that were done.
+
+    >>> import a3cjax, jax
+    >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=10)
+    >>> learner = a3cjax.A3C(mdp, actor_step=0.1, critic_step=0.1)
+    >>> workers = [a3cjax.compute_times.Exponential(1.0)] * 4
+    >>> schedule = a3cjax.Schedule.from_workers(jax.random.key(1), workers, num_updates=1000)
+    >>> result = a3cjax.simulate(learner, schedule, jax.random.split(jax.random.key(2), 3))
+    >>> result.metrics["objective"].shape  # three runs, a hundred records
+    (3, 100)
+    """
+    _check.choice("history", history, ("auto", *HISTORIES))
+    _check_learner(learner, transitions)
+    record = Record() if record is None else record
+    traced = not _check.is_concrete(learner, schedule, key)
+    if not isinstance(resume, SavedState | None):
+        raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
+    if traced:
+        _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
+    runs = Runs.of(learner, schedule, key)
+    kept = _choose_history(history, schedule, resume)
+    depth = _choose_depth(depth, kept, schedule)
+    spacing = record.spacing(schedule.num_updates)
+    metrics = record.resolve(learner)
+    plan = Plan(
+        history=kept,
+        num_workers=schedule.num_workers,
+        depth=depth,
+        segment=spacing,
+        metrics=tuple((name, how) for name, how in metrics if not runs.is_schedule_metric(how)),
+        log=transitions,
+        axes=runs.axes,
+    )
+    if traced:
+        carry, done, values, log = _trace(plan, runs, spacing)
+        interrupted = None
+    else:
+        carry, done, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
+    result = _result(plan, runs, metrics, spacing, carry, done, values, log, 0 if resume is None else resume.updates)
+    if interrupted is not None:
+        raise interrupted(result)
+    if throw and not traced:
+        _raise_if_diverged(result)
+    return result
+
+
+def _refuse_inside_jit(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name} has no effect inside jit and vmap, where one program does it all; leave it out.")
+
+
+def _check_learner(learner: Any, transitions: bool) -> None:
+    if not isinstance(learner, Learner):
+        raise ValueError(
+            f"learner must keep the a3cjax.Learner protocol, as a3cjax.A3C does, but is a {type(learner).__name__}."
+        )
+    if transitions:
+        message = jax.eval_shape(lambda: propose(learner, *first_read(learner))[0])
+        if samples_of(message) is None:
+            raise ValueError(
+                f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
+            )
+
+
+def _choose_history(history: str, schedule: Schedule, resume: SavedState | None) -> str:
+    concrete = _check.is_concrete(schedule)
+    if resume is not None:
+        if history not in ("auto", resume.history):
+            raise ValueError(
+                f"history is {history!r}, but resume was saved with {resume.history!r}; leave it at 'auto'."
+            )
+        history = resume.history
+    if history == "auto" and not concrete:
+        raise ValueError(
+            "history is 'auto', but the schedule is being traced and cannot be looked at; give 'mailbox' if every "
+            "worker reads right after its own write (Schedule.from_workers without latencies), else 'ring'."
+        )
+    own_reads = concrete and bool(np.all(schedule.own_reads))
+    if history == "auto":
+        return "mailbox" if own_reads else "ring"
+    if history == "mailbox" and concrete and not own_reads:
+        raise ValueError(
+            "history is 'mailbox', but in this schedule some worker does not read right after its own write "
+            "(schedule.own_reads is False); use history='ring'."
+        )
+    return history
+
+
+def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
+    if history == "mailbox":
+        if depth is not None:
+            raise ValueError(f"depth is {depth}, but the mailbox keeps no past versions; leave it out or use 'ring'.")
+        return 0
+    concrete = _check.is_concrete(schedule)
+    needed = int(np.max(schedule.max_delay)) + 1 if concrete else schedule.num_updates
+    if depth is None:
+        return 1 << (needed - 1).bit_length()
+    depth = _check.integer("depth", depth, 1)
+    if concrete and depth < needed:
+        raise ValueError(f"depth is {depth}, but the largest delay is {needed - 1}; use at least {needed}.")
+    return depth
+
+
+def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, int, dict[str, Any], Any]:
+    """The whole schedule in one traced program."""
+    layout = Layout.of(runs.count, 1, LANES[plan.history])
+    keys = layout.split(runs.keys)
+    # What is constant in the caller's program must not be folded into the arithmetic: that would round otherwise.
+    learner, keys = jax.lax.optimization_barrier((runs.split_learner(layout), keys))
+    carry = start(plan, learner, keys)
+    num_updates = runs.num_updates
+    lengths = [spacing] * (num_updates // spacing) + [num_updates % spacing] * (num_updates % spacing > 0)
+    block = runs.block(layout, 0, num_updates, plan.chunk(runs.one_learner(), layout.lanes))
+    carry, values, log = advance(
+        plan,
+        learner,
+        carry,
+        keys,
+        block,
+        jnp.int32(0),
+        jnp.asarray(lengths, jnp.int32),
+        jnp.asarray([length == spacing for length in lengths]),
+        jnp.asarray(layout.real_lanes()),
+    )
+    records = num_updates // spacing
+    values = {name: layout.join(leaf, np.arange(records)) for name, leaf in values.items()}
+    log = jax.tree.map(lambda leaf: layout.join(leaf, np.arange(num_updates)), log)
+    carry = jax.tree.map(layout.join, carry)
+    honoured = runs.honoured(plan.history, plan.depth)
+    return _poison(carry, ~honoured), num_updates, values, log
+
+
+def _poison(carry: Carry, bad: jax.Array) -> Carry:
+    """NaN for every parameter of the runs whose schedule could not be honoured."""
+
+    def spoil(leaf):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return leaf
+        return jnp.where(bad.reshape(-1, *(1,) * (leaf.ndim - 1)), jnp.nan, leaf)
+
+    return carry._replace(state=jax.tree.map(spoil, carry.state))
+
+
+def _result(
+    plan: Plan,
+    runs: Runs,
+    metrics: tuple[tuple[str, Any], ...],
+    spacing: int,
+    carry: Carry,
+    done: int,
+    values: dict[str, Any],
+    log: Any,
+    before: int,
+) -> Result:
+    updates = np.arange(spacing, done + 1, spacing, dtype=np.int32)
+    updates = updates[updates > before]
+    finite = values[FINITE]
+    named: dict[str, Any] = {}
+    for name, how in metrics:
+        named[name] = runs.schedule_metric(how, updates, spacing) if runs.is_schedule_metric(how) else values[name]
+    view = jax.vmap(lambda leaves, state: _unflatten(runs, leaves).view(state), in_axes=(list(runs.axes), 0))(
+        runs.learner_leaves, carry.state
+    )
+    last = jax.vmap(all_finite)(view)
+    module: Any = np if _check.is_concrete(finite, last) else jnp
+    stops = module.concatenate([module.asarray(finite), module.asarray(last)[:, None]], axis=1)
+    counts = np.append(updates, done).astype(np.int32)
+    nonfinite = module.where(stops.all(1), -1, module.asarray(counts)[module.argmin(stops, axis=1)])
+    state = SavedState(tuple(jax.tree.leaves(carry)), done, plan.history, plan.depth)
+    squeeze = (lambda leaf: leaf) if runs.batched else (lambda leaf: leaf[0])
+    return Result(
+        params=jax.tree.map(squeeze, view),
+        updates=updates,
+        time=squeeze(runs.times(updates)),
+        metrics={name: squeeze(value) for name, value in named.items()},
+        transitions=jax.tree.map(squeeze, log),
+        nonfinite_from=squeeze(nonfinite),
+        state=state,
+        num_updates=runs.num_updates,
+    )
+
+
+def _unflatten(runs: Runs, leaves: list[Any]) -> Any:
+    return jax.tree.unflatten(runs.structure, leaves)
+
+
+def _raise_if_diverged(result: Result) -> None:
+    lost = np.atleast_1d(np.asarray(result.nonfinite_from))
+    if (lost < 0).all():
+        return
+    run = int(np.argmax(lost >= 0))
+    where = f"{int((lost >= 0).sum())} of {lost.size} runs (the first is run {run})" if lost.size > 1 else "the run"
+    raise Diverged(
+        f"Parameters of {where} were not finite at the record after update {lost[run]}; take smaller steps, or "
+        "throw=False to keep the other runs. The exception's .result holds everything computed.",
+        result,
+    )
