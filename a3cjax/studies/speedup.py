@@ -1,0 +1,244 @@
+"""The paper's Fig. 3: how much sooner a target is met by more workers."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from a3cjax import _check
+from a3cjax.engine import Interrupted, Record, Result, simulate
+from a3cjax.learners import A3C
+from a3cjax.learners.sampling import SAMPLERS
+from a3cjax.problems import exact
+from a3cjax.schedules import Schedule
+from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.speedup_study import SpeedupStudy
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+WORKERS = (1, 2, 4, 8, 16)
+SAMPLING = ("iid", "markov")
+METRICS = ("objective", "critic_error_sq")
+
+Team = Callable[[int], Sequence[ComputeTime]]
+
+
+class SpeedupInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a study: ``study`` holds the curves so far, those of unfinished samplings padded with NaN."""
+
+    def __init__(self, message: str, study: SpeedupStudy) -> None:
+        super().__init__(message)
+        self.study = study
+
+
+def speedup(
+    learner: A3C,
+    *,
+    workers: Sequence[int] = WORKERS,
+    sampling: Sequence[str] = SAMPLING,
+    seeds: int = 32,
+    num_updates: int = 60_000,
+    target: float = 0.8,
+    compute_times: ComputeTime | Team | None = None,
+    record_every: int | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> SpeedupStudy:
+    """Eq. (1) of arXiv:2012.15511 measured: samples to a target with one worker / samples per worker with N.
+
+    All runs of one sampling are one batch of ``simulate``: N workers, always busy, for every N, times ``seeds``. A run
+    has met the target at the first recorded update at which the exact objective J(θ), which has no sampling noise, has
+    closed the share ``target`` of the gap from J(θ_0) to J*; between two records it is interpolated linearly.
+
+    Runs of different N draw from different keys, so they are independent. The two samplings share their schedules and
+    keys. The n-th seed's runs are the same however many seeds there are.
+
+    Args:
+        learner: the actor-critic; its own ``sampling`` is replaced by each of those asked for.
+        workers: the numbers N of workers; 1 must be among them, for eq. (1) compares with it.
+        sampling: "iid", "markov" or both.
+        seeds: runs for each N, at least 1; the intervals need 2.
+        num_updates: K, updates of every run.
+        target: the share of J* − J(θ_0) to close, above 0 and at most 1.
+        compute_times: the law of every worker's compute time, or a function from N to the list of N laws; Exponential
+            of mean 1 if not given. Virtual time is in its unit.
+        record_every: updates between records; K // 100 if not given.
+        confidence: coverage of the bootstrap intervals over seeds.
+        seed: of all randomness.
+        progress: see ``simulate``.
+
+    Raises:
+        ValueError: if an argument is out of range.
+        SpeedupInterrupted: on Ctrl-C, with what was done.
+
+    >>> import a3cjax, jax
+    >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=5, num_features=5)
+    >>> learner = a3cjax.A3C(mdp, actor_step=0.5, critic_step=0.1)
+    >>> study = a3cjax.studies.speedup(learner, workers=(1, 2), sampling=["markov"], seeds=3, num_updates=2000)
+    >>> [row.workers for row in study.rows], study.rows[0].speedup
+    ([1, 2], 1.0)
+    """
+    workers, sampling = _check_workers(workers), _check_sampling(sampling)
+    seeds = _check.integer("seeds", seeds, 1)
+    seed = _check.integer("seed", seed, 0)
+    num_updates = _check.integer("num_updates", num_updates, 1)
+    _check.number("target", target, above=0, most=1)
+    _check.number("confidence", confidence, above=0, below=1)
+    if record_every is None:
+        record_every = max(1, num_updates // 100)
+    record = Record(every=record_every, metrics=METRICS)
+    updates = np.arange(record.spacing(num_updates), num_updates + 1, record.spacing(num_updates))
+
+    # Before anything is drawn, so that a bad option is told at once.
+    learners = {name: dataclasses.replace(learner, sampling=name) for name in sampling}
+    start, optimum = _gap(learner)
+    team = compute_times if callable(compute_times) else lambda n: [compute_times or Exponential(1.0)] * n
+
+    key = jax.random.key(seed)
+    schedule = _draw(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
+    keys = jnp.concatenate([_seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
+    curves = _frame(learner, workers, sampling, seeds, schedule, updates, start, optimum)
+    curves.attrs["target_share"] = target
+    curves.attrs["target_objective"] = start + target * (optimum - start)
+    for position, name in enumerate(sampling):
+        try:
+            result = simulate(learners[name], schedule, keys, record=record, throw=False, progress=progress)
+        except Interrupted as error:
+            _fill(curves, position, error.result)
+            study = SpeedupStudy.of(curves, confidence, interrupted=True)
+            raise SpeedupInterrupted(
+                f"Interrupted in the {name} runs after {int(curves.updates_done[position])} of {num_updates} updates.",
+                study,
+            ) from error
+        _fill(curves, position, result)
+    return SpeedupStudy.of(curves, confidence)
+
+
+def _check_workers(workers: Sequence[int]) -> tuple[int, ...]:
+    numbers = tuple(_check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers))
+    if 1 not in numbers:
+        raise ValueError(f"workers is {list(numbers)}, but eq. (1) compares with one worker; put 1 among them.")
+    repeated = [n for n in numbers if numbers.count(n) > 1]
+    if repeated:
+        raise ValueError(f"workers is {list(numbers)}, which names {repeated[0]} more than once; name each once.")
+    return tuple(sorted(numbers))
+
+
+def _check_sampling(sampling: Sequence[str]) -> tuple[str, ...]:
+    names = (sampling,) if isinstance(sampling, str) else tuple(sampling)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"sampling is {list(names)}; give one or more of {list(SAMPLERS)}, each once.")
+    for i, name in enumerate(names):
+        _check.choice(f"sampling[{i}]", name, tuple(SAMPLERS))
+    return names
+
+
+def _gap(learner: A3C) -> tuple[float, float]:
+    """J(θ_0) and J*."""
+    start = float(exact.objective(learner.mdp, learner.policy.probabilities(learner.theta)))
+    optimum = float(exact.optimal_objective(learner.mdp))
+    if optimum - start <= 1e-5 * max(abs(optimum), abs(start)):
+        raise ValueError(
+            f"The start already has J(θ_0) = {start:.6g}, and no policy has more than J* = {optimum:.6g}, so there is "
+            "nothing to learn; choose another MDP."
+        )
+    return start, optimum
+
+
+def _seed_keys(key: jax.Array, num_workers: int, seeds: int) -> jax.Array:
+    own = jax.random.fold_in(key, num_workers)
+    return jax.vmap(lambda s: jax.random.fold_in(own, s))(jnp.arange(seeds))
+
+
+def _draw(key: jax.Array, team: Team, workers: tuple[int, ...], seeds: int, num_updates: int) -> Schedule:
+    """Every seed's schedule for every N, one batch [N × seeds, K]."""
+    batches = []
+    for n in workers:
+        laws = list(team(n))
+        if len(laws) != n:
+            raise ValueError(f"compute_times({n}) gave {len(laws)} laws, but must give one for each of {n} workers.")
+        draw = jax.vmap(lambda own, laws=laws: Schedule.from_workers(own, laws, num_updates))
+        batch = draw(_seed_keys(key, n, seeds))
+        batches.append([np.asarray(column) for column in (batch.worker, batch.delay, batch.time)])
+    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
+    return Schedule(*columns, num_workers=max(workers))
+
+
+def _frame(
+    learner: A3C,
+    workers: tuple[int, ...],
+    sampling: tuple[str, ...],
+    seeds: int,
+    schedule: Schedule,
+    updates: np.ndarray,
+    start: float,
+    optimum: float,
+) -> "xr.Dataset":
+    """The study's curves with everything but what the runs will say; record 0 is the start."""
+    import xarray as xr  # here, because it brings pandas, which only a study needs
+
+    shape = (len(workers), seeds)
+    at = np.concatenate([[0], updates])
+    time = np.zeros((*shape, at.size))
+    time[..., 1:] = schedule.time[:, updates - 1].reshape(*shape, -1)
+    error = float(learner.measure(learner.init(jax.random.key(0)), ("critic_error_sq",))["critic_error_sq"])
+    curve = np.full((len(sampling), *shape, at.size), np.nan)
+    objective, critic = curve.copy(), curve.copy()
+    objective[..., 0], critic[..., 0] = start, error
+    runs = ("workers", "seed")
+    samples = at * learner.minibatch / np.array(workers)[:, None]
+    return xr.Dataset(
+        {
+            "objective": (("sampling", *runs, "record"), objective, _about("J(θ), the exact objective", "reward")),
+            "critic_error_sq": (("sampling", *runs, "record"), critic, _about("critic gap ‖ω − ω*(θ)‖²", "reward²")),
+            "time": ((*runs, "record"), time, _about("virtual time", "compute-time unit")),
+            "samples_per_worker": (("workers", "record"), samples, _about("average samples per worker", "samples")),
+            "mean_delay": (runs, np.asarray(schedule.mean_delay).reshape(shape), _about("mean delay", "updates")),
+            "max_delay": (runs, np.asarray(schedule.max_delay).reshape(shape), _about("largest delay", "updates")),
+            "nonfinite_from": (
+                ("sampling", *runs),
+                np.full((len(sampling), *shape), -1),
+                _about("first recorded update with a parameter that is not finite, or -1", "updates"),
+            ),
+            "updates_done": ("sampling", np.zeros(len(sampling), int), _about("updates done by every run", "updates")),
+        },
+        coords={
+            "sampling": ("sampling", list(sampling), {"long_name": "sampling option"}),
+            "workers": ("workers", list(workers), _about("number of workers N", "1")),
+            "seed": ("seed", np.arange(seeds), _about("seed", "1")),
+            "updates": ("record", at, _about("updates applied", "updates")),
+        },
+        attrs={
+            "title": "Speedup of asynchronous advantage actor-critic with the number of workers",
+            "initial_objective": start,
+            "optimal_objective": optimum,
+            "minibatch": learner.minibatch,
+            "num_updates": schedule.num_updates,
+        },
+    )
+
+
+def _fill(curves: "xr.Dataset", position: int, result: Result) -> None:
+    """Put one sampling's runs, as far as they went, into its place."""
+    shape = (curves.sizes["workers"], curves.sizes["seed"])
+    records = len(result.updates)
+    for name in METRICS:
+        values = np.asarray(result.metrics[name], np.float64).reshape(*shape, records)
+        curves[name].values[position, ..., 1 : records + 1] = values
+    lost = np.asarray(result.nonfinite_from).reshape(shape)
+    curves["nonfinite_from"].values[position] = lost
+    # What a run says after it stopped being finite means nothing.
+    gone = (lost[..., None] >= 0) & (curves.updates.values >= lost[..., None])
+    for name in METRICS:
+        curves[name].values[position][gone] = np.nan
+    assert result.state is not None
+    curves["updates_done"].values[position] = result.state.updates
+
+
+def _about(long_name: str, units: str) -> dict[str, str]:
+    return {"long_name": long_name, "units": units}

@@ -1,0 +1,96 @@
+"""When a curve first meets a target, and how sure one can be of a ratio of two means."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+RESAMPLES = 9999
+
+
+class Crossing(NamedTuple):
+    """Where curves first meet a target: ``before`` + ``fraction`` records in; both NaN where they never do."""
+
+    before: Float[np.ndarray, "*runs"]
+    fraction: Float[np.ndarray, "*runs"]
+
+    def at(self, positions: ArrayLike) -> Float[np.ndarray, "*runs"]:
+        """The crossing on another axis, given that axis's value at every record, [R] or [*runs, R]."""
+        positions = np.asarray(positions, np.float64)
+        positions = np.broadcast_to(positions, (*self.before.shape, positions.shape[-1]))
+        reached = np.isfinite(self.before)
+        low = np.where(reached, self.before, 0).astype(int)
+        high = np.minimum(low + 1, positions.shape[-1] - 1)
+        left, right = (np.take_along_axis(positions, i[..., None], -1)[..., 0] for i in (low, high))
+        return np.where(reached, left + self.fraction * (right - left), np.nan)
+
+
+class Ratio(NamedTuple):
+    """A ratio of means and its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def first_crossing(curves: ArrayLike, target: float) -> Crossing:
+    """Where each curve [*runs, R] is first at least ``target``, linearly interpolated from the record before.
+
+    A record that is not a number meets no target; the crossing after one is at the record itself.
+
+    >>> import numpy as np
+    >>> crossing = first_crossing([[0.0, 0.5, 1.0, 0.9], [0.0, 0.2, 0.3, 0.4]], target=0.75)
+    >>> crossing.at([0, 10, 20, 30]).tolist()  # halfway between the second record and the third; never
+    [15.0, nan]
+    """
+    values = np.asarray(curves, np.float64)
+    met = values >= target
+    reached = met.any(-1)
+    after = met.argmax(-1)
+    before = np.maximum(after - 1, 0)
+    left, right = (np.take_along_axis(values, i[..., None], -1)[..., 0] for i in (before, after))
+    rise = np.where((after > 0) & np.isfinite(left), right - left, 0)
+    fraction = np.where(rise > 0, (target - left) / np.where(rise > 0, rise, 1), after - before)
+    return Crossing(np.where(reached, before, np.nan), np.where(reached, fraction, np.nan))
+
+
+def ratio_of_means(
+    numerator: ArrayLike, denominator: ArrayLike, *, confidence: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
+) -> Ratio:
+    """mean(numerator) / mean(denominator) with a bootstrap interval: bias-corrected and accelerated (Efron 1987).
+
+    The two samples are independent, and both are resampled. If either holds a NaN, so do value and interval; if either
+    has one entry only, the interval is NaN; if neither varies, the interval is the value.
+
+    Args:
+        numerator: [n], positive numbers.
+        denominator: [m], positive numbers.
+        confidence: the interval's coverage, between 0 and 1.
+        seed: of the resampling.
+        resamples: how many.
+
+    >>> import numpy as np
+    >>> draws = np.random.default_rng(0).normal(10, 1, (2, 1000))
+    >>> ratio = ratio_of_means(*draws)
+    >>> bool(ratio.low < 1 < ratio.high < 1.01)
+    True
+    """
+    above, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    value = float(above.mean() / below.mean())
+    if not np.isfinite(value) or min(above.size, below.size) < 2:
+        return Ratio(value, np.nan, np.nan)
+    if np.ptp(above) == 0 and np.ptp(below) == 0:
+        return Ratio(value, value, value)
+    import scipy.stats  # here, because it takes longer to import than everything else
+
+    interval = scipy.stats.bootstrap(
+        (above, below),
+        lambda x, y, axis: x.mean(axis) / y.mean(axis),
+        n_resamples=resamples,
+        confidence_level=confidence,
+        vectorized=True,
+        method="BCa",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Ratio(value, float(interval.low), float(interval.high))

@@ -1,0 +1,255 @@
+import csv
+import dataclasses
+import json
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from a3cjax import Interrupted, families, studies
+from a3cjax._options import SpeedupOptions
+from a3cjax.cli import main
+
+TINY = shlex.split(
+    "speedup --workers 1 2 4 --seeds 3 --updates 3000 --states 5 --features 5 --actions 2 --actor-step 0.5 "
+    "--critic-step 0.1 --record-every 100"
+)
+COLUMNS = [
+    "sampling", "workers", "updates_to_target", "samples_per_worker", "speedup", "speedup_low", "speedup_high",
+    "time_to_target", "time_speedup", "efficiency",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """One run of the command as a user starts it: its output and its folder."""
+    folder = tmp_path_factory.mktemp("tiny") / "made" / "by the command"
+    command = [sys.executable, "-c", "from a3cjax.cli import script; script()"]
+    done = subprocess.run([*command, *TINY, "--out", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done, folder
+
+
+def test_the_table_stands_beside_the_papers_figures(tiny):
+    done, folder = tiny
+    lines = done.stdout.splitlines()
+    (four,) = [line.split() for line in lines if line.split()[:2] == ["markov", "4"]]
+    assert "3.19" in four
+    assert "closes 80% of the gap" in done.stdout
+    assert any(line.startswith("iid: after 3,000 updates") for line in lines)
+    assert str(folder / "speedup.png") in lines[-1]
+    assert done.stderr == ""  # no bar where nobody looks
+
+
+def test_the_csv_has_the_columns_and_a_row_for_each_sampling_and_n(tiny):
+    _, folder = tiny
+    with (folder / "speedup.csv").open() as file:
+        header, *rows = csv.reader(file)
+    assert header == COLUMNS
+    assert [(row[0], int(row[1])) for row in rows] == [(name, n) for name in ("iid", "markov") for n in (1, 2, 4)]
+    assert [float(row[4]) for row in rows if row[1] == "1"] == [1, 1]
+
+
+def test_the_curves_are_named_and_have_units(tiny):
+    _, folder = tiny
+    with xr.open_dataset(folder / "speedup.nc", engine="h5netcdf") as curves:
+        assert dict(curves.sizes) == {"sampling": 2, "workers": 3, "seed": 3, "record": 31}
+        assert curves.updates.values.tolist() == list(range(0, 3001, 100))
+        for name in ("objective", "critic_error_sq", "time", "samples_per_worker", "updates_to_target"):
+            assert curves[name].attrs["units"]
+            assert curves[name].attrs["long_name"]
+        start = curves.attrs["initial_objective"]
+        assert np.allclose(curves.objective[..., 0], start)
+        assert (curves.objective.mean("seed")[..., -1] > start).all()
+        assert (curves.objective <= curves.attrs["optimal_objective"] + 1e-5).all()
+        # Every N makes N updates in a unit of time: the last of 3000 lands at 3000 / N, within four deviations.
+        last = curves.time[..., -1]
+        expected = 3000 / curves.workers
+        assert (abs(last - expected) < 4 * 3000**0.5 / curves.workers).all()
+        assert (abs(curves.mean_delay - (curves.workers - 1)) < 0.1).all()
+
+
+def test_run_json_says_how_it_was_made(tiny):
+    _, folder = tiny
+    run = json.loads((folder / "run.json").read_text())
+    assert run["options"]["workers"] == [1, 2, 4]
+    assert run["options"]["seed"] == 0
+    assert set(run["versions"]) >= {"a3cjax", "jax", "numpy", "python"}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tiny, tmp_path, capsys):
+    _, folder = tiny
+    text = {}
+    for name, seed in (("first", "0"), ("again", "0"), ("other", "1")):
+        assert main([*TINY, "--sampling", "markov", "--seed", seed, "--out", str(tmp_path / name)]) == 0
+        text[name] = (tmp_path / name / "speedup.csv").read_bytes()
+    capsys.readouterr()
+    assert text["first"] == text["again"]
+    assert text["first"] != text["other"]
+    # In another process, with as many devices as that had, and with the other sampling beside it.
+    header, *rows = (folder / "speedup.csv").read_bytes().splitlines(keepends=True)
+    assert header + b"".join(row for row in rows if row.startswith(b"markov")) == text["first"]
+
+
+def test_a_seed_does_not_depend_on_how_many_there_are(tiny, tmp_path, capsys):
+    _, folder = tiny
+    fewer = [*TINY, "--sampling", "markov", "--seeds", "2", "--workers", "1", "4", "--out", str(tmp_path)]
+    assert main(fewer) == 0
+    capsys.readouterr()
+    with (
+        xr.open_dataset(folder / "speedup.nc", engine="h5netcdf") as all_runs,
+        xr.open_dataset(tmp_path / "speedup.nc", engine="h5netcdf") as some,
+    ):
+        expected = all_runs.objective.sel(sampling=["markov"], workers=[1, 4], seed=[0, 1])
+        assert np.array_equal(some.objective.values, expected.values)
+
+
+def test_a_target_out_of_reach_is_said_and_not_dropped(tmp_path, capsys):
+    options = ["--sampling", "markov", "--target", "1", "--workers", "1", "2", "--out", str(tmp_path)]
+    assert main([*TINY, *options]) == 0
+    said = capsys.readouterr().out
+    assert "markov: no run met the target in 3,000 updates." in said
+    assert "0 of 3" in said
+    with (tmp_path / "speedup.csv").open() as file:
+        assert [row["speedup"] for row in csv.DictReader(file)] == ["nan", "nan"]
+
+
+def test_diverged_runs_are_said(tmp_path, capsys):
+    options = ["--sampling", "markov", "--critic-step", "1e6", "--radius", "1e30", "--out", str(tmp_path)]
+    assert main([*TINY, *options]) == 0
+    assert "3 of 3 runs stopped being finite, the first by update 100; take smaller steps." in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_what_was_done(tmp_path, capsys, monkeypatch):
+    study = sys.modules[studies.speedup.__module__]
+    simulate = study.simulate  # type: ignore[attr-defined]
+
+    def stopped(learner, schedule, key, **options):
+        if learner.sampling == "iid":  # finished; that it is not really i.i.d. does not matter here
+            return simulate(dataclasses.replace(learner, sampling="markov"), schedule, key, **options)
+        raise Interrupted("stopped", simulate(learner, schedule[:1000], key, **options))
+
+    monkeypatch.setattr(study, "simulate", stopped)
+    assert main([*TINY, "--out", str(tmp_path)]) == 130
+    captured = capsys.readouterr()
+    assert "Interrupted in the markov runs after 1000 of 3000 updates." in captured.err
+    assert str(tmp_path) in captured.err
+    assert "The study was interrupted" in captured.out
+    with xr.open_dataset(tmp_path / "speedup.nc", engine="h5netcdf") as curves:
+        assert curves.updates_done.values.tolist() == [3000, 1000]
+        there = np.isfinite(curves.objective.sel(sampling="markov").values).all((0, 1))
+        assert there.sum() == 11
+        assert there[:11].all()
+    assert json.loads((tmp_path / "run.json").read_text())["interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--workers 2 4", "workers is [2, 4], but eq. (1) compares with one worker; put 1 among them."),
+        ("--workers 1 2 2", "names 2 more than once"),
+        ("--workers 1 0", "workers[1] is 0, but must be at least 1."),
+        ("--seeds 0", "seeds is 0, but must be at least 1."),
+        ("--seed -1", "seed is -1, but must be at least 0."),
+        ("--target 0", "target is 0"),
+        ("--target 1.5", "target is 1.5"),
+        ("--updates 0", "num_updates is 0, but must be at least 1."),
+        ("--record-every 4000", "so nothing would be recorded"),
+        ("--actor-step -1", "actor_step is -1"),
+        ("--actor-step nan", "actor_step is nan"),
+        ("--discount 1", "discount is 1"),
+        ("--states 1 --features 1 --actions 1", "there is nothing to learn"),
+        ("--branching 3", "--branching has no effect with --mdp synthetic; leave it out or choose --mdp garnet."),
+        ("--cv 1", "--cv has no effect with --compute-time exponential"),
+        ("--compute-time pareto --shape 1", "shape is 1"),
+        ("--compute-time empirical", "--compute-time empirical needs measured times"),
+        ("--compute-time empirical --times-file nowhere.csv", "--times-file nowhere.csv is not there"),
+        ("--straggler-factor 3", "--straggler-factor has no effect without stragglers"),
+        ("--straggler-share 1", "--straggler-share is 1"),
+        ("--stay 1", "--stay is 1"),
+        ("--nonsense 3", "--nonsense"),
+        ("--sampling some", "invalid choice 'some'"),
+        ("--seeds many", "--seeds"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(options, sentence, tmp_path, capsys):
+    assert main([*TINY, "--out", str(tmp_path), *options.split()]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert error.startswith("a3cjax: ")
+    assert error.rstrip().endswith(".")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_found_out_before_the_work(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([*TINY, "--out", str(tmp_path / "file")]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [[], ["nothing"]])
+def test_the_subcommand_is_asked_for(args, capsys):
+    assert main(args) == 2
+    assert "speedup" in capsys.readouterr().err
+
+
+def test_help_is_no_error(capsys):
+    assert main(["speedup", "--help"]) == 0
+    assert "--straggler-share" in capsys.readouterr().out
+
+
+def same(mdp, other):
+    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(mdp), jax.tree.leaves(other), strict=True))
+
+
+def test_every_family_is_built_as_asked():
+    key = jax.random.key(3)
+    assert same(SpeedupOptions().build_mdp(), families.synthetic(jax.random.key(0)))
+    garnet = SpeedupOptions(mdp="garnet", states=6, actions=2, branching=3, features=4, stay=0.5, mdp_seed=3)
+    assert same(garnet.build_mdp(), families.lazy(families.garnet(key, 6, 2, 3, 4), 0.5))
+    ring = SpeedupOptions(mdp="ring", states=6, slip=0.2, discount=0.8)
+    assert same(ring.build_mdp(), families.ring(6, slip=0.2, discount=0.8))
+    room = SpeedupOptions(mdp="gridworld", height=2, width=3)
+    assert same(room.build_mdp(), families.gridworld(2, 3))
+
+
+def test_the_radius_not_given_is_the_papers_bound():
+    # A ring where every policy that is the same everywhere is uniform: with tabular features and μ = 1/S,
+    # A_θ = (γP − I)/S, symmetric for the uniform policy, with largest eigenvalue −(1 − γ)/S. r_max = 1.
+    learner = SpeedupOptions(mdp="ring", states=5, discount=0.5).build_learner()
+    assert learner.radius == pytest.approx(1 / ((0.5 / 5) ** 0.5 * 0.5), rel=1e-4)
+    assert SpeedupOptions(mdp="ring", radius=3.0).build_learner().radius == 3
+
+
+def test_every_law_is_built_as_asked(tmp_path):
+    def law(name, **options) -> Any:
+        return SpeedupOptions(compute_time=name, **options).build_team()(1)[0]
+
+    (tmp_path / "times.csv").write_text("1.0\n3.0\n")
+    assert law("exponential", mean=2.0).mean == 2
+    assert law("deterministic").mean == 1
+    assert law("lognormal", cv=0.2).cv == pytest.approx(0.2)
+    assert law("gamma").cv == pytest.approx(0.5)
+    assert law("pareto", shape=3.0).shape == 3
+    assert law("uniform", low=1.0, high=2.0).mean == 1.5
+    assert law("empirical", times_file=tmp_path / "times.csv").mean == 2
+
+
+def test_stragglers_slow_the_clock_and_nothing_else(tmp_path, capsys):
+    # N = 2 with one worker four times slower: 1 + 1/4 updates per unit of time rather than 2.
+    options = (
+        "speedup --mdp gridworld --height 2 --width 2 --sampling markov --workers 1 2 --seeds 1 --updates 1000 "
+        "--compute-time deterministic --straggler-share 0.5 --straggler-factor 4"
+    )
+    assert main([*options.split(), "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    with xr.open_dataset(tmp_path / "speedup.nc", engine="h5netcdf") as curves:
+        assert curves.time.sel(workers=1)[..., -1].values == pytest.approx(1000)
+        assert curves.time.sel(workers=2)[..., -1].values == pytest.approx(1000 / 1.25, rel=2e-3)
+        assert curves.mean_delay.sel(workers=2).values == pytest.approx(1, abs=0.01)
