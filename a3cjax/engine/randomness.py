@@ -11,32 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-Words = UInt32[Array, "*batch"]
+from a3cjax._threefry import Words, threefry2x32
 
 INIT_WORKER = 0xFFFFFFFF  # proposals count from 0, so these two never meet one
 INIT_SERVER = 0xFFFFFFFE
-
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-
-
-def threefry2x32(key: tuple[Words, Words], counter: tuple[Words, Words]) -> tuple[Words, Words]:
-    """Twenty rounds of threefry-2x32 (Salmon et al., SC 2011), unrolled, elementwise over broadcast arrays.
-
-    >>> import jax, jax.numpy as jnp
-    >>> from a3cjax.engine.randomness import threefry2x32
-    >>> words = threefry2x32((jnp.uint32(0), jnp.uint32(0)), (jnp.uint32(0), jnp.uint32(0)))
-    >>> [hex(int(word)) for word in words]
-    ['0x6b200159', '0x99ba4efe']
-    """
-    schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
-    x, y = counter[0] + schedule[0], counter[1] + schedule[1]
-    for group in range(5):
-        for distance in _ROTATIONS[group % 2]:
-            x = x + y
-            y = x ^ ((y << distance) | (y >> (32 - distance)))
-        x = x + schedule[(group + 1) % 3]
-        y = y + schedule[(group + 2) % 3] + jnp.uint32(group + 1)
-    return x, y
 
 
 def proposal_words(

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt32
 
+from a3cjax._threefry import threefry2x32
+
 Words = tuple[UInt32[Array, "*shape"], UInt32[Array, "*shape"]]
 
 
@@ -43,21 +45,7 @@ def words(key: Key[Array, ""], number: Int[Array, ""] | int = 0) -> Words:
         first, second = jax.random.bits(jax.random.fold_in(key, number), (2,), jnp.uint32)
         return first, second
     data = jax.random.key_data(key)
-    return threefry(data[0], data[1], jnp.uint32(0), jnp.asarray(number, jnp.uint32))
-
-
-def threefry(key0: Array, key1: Array, x0: Array, x1: Array) -> Words:
-    """Threefry-2x32-20: the block ``(x0, x1)`` enciphered under ``(key0, key1)``."""
-    schedule = (key0, key1, key0 ^ key1 ^ jnp.uint32(0x1BD11BDA))
-    x0, x1 = x0 + schedule[0], x1 + schedule[1]
-    for group in range(5):
-        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
-            x0 = x0 + x1
-            x1 = (x1 << jnp.uint32(rotation)) | (x1 >> jnp.uint32(32 - rotation))
-            x1 = x1 ^ x0
-        x0 = x0 + schedule[(group + 1) % 3]
-        x1 = x1 + schedule[(group + 2) % 3] + jnp.uint32(group + 1)
-    return x0, x1
+    return threefry2x32((data[0], data[1]), (jnp.uint32(0), jnp.asarray(number, jnp.uint32)))
 
 
 def uniform(word: UInt32[Array, "*shape"]) -> Float[Array, "*shape"]:

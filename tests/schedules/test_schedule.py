@@ -82,7 +82,9 @@ def test_traced_columns_say_the_same():
 
 
 def test_batches_come_from_stack_and_from_vmap():
-    draw = lambda key: Schedule.from_workers(key, [ct.Exponential(1.0)] * 3, 40)  # noqa: E731
+    def draw(key):
+        return Schedule.from_workers(key, [ct.Exponential(1.0)] * 3, 40)
+
     keys = jax.random.split(KEY, 2)
     singles = [draw(key) for key in keys]
     for batch in (Schedule.stack(singles), jax.vmap(draw)(keys)):
