@@ -1,4 +1,4 @@
-/* Random words and the draws made from them, shared by both variants of the loop. */
+/* Random words and the draws made from them, shared by the loops. */
 #include <stdint.h>
 
 typedef struct {

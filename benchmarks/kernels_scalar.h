@@ -1,4 +1,4 @@
-/* The arithmetic on one row of theta and on omega, in plain loops: the compiler vectorises what it can. */
+/* The arithmetic on one row of logits and on omega, in plain loops: the compiler vectorises what it can. */
 #include <math.h>
 #include <stdint.h>
 
@@ -12,7 +12,7 @@ typedef struct {
 
 static inline float entry(const ActorRow *row, int a) { return row->value[a]; }
 
-/* weights[a] = exp(theta[s, a] - max); returns their sum. */
+/* weights[a] = exp(logits[a] - max); returns their sum. */
 static inline float softmax_weights(const ActorRow *restrict row, ActorRow *restrict weights) {
     float top = row->value[0], total = 0.0f;
     for (int a = 1; a < NUM_ACTIONS; a++) top = row->value[a] > top ? row->value[a] : top;

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import signal
 import sys
 import threading
@@ -19,12 +20,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from a3cjax.engine.histories import Carry
-from a3cjax.engine.layout import LANES, Layout, device_count
+from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import Block, Plan, advance, start
 from a3cjax.engine.result import Interrupted, Result, SavedState
 from a3cjax.engine.runs import Runs
 
-BLOCK_WORK = 1 << 21  # run-updates per call and device: a fraction of a second, the grain of progress and Ctrl-C
+BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
 _PATIENCE = 1.0  # seconds before a progress bar shows
 
@@ -43,8 +44,9 @@ def drive(
     make the exception to raise.
     """
     available = jax.local_devices() if devices is None else list(devices)
-    layout = Layout.of(runs.count, device_count(runs.count, len(available)), LANES[plan.history])
-    used = available[: layout.devices]
+    workers = _workers(available)
+    layout = Layout.of(runs.count, share_count(runs.count, len(workers)), plan.history, plan.target)
+    used = workers[: layout.shares]
     block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
     chunk = plan.chunk(runs.one_learner(), layout.lanes)
     learner = runs.split_learner(layout)
@@ -53,6 +55,7 @@ def drive(
     keys = parts.put(layout.split(runs.keys))
     real = parts.put(layout.real_lanes())
 
+    num_workers = jnp.int32(runs.num_workers)
     done = 0 if resume is None else resume.updates
     metrics: list[dict[str, np.ndarray]] = []
     logs: list[Any] = []
@@ -62,10 +65,13 @@ def drive(
         _bar(progress, done, runs.num_updates, runs.count) as report,
     ):
         on_each = functools.partial(_map_in, pool, jnp.result_type(float) == jnp.float64) if len(used) > 1 else map
+        # Shares on one device run one program: compiled once, by the first of them, and not by each at the same time.
+        firsts, others = slice(len(set(used))), slice(len(set(used)), None)
         if resume is None:
-            carry = list(on_each(functools.partial(_start, plan), learners, keys))
+            begin = functools.partial(_start, plan, workers=num_workers)
+            carry = [x for some in (firsts, others) for x in on_each(begin, learners[some], keys[some])]
         else:
-            expected = jax.eval_shape(functools.partial(start, plan), learner, layout.split(runs.keys))
+            expected = jax.eval_shape(functools.partial(start, plan), learner, layout.split(runs.keys), num_workers)
             carry = parts.put(_restore(resume, plan, runs, layout, expected))
         for lengths, measured in _blocks(done, runs.num_updates, spacing, plan.segment, segments):
             block = runs.block(layout, done, block_updates, chunk)
@@ -73,7 +79,12 @@ def drive(
             idle = segments - len(lengths)
             lengths_and_marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
             call = functools.partial(_advance, plan, first=done, lengths_and_marks=lengths_and_marks)
-            carry, values, log = zip(*on_each(call, learners, carry, keys, blocks, real), strict=True)
+            if not metrics and used[others]:
+                idly = functools.partial(_advance, plan, first=done, lengths_and_marks=_nothing(segments))
+                warm = on_each(idly, learners[firsts], carry[firsts], keys[firsts], blocks[firsts], real[firsts])
+                carry = [after[0] for after in warm] + carry[others]
+            steps = on_each(call, learners, carry, keys, blocks, real)
+            carry, values, log = (list(column) for column in zip(*steps, strict=True))
             wanted = np.flatnonzero(measured)
             metrics.append({n: layout.join(parts.joined([v[n] for v in values]), wanted) for n in values[0]})
             if plan.log:
@@ -94,6 +105,16 @@ def drive(
             "simulate(..., resume=error.result.state) goes on.",
         )
     return whole, done, values, samples, stopped
+
+
+def _workers(devices: Sequence[Any]) -> list[Any]:
+    """The devices, each as many times as it can run a program side by side: a CPU device once for each of its cores.
+
+    In turn, so that the first so many of them are spread over all devices.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_cpu = devices[0].platform == "cpu"
+    return list(devices) * (max(1, cores // jax.local_device_count("cpu")) if on_cpu else 1)
 
 
 @dataclass(frozen=True)
@@ -154,12 +175,17 @@ def _advance(
     return jax.block_until_ready(out)
 
 
+def _nothing(segments: int) -> tuple[jax.Array, jax.Array]:
+    """Lengths and marks of a block without updates."""
+    return jnp.zeros(segments, jnp.int32), jnp.zeros(segments, bool)
+
+
 _compiled_advance = jax.jit(advance, static_argnums=0, donate_argnums=2)
 
 
 def _shape_blocks(plan: Plan, layout: Layout, num_updates: int) -> tuple[int, int, Plan]:
     """Updates per block, segments per block, and the plan with its segments no longer than a block."""
-    per_device = layout.tiles * layout.lanes // layout.devices
+    per_device = layout.tiles * layout.lanes // layout.shares
     block = min(max(1, BLOCK_WORK // per_device), LONGEST_BLOCK, num_updates)
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)

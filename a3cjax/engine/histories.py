@@ -4,7 +4,8 @@ A history decides how a proposal gets to see version k − τ_k. It is written f
 runs) and has
 
 - ``proposal_offset``: which of its worker's proposals is made at an update, counted from the one that it writes;
-- ``start(learner, run_key)``: the carry before the first update;
+- ``start(learner, run_key)``: the carry before the first update, its slots empty;
+- ``enlist(learner, run_key, i)``: what worker i's slot holds before the first update;
 - ``enter(learner, carry, k)``: called between updates, whenever k is a multiple of the chunk;
 - ``step(learner, carry, k, event)``: update k; returns the carry and the samples that the update used.
 """

@@ -7,10 +7,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-# The most runs in a tile, so that what an update touches stays in a core's cache; the ring touches more.
-LANES = {"mailbox": 256, "ring": 128}
-_FEWEST_LANES = 2  # a single lane would compile to another program, with other roundings
-_RUNS_PER_DEVICE = 32  # fewer are not worth a second device
+from a3cjax._kernel import Target
+
+# The most runs in a tile, so that what an update touches stays in a core's cache.
+LANES = {"mailbox": 64, "ring": 64}
+_FEW_LANES = 16  # up to here a tile costs as much as its runs one by one
+_LEAST_LANES = 32  # a larger tile has at least as many: shorter loops are unrolled by the compiler and not vectorised
+_LANES_FOR_LOOPS = 4  # times as many where every operation is a kernel of its own, which costs a call
+_RUNS_PER_SHARE = 32  # fewer are not worth a second device or core
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,19 @@ class Layout:
     runs: int
     tiles: int
     lanes: int
-    devices: int
+    shares: int
 
     @classmethod
-    def of(cls, runs: int, devices: int, most_lanes: int) -> "Layout":
-        """Equal tiles, as many for each device."""
-        tiles = math.ceil(math.ceil(runs / most_lanes) / devices) * devices
-        return cls(runs, tiles, max(_FEWEST_LANES, math.ceil(runs / tiles)), devices)
+    def of(cls, runs: int, shares: int, history: str, target: Target) -> "Layout":
+        """Equal tiles, as many for each of the ``shares`` that work side by side; on an accelerator one for each."""
+        most = LANES[history] * (1 if target == "kernel" else _LANES_FOR_LOOPS)
+        tiles = shares if target == "accelerator" else math.ceil(math.ceil(runs / most) / shares) * shares
+        lanes = math.ceil(runs / tiles)
+        if target != "kernel":
+            lanes = max(lanes, 2)  # a single lane would compile to another program, with other roundings
+        elif lanes > _FEW_LANES:
+            lanes = max(lanes, min(_LEAST_LANES, most))
+        return cls(runs, tiles, lanes, shares)
 
     def split(self, leaf: Any) -> Any:
         """[B, …] → [tiles, lanes, …]."""
@@ -47,6 +57,6 @@ class Layout:
         return np.clip(self.runs - np.arange(self.tiles) * self.lanes, 0, self.lanes).astype(np.int32)
 
 
-def device_count(runs: int, available: int) -> int:
-    """Devices that a batch is worth sharding over."""
-    return max(1, min(available, runs // _RUNS_PER_DEVICE))
+def share_count(runs: int, available: int) -> int:
+    """Devices, or cores, that a batch is worth splitting over."""
+    return max(1, min(available, runs // _RUNS_PER_SHARE))

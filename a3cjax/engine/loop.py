@@ -15,16 +15,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
-from a3cjax.engine.histories import Carry, Event, words_per_proposal
+from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel, stage, write_row
+from a3cjax.engine.histories import Carry, Event, first_read, propose, words_per_proposal
 from a3cjax.engine.mailbox import Mailbox
 from a3cjax.engine.past import BLOCK
-from a3cjax.engine.randomness import proposal_words
+from a3cjax.engine.randomness import key_from_words, proposal_words
 from a3cjax.engine.ring import Ring
 
 HISTORIES = {"mailbox": Mailbox, "ring": Ring}
 _EVENT_AXES = Event._make((0, 0, 1))  # the run axis of [lanes], [lanes] and [words, lanes]
 FINITE = "_finite"  # the metric that every run records
-CHUNK_WORDS = 1 << 16  # random words made at once, per tile: 256 KiB
+CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 
 
 class Block(NamedTuple):
@@ -49,25 +50,60 @@ class Plan:
     metrics: tuple[tuple[str, str | Callable[..., Any]], ...]
     log: bool
     axes: tuple[int | None, ...]  # of the learner's leaves: 0 where they carry a run axis
+    target: Target
 
     def build(self, learner: Any) -> Any:
         """The history for this learner, as one run sees it."""
         return HISTORIES[self.history](learner, self.num_workers, self.depth, self.log)
 
     def chunk(self, learner: Any, lanes: int) -> int:
-        """Updates whose random words are made at once: a power of two that divides a block of the ring."""
-        most = min(BLOCK, CHUNK_WORDS // (words_per_proposal(learner) * lanes))
+        """Updates whose random words are made at once, a power of two."""
+        most = CHUNK_WORDS // (words_per_proposal(learner) * lanes)
         return 1 << max(0, most.bit_length() - 1)
 
+    def choose_target(self, learner: Any, platform: str) -> Target:
+        """One CPU kernel if all that this learner does can be part of one."""
+        if platform != "cpu":
+            return "accelerator"
+        leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, learner))
+        return _cpu_target(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
 
-def start(plan: Plan, learner: Any, keys: UInt32[Array, "tiles lanes 2"]) -> Carry:
-    """The carry before the first update; the learner's leaves with a run axis are [tiles, lanes]."""
+
+@functools.lru_cache(maxsize=64)
+def _cpu_target(structure: Any, leaves: tuple[Any, ...]) -> Target:
+    def others(leaves):
+        learner = jax.tree.unflatten(structure, leaves)
+        return learner.init(jax.random.key(0)), *first_read(learner)
+
+    def update(leaves, state, view, own, words, count):
+        learner = jax.tree.unflatten(structure, leaves)
+        message, own = propose(learner, view, own, words)
+        first = learner.init_worker(key_from_words([count, count]))
+        return learner.apply(state, message, jnp.int32(0)), own, first
+
+    shapes = [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]
+    with compiling_for("kernel"):
+        given = *jax.eval_shape(others, shapes), jax.ShapeDtypeStruct((), jnp.uint32)
+        return "kernel" if fits_kernel(update, shapes, *given) else "loops"
+
+
+def start(plan: Plan, learner: Any, keys: UInt32[Array, "tiles lanes 2"], workers: Int[Array, ""]) -> Carry:
+    """The carry before the first update; the learner's leaves with a run axis are [tiles, lanes]. ``workers`` is N."""
 
     def tile(own, key):
         history = plan.build(own.of_run(0))
-        return own.vmap(history.start, in_axes=(0,))(key)
+        enlist = own.vmap(history.enlist, in_axes=(0, None))
+        write = jax.vmap(write_row, in_axes=(0, None, 0))
+        carry = own.vmap(history.start, in_axes=(0,))(key)
 
-    return _over_tiles(plan, tile, learner, (keys,))
+        def enlist_all(workers, key):
+            slots = jnp.zeros(carry.slots.shape, carry.slots.dtype)
+            return lax.fori_loop(0, workers, lambda i, slots: write(slots, i, enlist(key, i)), slots)
+
+        return carry._replace(slots=kernel(enlist_all, workers, key)) if carry.slots.size else carry
+
+    with compiling_for(plan.target):
+        return _over_tiles(plan, tile, learner, (keys,))
 
 
 def advance(
@@ -92,7 +128,8 @@ def advance(
         part = part[0] if part else jax.tree.map(lambda column: column[0], block)
         return _advance_tile(plan, own, carry, keys, part, first, lengths, measured, real)
 
-    return _over_tiles(plan, tile, learner, (carry, keys, real_lanes) + (() if shared else (block,)))
+    with compiling_for(plan.target):
+        return _over_tiles(plan, tile, learner, (carry, keys, real_lanes) + (() if shared else (block,)))
 
 
 def _advance_tile(
@@ -114,40 +151,41 @@ def _advance_tile(
     base = first - lax.rem(first, jnp.int32(chunk))
     enter = learner.vmap(history.enter, in_axes=(0, None))
     step = learner.vmap(history.step, in_axes=(0, None, _EVENT_AXES))
-
     by_update = [column.T for column in block]
 
-    def load(offset):
-        columns = [lax.dynamic_slice_in_dim(column, offset, chunk) for column in by_update]
-        return tuple(jnp.broadcast_to(column, (chunk, lanes)) for column in columns)
+    part = min(chunk, BLOCK)
+    count = words_per_proposal(one)
 
-    def take_chunk(c, loop, begin, end):
-        # The chunk's columns come in through the loop's carry: computed in place, XLA would fuse them into the cipher
-        # below and lose its vectorisation (six times slower).
-        carry, log, (worker, delay, turn) = loop
-        words = proposal_words(run_key, worker, turn + history.proposal_offset, words_per_proposal(one))
-        words = jnp.stack(words, axis=1)
+    def take_updates(end, carry, log, begin):
+        """Updates ``begin`` to ``end``."""
 
-        def take_update(j, loop):
-            carry, log = loop
-            carry, samples = step(carry, c * chunk + j, Event(worker[j], delay[j], words[j]))
-            if plan.log:
-                position = c * chunk + j - first
-                log = jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, position, 0), log, samples)
-            return carry, log
+        def take_chunk(c, loop):
+            columns = [lax.dynamic_slice_in_dim(column, c * chunk - base, chunk) for column in by_update]
+            worker, delay, turn = (jnp.broadcast_to(column, (chunk, lanes)) for column in columns)
+            words = stage(functools.partial(_words, count), run_key, worker, turn + history.proposal_offset)
+            words = jnp.stack(words, axis=1)
 
-        here = jnp.maximum(begin - c * chunk, 0)
-        carry = lax.cond(here == 0, lambda carry: enter(carry, c * chunk), lambda carry: carry, carry)
-        carry, log = lax.fori_loop(here, jnp.minimum(end - c * chunk, chunk), take_update, (carry, log))
-        return carry, log, load((c + 1) * chunk - base)
+            def take_update(k, loop):
+                carry, log = loop
+                j = k - c * chunk
+                carry, samples = step(carry, k, Event(worker[j], delay[j], words[j]))
+                if plan.log:
+                    log = jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, k - first, 0), log, samples)
+                return carry, log
+
+            def take_part(p, loop):
+                carry, log = loop
+                start = jnp.maximum(begin, p * part)
+                return lax.fori_loop(start, jnp.minimum(end, (p + 1) * part), take_update, (enter(carry, start), log))
+
+            return _over_pieces(part, jnp.maximum(begin, c * chunk), jnp.minimum(end, (c + 1) * chunk), take_part, loop)
+
+        return _over_pieces(chunk, begin, end, take_chunk, (carry, log))
 
     def take_segment(j, loop):
         carry, log, begin, metrics = loop
         end = begin + lengths[j]
-        chunk_of = functools.partial(take_chunk, begin=begin, end=end)
-        size = jnp.int32(chunk)
-        chunks = lax.div(begin, size), lax.div(end + (size - 1), size)
-        carry, log, _ = lax.fori_loop(*chunks, chunk_of, (carry, log, load(chunks[0] * chunk - base)))
+        carry, log = kernel(take_updates, end, carry, log, begin)
         nothing = jax.tree.map(lambda m: jnp.zeros(m.shape[1:], m.dtype), metrics)
         values = lax.cond(measured[j], lambda s: _measure(plan, learner, s, real), lambda s: nothing, carry.state)
         metrics = jax.tree.map(lambda m, v: m.at[j].set(v), metrics, values)
@@ -165,6 +203,16 @@ def _advance_tile(
     loop = (carry, log, first, metrics)
     carry, log, _, metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
     return carry, metrics, log
+
+
+def _words(count: int, run_key: Any, worker: Array, turn: Array) -> tuple[Array, ...]:
+    return tuple(proposal_words(run_key, worker, turn, count))
+
+
+def _over_pieces(size: int, begin: Array, end: Array, body: Callable[[Any, Any], Any], init: Any) -> Any:
+    """``body(i, …)`` for each piece i of ``size`` updates that has one from ``begin`` to before ``end``."""
+    by = jnp.int32(size)
+    return lax.fori_loop(lax.div(begin, by), lax.div(end + (by - 1), by), body, init)
 
 
 def _measure(plan: Plan, learner: "_Batched", state: Any, real: Int[Array, ""]) -> dict[str, Array]:

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from a3cjax.engine.histories import IN_BOUNDS
+from a3cjax._kernel import read_row, stage, write_row
 
 BLOCK = 16  # versions between two checkpoints of a table
 
@@ -64,11 +64,11 @@ class PastLeaf:
 
     def keep(self, kept: Array, now: Array, k: Int[Array, ""]) -> Array:
         """Store version k."""
-        return kept.at[_rem(k, self.depth)].set(now, **IN_BOUNDS)
+        return write_row(kept, _rem(k, self.depth), now)
 
     def read(self, kept: Array, version: Int[Array, ""]) -> Array:
         """A past version."""
-        return kept.at[_rem(version, self.depth)].get(**IN_BOUNDS)
+        return stage(read_row, kept, _rem(version, self.depth))
 
     def note(self, kept: Array, rows: Any) -> Array:
         """Nothing to note."""
@@ -84,8 +84,8 @@ class _Log(NamedTuple):
     """``checkpoints[c]`` is the table at the first version of block c; ``rows`` and ``values`` are what followed."""
 
     checkpoints: Float[Array, "blocks+1 S A"]
-    rows: Int[Array, "blocks BLOCK r"]
-    values: Float[Array, "blocks BLOCK*r A"]
+    rows: Int[Array, "blocks*BLOCK r"]
+    values: Float[Array, "blocks*BLOCK*r A"]
     last: Int[Array, " r"]
 
 
@@ -111,8 +111,8 @@ class PastTable:
         shape = self.leaf.shape
         return _Log(
             jnp.zeros((self._blocks + 1, *shape), self.leaf.dtype),
-            jnp.zeros((self._blocks, BLOCK, self.changes), jnp.int32),
-            jnp.zeros((self._blocks, BLOCK * self.changes, *shape[1:]), self.leaf.dtype),
+            jnp.zeros((self._blocks * BLOCK, self.changes), jnp.int32),
+            jnp.zeros((self._blocks * BLOCK * self.changes, *shape[1:]), self.leaf.dtype),
             jnp.zeros((self.changes,), jnp.int32),
         )
 
@@ -120,25 +120,25 @@ class PastTable:
         """Checkpoint version k if a block begins with it."""
         begins = _rem(k, BLOCK) == 0
         place = jnp.where(begins, _rem(_div(k, BLOCK), self._blocks), self._blocks)
-        return kept._replace(checkpoints=kept.checkpoints.at[place].set(now, **IN_BOUNDS))
+        return kept._replace(checkpoints=write_row(kept.checkpoints, place, now))
 
     def keep(self, kept: _Log, now: Array, k: Int[Array, ""]) -> _Log:
         """Log the rows that update k − 1 changed, as they are in version k."""
-        before = k + (self._blocks * BLOCK - 1)  # k − 1, kept positive
-        block, position = _rem(_div(before, BLOCK), self._blocks), _rem(before, BLOCK)
-        rows = kept.rows.at[block, position].set(kept.last, **IN_BOUNDS)
+        places = self._blocks * BLOCK
+        place = _rem(k + (places - 1), places)  # of k − 1, kept positive
         values = kept.values
         for i in range(self.changes):
-            row = now.at[kept.last[i]].get(**IN_BOUNDS)
-            values = values.at[block, position * self.changes + i].set(row, **IN_BOUNDS)
-        return kept._replace(rows=rows, values=values)
+            values = write_row(values, place * self.changes + i, stage(read_row, now, kept.last[i]))
+        return kept._replace(rows=write_row(kept.rows, place, kept.last), values=values)
 
     def read(self, kept: _Log, version: Int[Array, ""]) -> "_Version":
         """A past version, to be looked up row by row."""
         block = _rem(_div(version, BLOCK), self._blocks)
-        window = kept.rows.at[block].get(**IN_BOUNDS)
-        since = jnp.arange(BLOCK)[:, None] < _rem(version, BLOCK)
-        return _Version(kept, block, window.reshape(-1), jnp.broadcast_to(since, window.shape).reshape(-1))
+        window = stage(
+            lambda rows, first: lax.dynamic_slice_in_dim(rows, first, BLOCK), kept.rows, block * BLOCK
+        ).reshape(-1)
+        logged = _rem(version, BLOCK) * self.changes
+        return _Version(kept, block, window, logged)
 
     def note(self, kept: _Log, rows: Int[Array, " r"]) -> _Log:
         """The rows that update k changed."""
@@ -147,13 +147,15 @@ class PastTable:
     def adopt(self, kept: _Log, k: int) -> _Log:
         """The blocks that began before k, as many as both stores have room for."""
         began = range(-(-k // BLOCK))
-        spare = kept.checkpoints[:, -1:]
-        checkpoints = _replaced(kept.checkpoints[:, :-1], self._blocks, began)
-        return kept._replace(
-            checkpoints=np.concatenate([checkpoints, spare], axis=1),
-            rows=_replaced(kept.rows, self._blocks, began),
-            values=_replaced(kept.values, self._blocks, began),
-        )
+        blocks = kept.checkpoints.shape[1] - 1
+
+        def by_block(log):
+            runs, _, *row = log.shape
+            return _replaced(log.reshape(runs, blocks, -1, *row), self._blocks, began).reshape(runs, -1, *row)
+
+        checkpoints, spare = np.split(kept.checkpoints, [blocks], axis=1)
+        checkpoints = np.concatenate([_replaced(checkpoints, self._blocks, began), spare], axis=1)
+        return kept._replace(checkpoints=checkpoints, rows=by_block(kept.rows), values=by_block(kept.values))
 
 
 def _div(count: Int[Array, ""], by: int) -> Int[Array, ""]:
@@ -176,21 +178,38 @@ def _replaced(old: Any, room: int, items: range) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Version:
+    """A version as a checkpoint, the rows changed in its block, and how many of these changes it has seen."""
+
     kept: _Log
     block: Int[Array, ""]
     rows: Int[Array, " BLOCK*r"]
-    since: Bool[Array, " BLOCK*r"]
+    logged: Int[Array, ""]
 
     def row(self, index: Int[Array, ""]) -> Float[Array, " A"]:
         """Row ``index`` of this version."""
-        order = jnp.arange(1, self.rows.shape[0] + 1)
-        newest = jnp.max(jnp.where(self.since & (self.rows == index), order, 0))
-        logged = self.kept.values.at[self.block, jnp.maximum(newest - 1, 0)].get(**IN_BOUNDS)
-        return jnp.where(newest > 0, logged, self.kept.checkpoints.at[self.block, index].get(**IN_BOUNDS))
+        first = self.block * self.rows.shape[0]
+
+        def newest_change(rows, logged, index):
+            order = jnp.arange(1, rows.shape[0] + 1)
+            return jnp.max(jnp.where((order <= logged) & (rows == index), order, 0))
+
+        def choose(newest, logged, checkpointed):
+            return jnp.where(newest > 0, logged, checkpointed)
+
+        newest = stage(newest_change, self.rows, self.logged, index)
+        logged = stage(read_row, self.kept.values, first + jnp.maximum(newest - 1, 0))
+        blocks, states, *row = self.kept.checkpoints.shape
+        checkpoints = self.kept.checkpoints.reshape(blocks * states, *row)
+        return stage(choose, newest, logged, stage(read_row, checkpoints, self.block * states + index))
 
     def __jax_array__(self) -> Any:
-        def redo(i, table):
-            row = self.rows[i]
-            return table.at[row].set(jnp.where(self.since[i], self.kept.values[self.block, i], table[row]))
+        first = self.block * self.rows.shape[0]
 
-        return lax.fori_loop(0, self.rows.shape[0], redo, self.kept.checkpoints[self.block])
+        def redo(i, table):
+            state = self.rows[i]
+            row = jnp.where(
+                i < self.logged, stage(read_row, self.kept.values, first + i), stage(read_row, table, state)
+            )
+            return write_row(table, state, row)
+
+        return lax.fori_loop(0, self.rows.shape[0], redo, stage(read_row, self.kept.checkpoints, self.block))

@@ -4,10 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax.engine.histories import IN_BOUNDS, Carry, Event, first_read, propose, samples_of
+from a3cjax._kernel import read_row, stage, write_row
+from a3cjax.engine.histories import Carry, Event, first_read, propose, samples_of
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import Past, PastLeaf, PastTable
 from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key
@@ -37,16 +37,14 @@ class Ring:
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
-        key = (run_key[0], run_key[1])
-
-        def fill(i, slots):
-            return slots.at[i].set(self._packing.pack(learner.init_worker(derived_key(key, i, INIT_WORKER))))
-
+        state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
         slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
-        if self._packing.width:
-            slots = lax.fori_loop(0, self._num_workers, fill, slots)
-        state = learner.init(derived_key(key, 0, INIT_SERVER))
         return Carry(state, slots, [store.start() for store in self._stores])
+
+    def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+        """The worker's own state at the start."""
+        own = learner.init_worker(derived_key((run_key[0], run_key[1]), worker, INIT_WORKER))
+        return stage(self._packing.pack, own)
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
         """Checkpoint the tables where a block of versions begins."""
@@ -61,10 +59,10 @@ class Ring:
         past = [store.keep(kept, leaf, k) for store, kept, leaf in zip(self._stores, past, now, strict=True)]
         version = k - event.delay
         view = [store.read(kept, version) for store, kept in zip(self._stores, past, strict=True)]
-        own = self._packing.unpack(slots.at[event.worker].get(**IN_BOUNDS))
+        own = self._packing.unpack(stage(read_row, slots, event.worker))
         message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
         if self._packing.width:
-            slots = slots.at[event.worker].set(self._packing.pack(own), unique_indices=True, **IN_BOUNDS)
+            slots = write_row(slots, event.worker, stage(self._packing.pack, own))
         state = learner.apply(state, message, event.delay)
         rows = self._changed_rows(learner, message)
         past = [store.note(kept, row) for store, kept, row in zip(self._stores, past, rows, strict=True)]

@@ -1,5 +1,6 @@
 """``simulate``: check the input, replay the schedule, hand over the result."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -8,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax import _check
+from a3cjax._kernel import compiling_for, hidden
 from a3cjax.engine.driver import drive
 from a3cjax.engine.histories import Carry, first_read, propose, samples_of
-from a3cjax.engine.layout import LANES, Layout
-from a3cjax.engine.loop import FINITE, HISTORIES, Plan, advance, all_finite, start
+from a3cjax.engine.layout import Layout
+from a3cjax.engine.loop import FINITE, HISTORIES, Plan, advance, start
 from a3cjax.engine.record import Record
 from a3cjax.engine.result import Diverged, Result, SavedState
 from a3cjax.engine.runs import Runs
@@ -91,7 +93,10 @@ def simulate(
         metrics=tuple((name, how) for name, how in metrics if not runs.is_schedule_metric(how)),
         log=transitions,
         axes=runs.axes,
+        target="kernel",
     )
+    platform = jax.default_backend() if traced or not devices else devices[0].platform
+    plan = dataclasses.replace(plan, target=plan.choose_target(runs.one_learner(), platform))
     if traced:
         carry, done, values, log = _trace(plan, runs, spacing)
         interrupted = None
@@ -165,31 +170,38 @@ def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
 
 def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, int, dict[str, Any], Any]:
     """The whole schedule in one traced program."""
-    layout = Layout.of(runs.count, 1, LANES[plan.history])
-    keys = layout.split(runs.keys)
-    # What is constant in the caller's program must not be folded into the arithmetic: that would round otherwise.
-    learner, keys = jax.lax.optimization_barrier((runs.split_learner(layout), keys))
-    carry = start(plan, learner, keys)
+
+    def replay(leaves, worker, delay, turn, keys):
+        given = dataclasses.replace(runs, learner_leaves=leaves, worker=worker, delay=delay, turn=turn, keys=keys)
+        return _replay(plan, given, spacing)
+
+    # A kernel cannot be mapped over: under the caller's vmap one replay follows the other.
+    run: Any = jax.custom_batching.sequential_vmap(replay) if plan.target == "kernel" else replay
+    columns = [jnp.asarray(column) for column in (runs.worker, runs.delay, runs.turn)]
+    carry, values, log = run(runs.learner_leaves, *columns, runs.keys)
+    honoured = runs.honoured(plan.history, plan.depth)
+    return _poison(carry, ~honoured), runs.num_updates, values, log
+
+
+def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any], Any]:
+    layout = Layout.of(runs.count, 1, plan.history, plan.target)
     num_updates = runs.num_updates
     lengths = [spacing] * (num_updates // spacing) + [num_updates % spacing] * (num_updates % spacing > 0)
     block = runs.block(layout, 0, num_updates, plan.chunk(runs.one_learner(), layout.lanes))
-    carry, values, log = advance(
-        plan,
-        learner,
-        carry,
-        keys,
-        block,
-        jnp.int32(0),
-        jnp.asarray(lengths, jnp.int32),
-        jnp.asarray([length == spacing for length in lengths]),
-        jnp.asarray(layout.real_lanes()),
-    )
+    counts = jnp.int32(runs.num_workers), jnp.int32(0), jnp.asarray(lengths, jnp.int32)
+    with compiling_for(plan.target):
+        given = hidden((runs.split_learner(layout), layout.split(runs.keys), block, counts))
+    learner, keys, block, (workers, first, lengths) = given
+    carry = start(plan, learner, keys, workers)
+    with compiling_for(plan.target):
+        carry = hidden(carry)
+    measured = jnp.arange(1, len(lengths) + 1) * spacing <= num_updates
+    real = jnp.asarray(layout.real_lanes())
+    carry, values, log = advance(plan, learner, carry, keys, block, first, lengths, measured, real)
     records = num_updates // spacing
     values = {name: layout.join(leaf, np.arange(records)) for name, leaf in values.items()}
     log = jax.tree.map(lambda leaf: layout.join(leaf, np.arange(num_updates)), log)
-    carry = jax.tree.map(layout.join, carry)
-    honoured = runs.honoured(plan.history, plan.depth)
-    return _poison(carry, ~honoured), num_updates, values, log
+    return jax.tree.map(layout.join, carry), values, log
 
 
 def _poison(carry: Carry, bad: jax.Array) -> Carry:
@@ -223,10 +235,10 @@ def _result(
     view = jax.vmap(lambda leaves, state: _unflatten(runs, leaves).view(state), in_axes=(list(runs.axes), 0))(
         runs.learner_leaves, carry.state
     )
-    last = jax.vmap(all_finite)(view)
-    module: Any = np if _check.is_concrete(finite, last) else jnp
-    stops = module.concatenate([module.asarray(finite), module.asarray(last)[:, None]], axis=1)
-    counts = np.append(updates, done).astype(np.int32)
+    module: Any = np if _check.is_concrete(finite, view) else jnp
+    last = [module.isfinite(x).reshape(runs.count, -1).all(1) for x in jax.tree.leaves(view)]
+    stops = module.concatenate([module.asarray(finite), *(column[:, None] for column in last)], axis=1)
+    counts = np.append(updates, [done] * len(last)).astype(np.int32)
     nonfinite = module.where(stops.all(1), -1, module.asarray(counts)[module.argmin(stops, axis=1)])
     state = SavedState(tuple(jax.tree.leaves(carry)), done, plan.history, plan.depth)
     squeeze = (lambda leaf: leaf) if runs.batched else (lambda leaf: leaf[0])

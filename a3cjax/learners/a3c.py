@@ -13,11 +13,12 @@ from jaxtyping import Array, Float, Int, UInt32
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
+from a3cjax._kernel import read_row, rounded, stage
 from a3cjax._tree import pytree, static
 from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.learners.sampling import SAMPLERS
 from a3cjax.learners.sampling.samples import StateAction, Transition
-from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw, stored
+from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw
 from a3cjax.problems import FiniteMDP, Prior, exact
 
 Step = ArrayLike | Callable[[Any], Any]
@@ -196,8 +197,8 @@ class A3C:
         theta = self.policy.ascend(state.theta, message.direction, actor_step)
         omega = state.omega
         for m in range(self.minibatch):
-            features = self._features(message.critic_state[m])
-            omega = omega + critic_step * message.critic_delta[m] * features
+            change = critic_step * message.critic_delta[m]
+            omega = stage(_moved, omega, change, self._features(message.critic_state[m]))
         return A3CState(theta, self._project(omega), state.updates + 1)
 
     def changed_rows(self, message: Message) -> tuple[Any, None]:
@@ -221,8 +222,8 @@ class A3C:
 
     def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Message, Any]:
         draw, kept = self.sampler.sample(self.policy, view.theta, kept, words)
-        deltas = jnp.stack([self._td_error(draw.critic, view.omega), self._td_error(draw.actor, view.omega)])
-        critic_delta, actor_delta = stored(deltas / self.minibatch, words[0])
+        critic_delta = self._td_error(draw.critic, view.omega) / self.minibatch
+        actor_delta = self._td_error(draw.actor, view.omega) / self.minibatch
         direction = self.policy.score(draw.actor.state, draw.actor.action, draw.actor_probabilities, actor_delta)
         prior_sample = None
         if self.prior is not None and self.prior_tables is not None:
@@ -237,25 +238,43 @@ class A3C:
         return Message(draw.critic.state, critic_delta, direction, samples), kept
 
     def _td_error(self, x: Transition, omega: Float[Array, " d"]) -> Float[Array, ""]:
-        ahead = _inner(self._features(x.next_state), omega)
-        here = _inner(self._features(x.state), omega)
-        return self.mdp.reward_at(x.state, x.action, x.next_state) + self.mdp.discount * ahead - here
+        reward = self.mdp.reward_at(x.state, x.action, x.next_state)
+        values = self._features(x.next_state), self._features(x.state), omega
+        return stage(operator.add, reward, stage(_value_change, self.mdp.discount, *values))
 
     def _features(self, state: Int[Array, ""]) -> Float[Array, " d"]:
-        return self.mdp.features.at[state].get(mode="promise_in_bounds")
+        return stage(read_row, self.mdp.features, state)
 
     def _project(self, omega: Float[Array, " d"]) -> Float[Array, " d"]:
         if self.radius is None:
             return omega
-        norm_sq = _inner(omega, omega)
-        return omega * jnp.where(norm_sq > self.radius**2, self.radius / jnp.sqrt(norm_sq), 1)
+        scale = stage(_onto_ball, omega, self.radius)
+        return stage(operator.mul, omega, scale)
+
+
+def _onto_ball(omega: Float[Array, " d"], radius: Float[Array, ""]) -> Float[Array, ""]:
+    """What ω is multiplied by to be projected."""
+    norm_sq = _inner(omega, omega)
+    return jnp.where(norm_sq > radius**2, radius / jnp.sqrt(norm_sq), 1)
+
+
+def _moved(omega: Float[Array, " d"], change: Float[Array, ""], phi: Float[Array, " d"]) -> Float[Array, " d"]:
+    return omega + rounded(change * phi)
+
+
+def _value_change(
+    discount: Float[Array, ""], ahead: Float[Array, " d"], here: Float[Array, " d"], omega: Float[Array, " d"]
+) -> Float[Array, ""]:
+    """γ φ(s')ᵀω − φ(s)ᵀω."""
+    return rounded(discount * _inner(ahead, omega)) - _inner(here, omega)
 
 
 def _inner(x: Float[Array, " d"], y: Float[Array, " d"]) -> Float[Array, ""]:
     """xᵀy, written out for few features: a reduction over a short last axis does not vectorise over runs."""
+    products = rounded(x * y)
     if x.shape[0] > _UNROLLED_FEATURES:
-        return jnp.sum(x * y)
-    return functools.reduce(operator.add, (x[j] * y[j] for j in range(x.shape[0])))
+        return jnp.sum(products)
+    return functools.reduce(operator.add, (products[j] for j in range(x.shape[0])))
 
 
 def _step(name: str, value: Step) -> Any:

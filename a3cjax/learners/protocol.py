@@ -5,6 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 from jaxtyping import Array, Int
 
+from a3cjax._kernel import read_row, stage
+
 
 @runtime_checkable
 class Learner(Protocol):
@@ -54,4 +56,4 @@ def table_row(table: Any, index: Int[Array, ""]) -> Array:
     """
     if hasattr(table, "row"):
         return table.row(index)
-    return table.at[index].get(mode="promise_in_bounds")
+    return stage(read_row, table, index)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
+from a3cjax._kernel import rounded
 from a3cjax._tree import pytree
 
 
@@ -82,12 +83,13 @@ class QuadraticSGD:
     ) -> tuple[Float[Array, " n"], tuple[()]]:
         """A noisy gradient at the view."""
         x = jnp.asarray(view.x)
-        return self.curvature * x + self.noise * jax.random.normal(key, x.shape, x.dtype), worker_state
+        noise = rounded(self.noise * jax.random.normal(key, x.shape, x.dtype))
+        return rounded(self.curvature * x) + noise, worker_state
 
     def apply(self, state: QuadraticState, message: Float[Array, " n"], delay: Int[Array, ""]) -> QuadraticState:
         """One gradient step."""
         del delay
-        return QuadraticState(state.x - self.step * message)
+        return QuadraticState(state.x - rounded(self.step * message))
 
     def measure(self, state: QuadraticState, names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
         """f(x) as ``objective`` and ‖x‖² as ``distance_sq``."""

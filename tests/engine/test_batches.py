@@ -163,11 +163,11 @@ def test_tiles_chunks_and_blocks_change_nothing(make_schedule, change, usual, a3
 
 
 def test_a_long_run_is_made_of_blocks(monkeypatch):
-    """60 updates in blocks of 40 / 2 lanes = 20: three calls."""
+    """60 updates in blocks of 20: three calls."""
     calls = []
     advance = driver._advance
     monkeypatch.setattr(driver, "_advance", lambda *args, **rest: calls.append(1) or advance(*args, **rest))
-    monkeypatch.setattr(driver, "BLOCK_WORK", 40)
+    monkeypatch.setattr(driver, "BLOCK_WORK", 20)
     learner = a3cjax.QuadraticSGD(curvature=[1.0], step=0.1)
     a3cjax.simulate(learner, workers(0), jax.random.key(0), record=a3cjax.Record(every=K))
     assert len(calls) == 3

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
+from a3cjax._kernel import read_row, rounded, stage
 from a3cjax._tree import pytree
 
 
@@ -57,7 +58,7 @@ class LinearSoftmax:
 
     def logits(self, theta: Float[Array, " m"], state: Int[Array, ""]) -> Float[Array, " A"]:
         """The logits at one state."""
-        return jnp.sum(self._at(state) * theta, axis=-1)
+        return stage(_logits, self._at(state), theta)
 
     def score(
         self,
@@ -71,7 +72,7 @@ class LinearSoftmax:
         if isinstance(probabilities, tuple):
             probabilities = jnp.stack(probabilities)
         chosen = features.at[action].get(mode="promise_in_bounds")
-        return weight * (chosen - jnp.sum(probabilities[:, None] * features, axis=0))
+        return stage(_weighted_score, features, chosen, probabilities, weight)
 
     def merge(self, directions: Float[Array, "M m"]) -> Float[Array, " m"]:
         """A stack of directions as their sum."""
@@ -81,11 +82,24 @@ class LinearSoftmax:
         self, theta: Float[Array, " m"], direction: Float[Array, " m"], step: Float[Array, ""]
     ) -> Float[Array, " m"]:
         """θ + step·direction."""
-        return theta + step * direction
+        return stage(lambda theta, step, direction: theta + rounded(step * direction), theta, step, direction)
 
     def changed_rows(self, direction: Float[Array, " m"]) -> None:
         """All of θ changes."""
         del direction
 
     def _at(self, state: Int[Array, ""]) -> Float[Array, "A m"]:
-        return self.features.at[state].get(mode="promise_in_bounds")
+        return stage(read_row, self.features, state)
+
+
+def _logits(features: Float[Array, "A m"], theta: Float[Array, " m"]) -> Float[Array, " A"]:
+    return jnp.sum(rounded(features * theta), axis=-1)
+
+
+def _weighted_score(
+    features: Float[Array, "A m"],
+    chosen: Float[Array, " m"],
+    probabilities: Float[Array, " A"],
+    weight: Float[Array, ""],
+) -> Float[Array, " m"]:
+    return weight * (chosen - jnp.sum(rounded(probabilities[:, None] * features), axis=0))

@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from a3cjax import _check
+from a3cjax._kernel import read_row, rounded, stage, write_row
 from a3cjax._tree import pytree, static
 from a3cjax.learners.protocol import table_row
 
@@ -15,16 +16,10 @@ _UNROLLED_TERMS = 8
 
 
 class Scores(NamedTuple):
-    """A sparse direction in θ, in factors: Σ_m weight_m ψ_θ(s_m, a_m), with π_θ(·|s_m) to make ψ from.
-
-    ``probabilities`` is one array [M] per action where the actions are few, else one array [M, A]; separate arrays
-    are computed, stored and read without interleaving.
-    """
+    """A sparse direction in θ: ``change[m]`` belongs to row ``state[m]``; a state may occur more than once."""
 
     state: Int[Array, " M"]
-    action: Int[Array, " M"]
-    weight: Float[Array, " M"]
-    probabilities: tuple[Float[Array, " M"], ...] | Float[Array, "M A"]
+    change: Float[Array, "M A"]
 
 
 @pytree
@@ -74,7 +69,11 @@ class TabularSoftmax:
         weight: Float[Array, ""],
     ) -> Scores:
         """weight·ψ_θ(s,a), from π_θ(·|s)."""
-        return jax.tree.map(lambda leaf: leaf[None], Scores(state, action, weight, probabilities))
+        if isinstance(probabilities, tuple):
+            entries = stage(_scaled_score, action, probabilities, weight)
+            return Scores(state[None], jnp.stack(entries)[None])
+        chosen = jax.nn.one_hot(action, self.num_actions, dtype=probabilities.dtype)
+        return Scores(state[None], (weight * (chosen - probabilities))[None])
 
     def merge(self, directions: Scores) -> Scores:
         """A stack [M, 1, …] of directions as one direction of M terms."""
@@ -84,13 +83,9 @@ class TabularSoftmax:
         """θ + step·direction, term after term: states may repeat, and the order of additions is fixed."""
 
         def add(m, table):
-            state, action, weight, probabilities = jax.tree.map(lambda leaf: leaf[m], direction)
-            scale = step * weight
-            if isinstance(probabilities, tuple):
-                row = jnp.stack([scale * ((action == b).astype(p.dtype) - p) for b, p in enumerate(probabilities)])
-            else:
-                row = scale * (jax.nn.one_hot(action, self.num_actions, dtype=probabilities.dtype) - probabilities)
-            return table.at[state].add(row, unique_indices=True, mode="promise_in_bounds")
+            state, change = direction.state[m], direction.change[m]
+            row = stage(_moved, table, state, step, change)
+            return write_row(table, state, row)
 
         terms = direction.state.shape[0]
         if terms > _UNROLLED_TERMS:
@@ -102,3 +97,16 @@ class TabularSoftmax:
     def changed_rows(self, direction: Scores) -> Int[Array, " M"]:
         """The rows of θ that ``ascend`` changes."""
         return direction.state
+
+
+def _scaled_score(
+    action: Int[Array, ""], probabilities: tuple[Float[Array, ""], ...], weight: Float[Array, ""]
+) -> tuple[Float[Array, ""], ...]:
+    """The entries of weight·(e_a − π)."""
+    return tuple(weight * ((action == b).astype(p.dtype) - p) for b, p in enumerate(probabilities))
+
+
+def _moved(
+    table: Float[Array, "S A"], state: Int[Array, ""], step: Float[Array, ""], change: Float[Array, " A"]
+) -> Float[Array, " A"]:
+    return read_row(table, state) + rounded(step * change)

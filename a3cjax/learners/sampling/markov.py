@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt32
 
+from a3cjax._kernel import stage
 from a3cjax._tree import pytree, static
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
 from a3cjax.learners.sampling.words import unit
@@ -49,5 +50,10 @@ class MarkovSampler:
         critic = Transition(chains.critic, action, self.dynamics.move(chains.critic, action, words[1]))
         action, probabilities = self.dynamics.act(policy, theta, chains.actor, words[2])
         actor = Transition(chains.actor, action, self.dynamics.move(chains.actor, action, words[3]))
-        onward = jnp.where(unit(words[4]) < self.discount, actor.next_state, self.dynamics.start(words[5]))
+        onward = stage(
+            lambda word, ahead, anew: jnp.where(unit(word) < self.discount, ahead, anew),
+            words[4],
+            actor.next_state,
+            self.dynamics.start(words[5]),
+        )
         return Draw(critic, actor, probabilities), Chains(critic.next_state, onward)

@@ -58,7 +58,7 @@ class Dynamics:
 
     def choose(self, policy: Any, theta: Any, state: Int[Array, ""], word: UInt32[Array, ""]) -> Int[Array, ""]:
         """a ~ π_θ(·|s) alone."""
-        return softmax_draw(policy.logits(theta, state), word, action_only=True)[0]
+        return self.act(policy, theta, state, word)[0]
 
     def move(self, state: Int[Array, ""], action: Int[Array, ""], word: UInt32[Array, ""]) -> Int[Array, ""]:
         """s' ~ P(·|s,a)."""

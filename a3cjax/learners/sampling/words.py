@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
 from a3cjax._check import is_concrete
+from a3cjax._kernel import read_row, stage
 
 _UNROLLED_ACTIONS = 64  # up to here a running sum is written out, which keeps it in registers
 
@@ -22,16 +23,6 @@ def unit(word: UInt32[Array, "*batch"]) -> Float[Array, "*batch"]:
     dtype = jnp.result_type(float)
     bits = min(32, jnp.finfo(dtype).nmant + 1)
     return (word >> (32 - bits)).astype(dtype) * jnp.asarray(2.0**-bits, dtype)
-
-
-def stored(value: Array, word: UInt32[Array, ""]) -> Array:
-    """``value`` unchanged, but computed once and stored before it is used; ``word`` is any number.
-
-    XLA repeats cheap arithmetic in every loop that uses its result, and computes what only serves as an index element
-    by element. It does neither through a gather, and the index here is zero in a way that it cannot see.
-    """
-    zero = ((word >> 31) >> 1).astype(jnp.int32)
-    return value[None].at[zero].get(mode="promise_in_bounds")
 
 
 def alias_table(law: Float[Array, "*rows n"]) -> UInt32[Array, "cells 2"]:
@@ -56,17 +47,17 @@ def alias_draw(
     high, low = word >> 16, word & jnp.uint32(0xFFFF)
     column = ((high * jnp.uint32(n) + ((low * jnp.uint32(n)) >> 16)) >> 16).astype(jnp.int32)
     within = word * jnp.uint32(n)
-    cell = table.at[row * n + column].get(mode="promise_in_bounds")
+    cell = stage(read_row, table, row * n + column)
     return jnp.where(within < cell[0], column, cell[1].astype(jnp.int32))
 
 
 def softmax_draw(
-    logits: Float[Array, " A"], word: UInt32[Array, ""], *, action_only: bool = False
+    logits: Float[Array, " A"], word: UInt32[Array, ""]
 ) -> tuple[Int[Array, ""], tuple[Float[Array, ""], ...] | Float[Array, " A"]]:
-    """An action drawn from softmax(logits) by inversion, and the probabilities.
+    """An action drawn from softmax(logits) by inversion, and the probabilities, apart where they are few.
 
     The action is the number of partial sums of exp(logits) that u·(total) reaches, the last one left out, so it is
-    below A whatever is rounded. ``action_only`` says that the probabilities will not be used.
+    below A whatever is rounded.
     """
     num_actions = logits.shape[0]
     if num_actions > _UNROLLED_ACTIONS:
@@ -74,16 +65,22 @@ def softmax_draw(
         sums = jnp.cumsum(weights)
         action = jnp.sum((unit(word) * sums[-1] >= sums[:-1]).astype(jnp.int32))
         return action, weights / sums[-1]
-    entries = [logits[a] for a in range(num_actions)]
-    top = functools.reduce(jnp.maximum, entries)
-    exponentials = [jnp.exp(entry - top) for entry in entries]
-    if action_only:  # all in one loop, the exponentials would not be vectorised
-        exponentials = [stored(exponential, word) for exponential in exponentials]
-    sums = list(itertools.accumulate(exponentials))
-    point = unit(word) * sums[-1]
-    action = functools.reduce(operator.add, ((point >= s).astype(jnp.int32) for s in sums[:-1]), jnp.int32(0))
+
+    def exponentials(logits):
+        entries = [logits[a] for a in range(num_actions)]
+        top = functools.reduce(jnp.maximum, entries)
+        return tuple(jnp.exp(entry - top) for entry in entries)
+
+    def choose(weights, word):
+        sums = list(itertools.accumulate(weights))
+        point = unit(word) * sums[-1]
+        return functools.reduce(operator.add, ((point >= s).astype(jnp.int32) for s in sums[:-1]), jnp.int32(0))
+
+    weights = stage(exponentials, logits)
+    action = stage(choose, weights, word)
+    total = functools.reduce(operator.add, weights)
     # A division rounds the same wherever it is fused; a product could become part of a fused multiply-add.
-    return action, tuple(exponential / sums[-1] for exponential in exponentials)
+    return action, tuple(weight / total for weight in weights)
 
 
 def law_draw(weights: Float[Array, " n"], word: UInt32[Array, ""]) -> Int[Array, ""]:

@@ -1,0 +1,219 @@
+"""Where the compiled loop is cut into stages, and where a whole loop becomes one kernel.
+
+On a CPU, XLA runs every fused operation as a kernel of its own, called by an interpreter, and fuses cheap arithmetic
+into each kernel that uses its result. For a loop of a hundred small operations the calls cost as much as the work, and
+the arithmetic is done several times over. Two marks on a function say what to do instead:
+
+- ``stage``: compute this once and store the result; nothing is fused across its border.
+- ``kernel``: compile all of this, loops included, to one function of machine code.
+
+Both are attributes of a call in the compiled program. They change no result, and a compiler that does not know them
+ignores them. Within a kernel a few operations are not supported (``fits_kernel``), scatters among them, so rows of
+tables are written with ``write_row``.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Literal, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.core import Tracer, eval_jaxpr
+from jaxtyping import Array, Bool, Int
+
+try:
+    from jax.experimental.xla_metadata import set_xla_metadata
+except ImportError:  # an experimental module: without it everything is right, and slower
+
+    def set_xla_metadata(x: Any, **marks: str) -> Any:
+        """Mark nothing."""
+        del marks
+        return x
+
+
+T = TypeVar("T")
+Target = Literal["kernel", "loops", "accelerator"]
+
+_target: ContextVar[Target] = ContextVar("target", default="accelerator")
+_zero: ContextVar[Any] = ContextVar("zero")  # within a kernel: an integer 0 that the compiler does not know to be one
+_SMALL = 1024  # elements
+_IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
+
+
+@contextlib.contextmanager
+def compiling_for(target: Target) -> Iterator[None]:
+    """What is traced within is meant for one CPU kernel, for kernels of single operations, or for an accelerator."""
+    token = _target.set(target)
+    try:
+        yield
+    finally:
+        _target.reset(token)
+
+
+def stage(function: Callable[..., Any], *args: Any) -> Any:
+    """``function(*args)``, computed once and stored before anything uses it."""
+    if _target.get() == "accelerator":
+        return function(*args)
+
+    def with_spare(*args):
+        return function(*args), jnp.int32(0)
+
+    return set_xla_metadata(jax.jit(with_spare)(*args)[0], inlineable="false")
+
+
+def kernel(function: Callable[..., T], count: Int[Array, ""], *args: Any) -> T:
+    """``function(count, *args)``, compiled to one kernel where that is the target.
+
+    ``count``, which is not negative nor a constant of the program, must be something that all results depend on, such
+    as the length of the loop. The compiler of kernels stops the process if an input is used by nothing, which a
+    constant soon is. So ``count`` is made to depend on each input, and small inputs on ``count``; larger ones that may
+    be constants have to be ``hidden``.
+    """
+    if _target.get() != "kernel":
+        return function(count, *args)
+
+    def body(count, *args):
+        token = _zero.set(count >> 31)
+        try:
+            return function(count, *args)
+        finally:
+            _zero.reset(token)
+
+    program, result = jax.make_jaxpr(body, return_shape=True)(count, *args)
+    inputs = [*program.consts, *jax.tree.leaves(args)]
+    passed = [isinstance(x, Tracer) and math.prod(x.shape) > 0 for x in inputs]
+
+    def whole(count, given):
+        looks = sum((x[(0,) * x.ndim] == 0).astype(jnp.int32) for x in given)
+        given = iter(given)
+        everything = [next(given) if passes else x for x, passes in zip(inputs, passed, strict=True)]
+        consts, own = everything[: len(program.consts)], everything[len(program.consts) :]
+        return eval_jaxpr(program.jaxpr, consts, count + (count >> 31) * looks, *own)
+
+    given = [x if x.size > _SMALL else _unless(count < 0, x) for x, p in zip(inputs, passed, strict=True) if p]
+    marks = {"inlineable": "false", "xla_cpu_small_call": "true"}
+    results = set_xla_metadata(jax.jit(whole)(count, given), **marks)
+    return jax.tree.unflatten(jax.tree.structure(result), results)
+
+
+def rounded(product: Array) -> Array:
+    """A product that is to be added to something, rounded first.
+
+    Compilers of kernels make one operation of a product and a sum, which rounds once, in some shapes of a loop and not
+    in others; then a run's bits would depend on how many are beside it.
+    """
+    zero = _zero.get(None)
+    if zero is None:
+        return product
+    bits = jnp.int32 if product.dtype.itemsize == 4 else jnp.int64
+    return lax.bitcast_convert_type(lax.bitcast_convert_type(product, bits) ^ zero.astype(bits), product.dtype)
+
+
+def hidden(tree: T) -> T:
+    """``tree`` as values that the compiler cannot know, even where they are constants of the caller's program.
+
+    What is known is folded into the arithmetic, which then rounds otherwise.
+    """
+    if _target.get() != "kernel":
+        return lax.optimization_barrier(tree)
+    # A random number below 2³¹ is never 2³¹ or more; the compiler does not look that far.
+    never = lax.rng_uniform(jnp.uint32(0), jnp.uint32(1 << 31), ()) >= jnp.uint32(1 << 31)
+    return jax.tree.map(lambda x: _unless(never, x), tree)
+
+
+def _unless(never: Bool[Array, ""], x: Array) -> Array:
+    """``x``, or if ``never`` something else everywhere."""
+    return jnp.where(never, (x == 0).astype(x.dtype), x)
+
+
+def read_row(table: Array, index: Int[Array, ""]) -> Array:
+    """Row ``index`` of a table, which must exist."""
+    if _target.get() != "kernel":
+        return table.at[index].get(**_IN_BOUNDS)
+    return _read(table, index)
+
+
+def write_row(table: Array, index: Int[Array, ""], row: Array) -> Array:
+    """The table with another row ``index``, which must exist."""
+    if _target.get() != "kernel":
+        return table.at[index].set(row, unique_indices=True, **_IN_BOUNDS)
+    return _write(table, index, row)
+
+
+@jax.custom_batching.custom_vmap
+def _read(table, index):
+    return lax.dynamic_index_in_dim(table, index, keepdims=False)
+
+
+@_read.def_vmap
+def _read_lanes(lanes, batched, table, index):
+    own_table, own_index = batched
+    if not own_table:
+        return table.at[index].get(**_IN_BOUNDS), True
+    if not own_index:
+        return lax.dynamic_index_in_dim(table, index, axis=1, keepdims=False), True
+    return _flat(table).at[_first_rows(lanes, table) + index].get(**_IN_BOUNDS), True
+
+
+@jax.custom_batching.custom_vmap
+def _write(table, index, row):
+    return lax.dynamic_update_index_in_dim(table, row, index, 0)
+
+
+@_write.def_vmap
+def _write_lanes(lanes, batched, table, index, row):
+    table, row = (
+        x if own else jnp.broadcast_to(x, (lanes, *x.shape))
+        for x, own in zip((table, row), (batched[0], batched[2]), strict=True)
+    )
+    if not batched[1]:
+        return lax.dynamic_update_index_in_dim(table, row, index, 1), True
+    places = _first_rows(lanes, table) + index
+
+    def write(lane, rows):
+        return lax.dynamic_update_index_in_dim(rows, row[lane], places[lane], 0)
+
+    return lax.fori_loop(0, lanes, write, _flat(table)).reshape(table.shape), True
+
+
+def _flat(table: Array) -> Array:
+    return table.reshape(table.shape[0] * table.shape[1], *table.shape[2:])
+
+
+def _first_rows(lanes: int, table: Array) -> Int[Array, " lanes"]:
+    return jnp.arange(lanes, dtype=jnp.int32) * table.shape[1]
+
+
+_CALLS = "jit pjit closed_call custom_jvp_call custom_vjp_call custom_vmap_call while cond scan"
+_SUPPORTED = frozenset(
+    f"""
+    {_CALLS}
+    abs add and bitcast_convert_type broadcast_in_dim ceil clamp concatenate convert_element_type copy copy_p cos cumsum
+    div dynamic_slice eq erf_inv exp exp2 expm1 floor gather ge gt integer_pow iota is_finite le log log1p logistic lt
+    max min mul ne neg not or pad pow random_bits random_fold_in random_split random_unwrap random_wrap reduce_and
+    reduce_max reduce_min reduce_or reduce_sum rem reshape rev round rsqrt select_n shift_left shift_right_arithmetic
+    shift_right_logical sign sin slice split sqrt square squeeze stack stop_gradient sub tanh threefry2x32 transpose
+    unstack xla_metadata_value xor
+    """.split()
+)
+
+
+def fits_kernel(function: Callable[..., Any], *args: Any) -> bool:
+    """Whether every operation of ``function`` at arguments like these can be part of a kernel."""
+    return _supported(jax.make_jaxpr(function)(*args).jaxpr, within_row=False)
+
+
+def _supported(jaxpr: Any, within_row: bool) -> bool:
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if name not in _SUPPORTED and not (within_row and name == "dynamic_update_slice"):
+            return False
+        parts = jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns"))
+        for part in parts:
+            inner = getattr(part, "jaxpr", part)
+            if hasattr(inner, "eqns") and not _supported(inner, within_row or name == "custom_vmap_call"):
+                return False
+    return True

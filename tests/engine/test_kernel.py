@@ -1,0 +1,130 @@
+"""The marks that make one kernel of the loop: which learners get it, and that it is right where it could stop."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import a3cjax
+from a3cjax import _kernel
+from a3cjax._tree import pytree
+from a3cjax.engine import driver, loop
+
+MARK = 'xla_cpu_small_call="true"'
+EXPONENTIAL = [a3cjax.compute_times.Exponential(1.0)] * 4
+
+
+def mdp(num_states=6):
+    return a3cjax.families.synthetic(jax.random.key(0), num_states=num_states, num_actions=3, num_features=4)
+
+
+def a3c(**options):
+    return a3cjax.A3C(mdp(), actor_step=0.3, critic_step=0.4, radius=1.0, **options)
+
+
+@pytree
+class Scattering(a3cjax.QuadraticSGD):
+    """The same descent, by an update that a kernel cannot make."""
+
+    def apply(self, state, message, delay):
+        """Entry by entry."""
+        del delay
+        x = state.x
+        for j in range(x.shape[0]):
+            x = x.at[j].add(-self.step * message[j])
+        return type(state)(x)
+
+
+def target(learner):
+    plan = loop.Plan("mailbox", 4, 0, 1, (), False, (), "kernel")
+    return plan.choose_target(learner, "cpu")
+
+
+def test_what_scatters_or_solves_is_no_kernel():
+    """The paper's learner is one kernel, with i.i.d. rollouts too; a scatter, or a law that is solved for, is not."""
+    assert target(a3c()) == target(a3c(sampling="iid")) == target(a3c(minibatch=2)) == "kernel"
+    assert target(a3cjax.QuadraticSGD(curvature=[1.0], step=0.1)) == "kernel"
+    slow = a3cjax.A3C(a3cjax.families.ring(6), 0.1, 0.1, sampling="iid")
+    assert slow.sampler.critic_steps is None
+    assert target(slow) == "loops"
+
+
+@pytest.mark.parametrize("history", ["mailbox", "ring"])
+def test_a_learner_without_a_kernel_learns_the_same(history):
+    """Gradient descent on three coordinates: entry by entry, or at once."""
+    schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, 40)
+    values = jnp.array([1.0, 0.5, 2.0]), jnp.float32(0.1), jnp.float32(1.0), jnp.ones(3)
+    one, other = (kind(*values) for kind in (a3cjax.QuadraticSGD, Scattering))
+    assert target(other) == "loops"
+    runs = [a3cjax.simulate(learner, schedule, jax.random.key(1), history=history) for learner in (one, other)]
+    np.testing.assert_allclose(runs[0].params.x, runs[1].params.x, rtol=1e-5)
+
+
+def test_rows_are_read_and_written_lane_by_lane():
+    """Against NumPy's indexing, with an index of each lane's own or one for all."""
+    table = jnp.arange(2 * 3 * 4.0).reshape(2, 3, 4)
+    row = -jnp.ones((2, 4))
+    with _kernel.compiling_for("kernel"):
+        own, shared = jnp.array([2, 0]), jnp.int32(1)
+        np.testing.assert_array_equal(jax.vmap(_kernel.read_row)(table, own), table[[0, 1], [2, 0]])
+        np.testing.assert_array_equal(jax.vmap(_kernel.read_row, (0, None))(table, shared), table[:, 1])
+        np.testing.assert_array_equal(jax.vmap(_kernel.read_row, (None, 0))(table[0], own), table[0, [2, 0]])
+        for index, axis in ((own, 0), (shared, None)):
+            expected = np.array(table)
+            expected[[0, 1], index] = -1
+            written = jax.jit(jax.vmap(_kernel.write_row, (0, axis, 0)))(table, index, row)
+            np.testing.assert_array_equal(written, expected)
+
+
+@pytest.mark.parametrize("history", ["mailbox", "ring"])
+@pytest.mark.parametrize("updates", [1, 2, 17])
+def test_a_program_in_which_all_is_known(history, updates):
+    """Nothing of it is an argument, and only a part of the result is used: what could be folded away, and is not."""
+    schedule = a3cjax.Schedule.sequential(updates)
+    for learner in (a3c(), a3cjax.QuadraticSGD(curvature=[1.0], step=0.5, noise=1.0)):
+
+        def run(learner=learner):
+            depth = 1 if history == "ring" else None
+            return a3cjax.simulate(learner, schedule, jax.random.key(3), history=history, depth=depth).params
+
+        inside = jax.jit(run)()
+        for x, y in zip(jax.tree.leaves(inside), jax.tree.leaves(run()), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("history", ["mailbox", "ring"])
+@pytest.mark.parametrize("sampling", ["markov", "iid"])
+def test_wide_tiles_are_runs_one_by_one(history, sampling):
+    """70 runs make two tiles of 35 lanes, whose loops are vectorised; a run alone is straight code."""
+    keys = jax.random.split(jax.random.key(1), 70)
+    schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, 200)
+    learner = a3c(sampling=sampling)
+    record = a3cjax.Record(every=50)
+    batch = a3cjax.simulate(learner, schedule, keys, history=history, record=record)
+    for b in (0, 34, 69):
+        alone = a3cjax.simulate(learner, schedule, keys[b], history=history, record=record)
+        ours, theirs = (jax.tree.leaves((result.params, result.metrics)) for result in (batch, alone))
+        for x, y in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(np.asarray(x)[b], y)
+
+
+def test_cores_of_one_device_share_the_runs(monkeypatch):
+    """Two shares on the same device, side by side in threads, or all runs in one."""
+    keys = jax.random.split(jax.random.key(1), 80)
+    schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, 100)
+    device = jax.devices()[0]
+    results = []
+    for shares in ([device], [device, device]):
+        monkeypatch.setattr(driver, "_workers", lambda devices, shares=shares: shares)
+        results.append(a3cjax.simulate(a3c(), schedule, keys, transitions=True))
+    one, two = (jax.tree.leaves((result.params, result.metrics, result.transitions)) for result in results)
+    for x, y in zip(one, two, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_the_loop_is_marked():
+    """The program that jit makes carries the mark; without it everything would be right, and slow."""
+    schedule = a3cjax.Schedule.sequential(10)
+    inside = jax.jit(lambda key: a3cjax.simulate(a3c(), schedule, key, history="mailbox").params)
+    assert MARK.replace('="true"', "") in inside.lower(jax.random.key(0)).as_text()
+    assert MARK in str(inside.lower(jax.random.key(0)).compile().as_text())
