@@ -47,18 +47,11 @@ def arrays_of(mdp: a3cjax.FiniteMDP) -> list[Any]:
     return [*arrays, float(mdp.discount), np.asarray(mdp.features)]
 
 
-def use_one_core() -> set[int]:
-    """One JAX device, and this process on one core; returns those that it had."""
+def use_one_core() -> None:
+    """One JAX device, and this process on one core."""
     jax.config.update("jax_num_cpu_devices", 1)
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
-    use_cores(set(sorted(cores)[:1]))
-    return cores
-
-
-def use_cores(cores: set[int]) -> None:
-    """This process on these cores, where that can be said."""
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def own_schedules(history: History, runs: int, updates: int, size: int) -> a3cjax.Schedule:
