@@ -72,13 +72,17 @@ def within(program: dict[str, list[Instruction]], name: str) -> Iterator[str]:
 
 
 def innermost_bodies(program: dict[str, list[Instruction]], least: int) -> list[str]:
-    """Bodies of the while loops that carry an array of ``least`` bytes and hold no further such loop."""
+    """Bodies of the while loops that carry an array of ``least`` bytes and hold no further such loop, but for loops
+    over lanes: those carry nothing that is not in place, and so are searched as part of the body that holds them."""
 
     def loops(name: str) -> list[Instruction]:
         return [one for one in program[name] if one.operation == "while" and max(sizes(one.type)) >= least]
 
-    bodies = {called(one)["body"][0] for name in program for one in loops(name)}
-    return [body for body in bodies if not any(loops(name) for name in within(program, body))]
+    def over_lanes(one: Instruction) -> bool:
+        return f'"n":"{RUNS}"' in one.rest.replace(" ", "")
+
+    bodies = {called(one)["body"][0] for name in program for one in loops(name) if not over_lanes(one)}
+    return [body for body in bodies if all(over_lanes(one) for name in within(program, body) for one in loops(name))]
 
 
 def sizes(kind: str) -> list[int]:
