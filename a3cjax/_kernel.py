@@ -40,6 +40,7 @@ Target = Literal["kernel", "loops", "accelerator"]
 _target: ContextVar[Target] = ContextVar("target", default="accelerator")
 _zero: ContextVar[Any] = ContextVar("zero")  # within a kernel: an integer 0 that the compiler does not know to be one
 _SMALL = 1024  # elements
+# Indices come from the schedule and from samplers, which stay in range; checking them again costs as much as the work.
 _IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
 
 

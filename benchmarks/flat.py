@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 import a3cjax
+from a3cjax.studies.figures import INK, STYLE
 from benchmarks import memory
 from benchmarks.c_loop import CLoop
 from benchmarks.workload import (
@@ -212,7 +213,6 @@ def _row(p: Point) -> str:
 
 # ------------------------------------------------------------------------------------------------------------- figure
 
-_INK = "#404040"
 _LOOKS: dict[str, dict[str, Any]] = {
     "updates": {"color": "#2060a0", "marker": "o", "label": "mailbox, 16 workers"},
     "records": {"color": "#2060a0", "marker": "o", "label": "mailbox, 16 workers"},
@@ -220,26 +220,11 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "depth": {"color": "#c05020", "marker": "s", "label": "ring, N versions"},
 }
 _SHIFT = 1.05  # to either side, so that the intervals of a point and of its C loop do not hide each other
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "axes.linewidth": 0.7,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
 
 
 def flat_figure(points: list[Point], per_record: float) -> Figure:
     """Three panels: time per update over updates, over recorded points, over workers and past versions."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.8, 3.5), layout="constrained")
         updates, records, sizes = figure.subplots(1, 3, sharey=True)
         _line(updates, points, "updates", c=True)
@@ -248,7 +233,7 @@ def flat_figure(points: list[Point], per_record: float) -> Figure:
         at = next(p.updates for p in points if p.sweep == "records")
         records.set(title=f"Recorded points, {at:,} updates", xlabel="recorded points R")
         note = f"a record costs {record_cost(points):.1f} µs per run\nand {per_record / RUNS:.0f} bytes of peak memory"
-        records.annotate(note, (0.02, 0.03), xycoords="axes fraction", fontsize=8, color=_INK)
+        records.annotate(note, (0.02, 0.03), xycoords="axes fraction", fontsize=8, color=INK)
         for sweep in ("workers", "depth"):
             _line(sizes, points, sweep, c=True)
         sizes.set(title="Workers, past versions", xlabel="workers (mailbox) or versions (ring) N")

@@ -18,9 +18,6 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax.engine.randomness import key_from_words
 
-# Indices come from the schedule and from samplers, which stay in range; checking them again costs as much as the work.
-IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
-
 
 class Carry(NamedTuple):
     """Everything that an update reads or writes, for one run."""

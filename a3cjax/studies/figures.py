@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 _NAMES = {"iid": "i.i.d.", "markov": "Markovian"}
 _COLOURS = {"iid": "#2060a0", "markov": "#c05020"}
 _MARKERS = {"iid": "o", "markov": "s"}
-_INK = "#404040"
+INK = "#404040"
 _POINTS = 40
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": _INK,
+    "axes.edgecolor": INK,
     "axes.linewidth": 0.7,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -46,7 +46,7 @@ def speedup_figure(curves: xr.Dataset, rows: Sequence["SpeedupRow"], confidence:
     The first two have a row for each sampling. Lines are means over seeds, bands hold the middle 80 % of the seeds.
     """
     samplings = [str(name) for name in curves.sampling.values]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.8, 1.2 + 2.55 * len(samplings)), layout="constrained")
         grid = figure.add_gridspec(len(samplings), 3, width_ratios=(1, 1, 1.05))
         gap: Axes | None = None
@@ -78,10 +78,10 @@ def _objective_panel(ax: "Axes", curves: xr.Dataset, i: int, title: str, last: b
         _band(ax, curves.samples_per_worker.values[j], curves.objective.values[i, j], colour)
     levels = (("J*", curves.attrs["optimal_objective"], "-"), ("target", curves.attrs["target_objective"], "--"))
     for label, level, style in levels:
-        ax.axhline(level, color=_INK, lw=0.9, ls=style, zorder=1)
+        ax.axhline(level, color=INK, lw=0.9, ls=style, zorder=1)
         ax.annotate(
             label, (0, level), xycoords=("axes fraction", "data"), xytext=(4, 2), textcoords="offset points",
-            fontsize=8, color=_INK,
+            fontsize=8, color=INK,
         )  # fmt: skip
     ax.set(xscale="log", title=title, ylabel="J(θ)")
     ax.margins(y=0.12)
@@ -91,9 +91,9 @@ def _objective_panel(ax: "Axes", curves: xr.Dataset, i: int, title: str, last: b
 def _speedup_panel(ax: "Axes", rows: Sequence["SpeedupRow"], samplings: Sequence[str], confidence: float) -> None:
     workers = sorted({row.workers for row in rows})
     reach = (workers[0], max(workers[-1], 2))
-    legend: list[Any] = ax.plot(reach, reach, color=_INK, lw=0.9, ls="--", label="ideal: N", zorder=1)
+    legend: list[Any] = ax.plot(reach, reach, color=INK, lw=0.9, ls="--", label="ideal: N", zorder=1)
     for i, name in enumerate(samplings):
-        colour, marker = _COLOURS.get(name, _INK), _MARKERS.get(name, "o")
+        colour, marker = _COLOURS.get(name, INK), _MARKERS.get(name, "o")
         own = [row for row in rows if row.sampling == name and np.isfinite(row.speedup)]
         # A little to either side, so that the two samplings' intervals do not hide each other.
         at = np.array([row.workers for row in own]) * 1.035 ** (2 * i - len(samplings) + 1)
