@@ -167,8 +167,11 @@ def _simulate(
 
     def compute_time(i, t):
         draw = _random.fold_in(keys[i], t)
-        samples = [jax.tree.map(lambda leaf: leaf[place[i]], law).sample(draw)  # noqa: B023
-                   for law, place in zip(team.laws, team.place, strict=True)]  # fmt: skip
+
+        def sample(law, place):
+            return jax.tree.map(lambda leaf: leaf[place[i]], law).sample(draw)
+
+        samples = map(sample, team.laws, team.place)
         return jax.lax.select_n(jnp.asarray(team.kind)[i], *(jnp.asarray(s, float_type) for s in samples))
 
     def update(clocks: _Clocks, k):
