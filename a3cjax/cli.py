@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-import jax
 import tyro
 
-from a3cjax import studies
-from a3cjax._options import SpeedupOptions
+from a3cjax.commands import COMMANDS, Command, as_json
+from a3cjax.studies import StudyInterrupted
 
 _DONE, _BAD_INPUT, _INTERRUPTED = 0, 2, 130
 
@@ -27,13 +26,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     if options is None:
         return _DONE
-    # One CPU device for each core, so that batches are spread over all. Only possible before jax is first used, and
-    # not if JAX_NUM_CPU_DEVICES says otherwise.
-    if jax.config.values["jax_num_cpu_devices"] < 0:
-        with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     try:
-        return _speedup(options)
+        return _run(options)
     except ValueError as error:
         return _refuse(str(error))
     except OSError as error:
@@ -57,63 +51,49 @@ class _Refused(Exception):
     """The options cannot be understood."""
 
 
-def _parse(args: Sequence[str] | None) -> SpeedupOptions | None:
+def _parse(args: Sequence[str] | None) -> Command | None:
     """The options, or None if help was asked for (and given)."""
+    given = sys.argv[1:] if args is None else args
+    command = given[0] if given and not given[0].startswith("-") else None
+    if command not in (None, *COMMANDS):
+        raise _Refused(f"There is no command {command!r}; a3cjax has {', '.join(COMMANDS)}.")
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.extras.subcommand_cli_from_dict(
-                {"speedup": SpeedupOptions},
+                COMMANDS,
                 prog="a3cjax",
                 description="What asynchrony does to the advantage actor-critic.",
-                args=args,
+                args=given,
             )
     except SystemExit as stop:
         if not stop.code:
             return None
-        raise _Refused(_sentence(complaint.getvalue())) from None
+        caller = "a3cjax" if command is None else f"a3cjax {command}"
+        raise _Refused(_sentence(complaint.getvalue(), caller)) from None
 
 
-def _sentence(box: str) -> str:
+def _sentence(box: str, caller: str) -> str:
     """The complaint in tyro's box, the text between its first two rules, as one line."""
     lines = [line.strip("│ ") for line in box.splitlines()]
     rules = [i for i, line in enumerate(lines) if "─────" in line or "-----" in line] + [len(lines)] * 2
     said = " ".join(lines[rules[0] + 1 : rules[1]]).strip().rstrip(".")
-    return f"{said or ' '.join(box.split())}; a3cjax speedup --help lists the options."
+    return f"{said or ' '.join(box.split())}; {caller} --help lists what there is."
 
 
-def _speedup(options: SpeedupOptions) -> int:
+def _run(options: Command) -> int:
     began = time.monotonic()
-    learner, team = options.build_learner(), options.build_team()
-    samplings = studies.SAMPLING if options.sampling == "both" else (options.sampling,)
+    task, work = options.prepare()
     options.out.mkdir(parents=True, exist_ok=True)  # now, rather than find out when the work is done
-    counts = ", ".join(map(str, options.workers))
-    print(
-        f"Simulating {options.seeds} seeds × N = {counts} workers × {options.updates:,} updates, "
-        f"{' and '.join(samplings)} sampling, on {jax.local_device_count()} "
-        f"device{'s' * (jax.local_device_count() > 1)} ...",
-        flush=True,
-    )
+    print(f"{task} ...", flush=True)
     try:
-        study = studies.speedup(
-            learner,
-            workers=options.workers,
-            sampling=samplings,
-            seeds=options.seeds,
-            num_updates=options.updates,
-            target=options.target,
-            compute_times=team,
-            record_every=options.record_every,
-            seed=options.seed,
-        )
-    except studies.SpeedupInterrupted as error:
+        study, stopped = work(), None
+    except StudyInterrupted as error:
         study, stopped = error.study, str(error)
-    else:
-        stopped = None
     print(f"\n{study.summary()}\n\n{study.table()}\n")
     for note in study.notes():
         print(f"Note: {note}")
-    paths = study.save(options.out, options.as_json())
+    paths = study.save(options.out, as_json(options))
     print(f"Wrote {', '.join(map(str, paths))} after {time.monotonic() - began:.0f} s.")
     return _DONE if stopped is None else _stop(f"{stopped} What was done is in {options.out}.")
 

@@ -6,13 +6,11 @@ import subprocess
 import sys
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from a3cjax import Interrupted, families, studies
-from a3cjax._options import SpeedupOptions
+from a3cjax import Interrupted
 from a3cjax.cli import main
 
 TINY = shlex.split(
@@ -126,8 +124,8 @@ def test_diverged_runs_are_said(tmp_path, capsys):
 
 
 def test_ctrl_c_leaves_what_was_done(tmp_path, capsys, monkeypatch):
-    study = sys.modules[studies.speedup.__module__]
-    simulate = study.simulate  # type: ignore[attr-defined]
+    study: Any = sys.modules["a3cjax.studies.speedup.run"]
+    simulate = study.simulate
 
     def stopped(learner, schedule, key, **options):
         if learner.sampling == "iid":  # finished; that it is not really i.i.d. does not matter here
@@ -202,43 +200,6 @@ def test_the_subcommand_is_asked_for(args, capsys):
 def test_help_is_no_error(capsys):
     assert main(["speedup", "--help"]) == 0
     assert "--straggler-share" in capsys.readouterr().out
-
-
-def same(mdp, other):
-    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(mdp), jax.tree.leaves(other), strict=True))
-
-
-def test_every_family_is_built_as_asked():
-    key = jax.random.key(3)
-    assert same(SpeedupOptions().build_mdp(), families.synthetic(jax.random.key(0)))
-    garnet = SpeedupOptions(mdp="garnet", states=6, actions=2, branching=3, features=4, stay=0.5, mdp_seed=3)
-    assert same(garnet.build_mdp(), families.lazy(families.garnet(key, 6, 2, 3, 4), 0.5))
-    ring = SpeedupOptions(mdp="ring", states=6, slip=0.2, discount=0.8)
-    assert same(ring.build_mdp(), families.ring(6, slip=0.2, discount=0.8))
-    room = SpeedupOptions(mdp="gridworld", height=2, width=3)
-    assert same(room.build_mdp(), families.gridworld(2, 3))
-
-
-def test_the_radius_not_given_is_the_papers_bound():
-    # A ring where every policy that is the same everywhere is uniform: with tabular features and μ = 1/S,
-    # A_θ = (γP − I)/S, symmetric for the uniform policy, with largest eigenvalue −(1 − γ)/S. r_max = 1.
-    learner = SpeedupOptions(mdp="ring", states=5, discount=0.5).build_learner()
-    assert learner.radius == pytest.approx(1 / ((0.5 / 5) ** 0.5 * 0.5), rel=1e-4)
-    assert SpeedupOptions(mdp="ring", radius=3.0).build_learner().radius == 3
-
-
-def test_every_law_is_built_as_asked(tmp_path):
-    def law(name, **options) -> Any:
-        return SpeedupOptions(compute_time=name, **options).build_team()(1)[0]
-
-    (tmp_path / "times.csv").write_text("1.0\n3.0\n")
-    assert law("exponential", mean=2.0).mean == 2
-    assert law("deterministic").mean == 1
-    assert law("lognormal", cv=0.2).cv == pytest.approx(0.2)
-    assert law("gamma").cv == pytest.approx(0.5)
-    assert law("pareto", shape=3.0).shape == 3
-    assert law("uniform", low=1.0, high=2.0).mean == 1.5
-    assert law("empirical", times_file=tmp_path / "times.csv").mean == 2
 
 
 def test_stragglers_slow_the_clock_and_nothing_else(tmp_path, capsys):

@@ -1,15 +1,17 @@
-"""Questions asked of many runs: the speedup with the number of workers, its statistics, tables and figures."""
+"""Questions asked of many runs, and what they share: statistics, tables, figures, files."""
 
-from a3cjax.studies.speedup import SAMPLING, SpeedupInterrupted, speedup
-from a3cjax.studies.speedup_study import SpeedupRow, SpeedupStudy
-from a3cjax.studies.statistics import first_crossing, ratio_of_means
+from a3cjax.studies.speedup import SAMPLING, SpeedupRow, SpeedupStudy, speedup
+from a3cjax.studies.statistics import first_crossing, mean_interval, ratio_of_means
+from a3cjax.studies.study import Study, StudyInterrupted
 
 __all__ = [
     "SAMPLING",
-    "SpeedupInterrupted",
     "SpeedupRow",
     "SpeedupStudy",
+    "Study",
+    "StudyInterrupted",
     "first_crossing",
+    "mean_interval",
     "ratio_of_means",
     "speedup",
 ]

@@ -15,7 +15,8 @@ from a3cjax.learners.sampling import SAMPLERS
 from a3cjax.problems import exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
-from a3cjax.studies.speedup_study import SpeedupStudy
+from a3cjax.studies.speedup.result import SpeedupStudy
+from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,14 +26,6 @@ SAMPLING = ("iid", "markov")
 METRICS = ("objective", "critic_error_sq")
 
 Team = Callable[[int], Sequence[ComputeTime]]
-
-
-class SpeedupInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a study: ``study`` holds the curves so far, those of unfinished samplings padded with NaN."""
-
-    def __init__(self, message: str, study: SpeedupStudy) -> None:
-        super().__init__(message)
-        self.study = study
 
 
 def speedup(
@@ -74,7 +67,7 @@ def speedup(
 
     Raises:
         ValueError: if an argument is out of range.
-        SpeedupInterrupted: on Ctrl-C, with what was done.
+        StudyInterrupted: on Ctrl-C, with what was done.
 
     >>> import a3cjax, jax
     >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=5, num_features=5)
@@ -111,7 +104,7 @@ def speedup(
         except Interrupted as error:
             _fill(curves, position, error.result)
             study = SpeedupStudy.of(curves, confidence, interrupted=True)
-            raise SpeedupInterrupted(
+            raise StudyInterrupted(
                 f"Interrupted in the {name} runs after {int(curves.updates_done[position])} of {num_updates} updates.",
                 study,
             ) from error
@@ -194,24 +187,24 @@ def _frame(
     samples = at * learner.minibatch / np.array(workers)[:, None]
     return xr.Dataset(
         {
-            "objective": (("sampling", *runs, "record"), objective, _about("J(θ), the exact objective", "reward")),
-            "critic_error_sq": (("sampling", *runs, "record"), critic, _about("critic gap ‖ω − ω*(θ)‖²", "reward²")),
-            "time": ((*runs, "record"), time, _about("virtual time", "compute-time unit")),
-            "samples_per_worker": (("workers", "record"), samples, _about("average samples per worker", "samples")),
-            "mean_delay": (runs, np.asarray(schedule.mean_delay).reshape(shape), _about("mean delay", "updates")),
-            "max_delay": (runs, np.asarray(schedule.max_delay).reshape(shape), _about("largest delay", "updates")),
+            "objective": (("sampling", *runs, "record"), objective, about("J(θ), the exact objective", "reward")),
+            "critic_error_sq": (("sampling", *runs, "record"), critic, about("critic gap ‖ω − ω*(θ)‖²", "reward²")),
+            "time": ((*runs, "record"), time, about("virtual time", "compute-time unit")),
+            "samples_per_worker": (("workers", "record"), samples, about("average samples per worker", "samples")),
+            "mean_delay": (runs, np.asarray(schedule.mean_delay).reshape(shape), about("mean delay", "updates")),
+            "max_delay": (runs, np.asarray(schedule.max_delay).reshape(shape), about("largest delay", "updates")),
             "nonfinite_from": (
                 ("sampling", *runs),
                 np.full((len(sampling), *shape), -1),
-                _about("first recorded update with a parameter that is not finite, or -1", "updates"),
+                about("first recorded update with a parameter that is not finite, or -1", "updates"),
             ),
-            "updates_done": ("sampling", np.zeros(len(sampling), int), _about("updates done by every run", "updates")),
+            "updates_done": ("sampling", np.zeros(len(sampling), int), about("updates done by every run", "updates")),
         },
         coords={
             "sampling": ("sampling", list(sampling), {"long_name": "sampling option"}),
-            "workers": ("workers", list(workers), _about("number of workers N", "1")),
-            "seed": ("seed", np.arange(seeds), _about("seed", "1")),
-            "updates": ("record", at, _about("updates applied", "updates")),
+            "workers": ("workers", list(workers), about("number of workers N", "1")),
+            "seed": ("seed", np.arange(seeds), about("seed", "1")),
+            "updates": ("record", at, about("updates applied", "updates")),
         },
         attrs={
             "title": "Speedup of asynchronous advantage actor-critic with the number of workers",
@@ -238,7 +231,3 @@ def _fill(curves: "xr.Dataset", position: int, result: Result) -> None:
         curves[name].values[position][gone] = np.nan
     assert result.state is not None
     curves["updates_done"].values[position] = result.state.updates
-
-
-def _about(long_name: str, units: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": units}

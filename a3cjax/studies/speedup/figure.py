@@ -6,38 +6,19 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from a3cjax.studies.tables import PAPER
+from a3cjax.studies.speedup.table import PAPER
+from a3cjax.studies.style import COLOURS, INK, MARKERS, NAMES, STYLE, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from a3cjax.studies.speedup_study import SpeedupRow
+    from a3cjax.studies.speedup.result import SpeedupRow
 
-_NAMES = {"iid": "i.i.d.", "markov": "Markovian"}
-_COLOURS = {"iid": "#2060a0", "markov": "#c05020"}
-_MARKERS = {"iid": "o", "markov": "s"}
-INK = "#404040"
 _POINTS = 40
-STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.linewidth": 0.7,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
 
 
 def speedup_figure(curves: xr.Dataset, rows: Sequence["SpeedupRow"], confidence: float) -> Figure:
@@ -55,10 +36,10 @@ def speedup_figure(curves: xr.Dataset, rows: Sequence["SpeedupRow"], confidence:
             last = i == len(samplings) - 1
             gap = figure.add_subplot(grid[i, 0], sharex=gap, sharey=gap)
             objective = figure.add_subplot(grid[i, 1], sharex=objective, sharey=objective)
-            _critic_panel(gap, curves, i, f"Critic gap, {_NAMES.get(name, name)} sampling", last)
-            _objective_panel(objective, curves, i, f"Objective, {_NAMES.get(name, name)} sampling", last)
+            _critic_panel(gap, curves, i, f"Critic gap, {NAMES.get(name, name)} sampling", last)
+            _objective_panel(objective, curves, i, f"Objective, {NAMES.get(name, name)} sampling", last)
         _speedup_panel(figure.add_subplot(grid[:, 2]), rows, samplings, confidence)
-        colours = _worker_colours(curves)
+        colours = shades(curves.sizes["workers"])
         # One legend for the colours of both columns on the left.
         handles = [Line2D([], [], color=colours[j], lw=1.8) for j in range(len(colours))]
         labels = [f"{n} worker{'s' if n > 1 else ''}" for n in curves.workers.values]
@@ -67,14 +48,14 @@ def speedup_figure(curves: xr.Dataset, rows: Sequence["SpeedupRow"], confidence:
 
 
 def _critic_panel(ax: "Axes", curves: xr.Dataset, i: int, title: str, last: bool) -> None:
-    for j, colour in enumerate(_worker_colours(curves)):
+    for j, colour in enumerate(shades(curves.sizes["workers"])):
         _band(ax, curves.time.values[j].mean(0), curves.critic_error_sq.values[i, j], colour)
     ax.set(xscale="log", yscale="log", title=title, ylabel="‖ω − ω*(θ)‖²")
     _label_x(ax, "virtual time", last)
 
 
 def _objective_panel(ax: "Axes", curves: xr.Dataset, i: int, title: str, last: bool) -> None:
-    for j, colour in enumerate(_worker_colours(curves)):
+    for j, colour in enumerate(shades(curves.sizes["workers"])):
         _band(ax, curves.samples_per_worker.values[j], curves.objective.values[i, j], colour)
     levels = (("J*", curves.attrs["optimal_objective"], "-"), ("target", curves.attrs["target_objective"], "--"))
     for label, level, style in levels:
@@ -93,19 +74,19 @@ def _speedup_panel(ax: "Axes", rows: Sequence["SpeedupRow"], samplings: Sequence
     reach = (workers[0], max(workers[-1], 2))
     legend: list[Any] = ax.plot(reach, reach, color=INK, lw=0.9, ls="--", label="ideal: N", zorder=1)
     for i, name in enumerate(samplings):
-        colour, marker = _COLOURS.get(name, INK), _MARKERS.get(name, "o")
+        colour, marker = COLOURS.get(name, INK), MARKERS.get(name, "o")
         own = [row for row in rows if row.sampling == name and np.isfinite(row.speedup)]
         # A little to either side, so that the two samplings' intervals do not hide each other.
         at = np.array([row.workers for row in own]) * 1.035 ** (2 * i - len(samplings) + 1)
         value = np.array([row.speedup for row in own])
         low, high = (np.array([getattr(row, f"speedup_{end}") for row in own]) for end in ("low", "high"))
         spread = np.nan_to_num([value - low, high - value]).clip(0)
-        label = f"{_NAMES.get(name, name)}, with {100 * confidence:g} % interval"
+        label = f"{NAMES.get(name, name)}, with {100 * confidence:g} % interval"
         look: dict[str, Any] = {"color": colour, "marker": marker, "label": label}
         legend.append(ax.errorbar(at, value, spread, ms=5, lw=1.3, capsize=3, zorder=3, **look))
         paper = {n: figure for n, figure in PAPER.get(name, {}).items() if n in workers}
         if paper:
-            label = f"{_NAMES.get(name, name)}, the paper's figure"
+            label = f"{NAMES.get(name, name)}, the paper's figure"
             points = (np.array(list(paper)), np.array(list(paper.values())))
             legend += ax.plot(
                 *points, color=colour, marker=marker, ms=6, mfc="white", ls=":", lw=1, label=label, zorder=2
@@ -137,9 +118,3 @@ def _label_x(ax: "Axes", label: str, last: bool) -> None:
         ax.set_xlabel(label)
     else:
         ax.tick_params(labelbottom=False)
-
-
-def _worker_colours(curves: xr.Dataset) -> list[str]:
-    """From light to dark with N, one for each number of workers."""
-    shades = np.linspace(0.12, 1, curves.sizes["workers"])
-    return [to_hex(colour) for colour in matplotlib.colormaps["viridis_r"](shades)]

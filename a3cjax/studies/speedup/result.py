@@ -1,18 +1,14 @@
 """What the speedup study found: its curves, a row for each number of workers, and what there is to say about them."""
 
 import dataclasses
-import io
-import json
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
-from a3cjax.studies import _files, tables
+from a3cjax.studies.speedup.table import speedup_text
 from a3cjax.studies.statistics import Ratio, first_crossing, ratio_of_means
+from a3cjax.studies.study import Study
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +32,7 @@ class SpeedupRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeedupStudy:
+class SpeedupStudy(Study):
     """The outcome of ``speedup``.
 
     ``curves``: an ``xarray.Dataset`` over (sampling, workers, seed, record): ``objective``, ``critic_error_sq``,
@@ -44,6 +40,8 @@ class SpeedupStudy:
     ``rows``: a ``SpeedupRow`` for each sampling and N.
     ``confidence``: coverage of the rows' intervals. ``interrupted``: whether Ctrl-C ended the study early.
     """
+
+    name: ClassVar[str] = "speedup"
 
     curves: "xr.Dataset"
     rows: tuple[SpeedupRow, ...]
@@ -119,7 +117,7 @@ class SpeedupStudy:
 
     def table(self) -> str:
         """The rows as text, beside the paper's figures."""
-        return tables.speedup_text(self.rows, self.reached, self.curves.sizes["seed"], self.confidence)
+        return speedup_text(self.rows, self.reached, self.curves.sizes["seed"], self.confidence)
 
     @property
     def reached(self) -> tuple[int, ...]:
@@ -129,39 +127,14 @@ class SpeedupStudy:
 
     def figure(self) -> "Figure":
         """Critic gap against virtual time, objective against samples per worker, speedup against workers."""
-        from a3cjax.studies import figures  # here, so that only those who draw wait for matplotlib
+        from a3cjax.studies.speedup.figure import speedup_figure  # here: only those who draw wait for matplotlib
 
-        return figures.speedup_figure(self.curves, self.rows, self.confidence)
+        return speedup_figure(self.curves, self.rows, self.confidence)
 
-    def save(self, folder: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> list[Path]:
-        """Write speedup.csv, speedup.nc, speedup.png and run.json, each whole or not at all; return their paths.
-
-        ``options`` goes into run.json, beside the versions of what made the numbers.
-        """
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        picture = io.BytesIO()
-        self.figure().savefig(picture, format="png", dpi=150)
-        contents = {
-            "speedup.csv": tables.csv_text(self.rows).encode(),
-            "speedup.png": picture.getvalue(),
-            "run.json": (json.dumps(self._run(options), indent=2, allow_nan=False) + "\n").encode(),
-        }
-        for name, content in contents.items():
-            _files.write_whole(target / name, lambda path, content=content: Path(path).write_bytes(content))
-        _files.write_whole(target / "speedup.nc", lambda path: self.curves.to_netcdf(path, engine="h5netcdf"))
-        return [target / name for name in ("speedup.csv", "speedup.nc", "speedup.png", "run.json")]
-
-    def _run(self, options: Mapping[str, Any] | None) -> dict[str, Any]:
-        problem = ("initial_objective", "optimal_objective", "target_objective", "target_share")
-        return {
-            "study": "speedup",
-            "options": dict(options or {}),
-            "problem": {name: float(self.curves.attrs[name]) for name in problem},
-            "interrupted": self.interrupted,
-            "notes": self.notes(),
-            "versions": tables.versions(),
-        }
+    def facts(self) -> dict[str, float]:
+        """The levels of J that the study speaks of."""
+        names = ("initial_objective", "optimal_objective", "target_objective", "target_share")
+        return {name: float(self.curves.attrs[name]) for name in names}
 
 
 def _row(

@@ -1,0 +1,12 @@
+"""The commands: one file each, named here."""
+
+from typing import Any
+
+from a3cjax.commands.command import Command, as_json
+from a3cjax.commands.speedup import SpeedupOptions
+
+COMMANDS: dict[str, Any] = {
+    "speedup": SpeedupOptions,
+}
+
+__all__ = ["COMMANDS", "Command", "as_json"]

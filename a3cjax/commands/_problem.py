@@ -1,0 +1,74 @@
+"""Which MDP a command works on."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+
+from a3cjax import _check, families
+from a3cjax.commands._choices import own_options
+from a3cjax.problems import FiniteMDP
+
+Family = Literal["synthetic", "garnet", "ring", "gridworld"]
+
+# Which of the options below each family has, and what it takes them to be when they are not given.
+_FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
+    "synthetic": {"states": 100, "actions": 5, "features": 10, "mdp_seed": 0},
+    "garnet": {"states": 100, "actions": 5, "features": None, "branching": 5, "mdp_seed": 0},
+    "ring": {"states": 20, "features": None, "slip": 0.1},
+    "gridworld": {"height": 5, "width": 5, "slip": 0.1},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ProblemOptions:
+    """The MDP."""
+
+    mdp: Family = "synthetic"
+    """Family of the MDP; synthetic is the paper's."""
+    discount: float = 0.9
+    """Discount γ."""
+    stay: float = 0.0
+    """Probability of staying put at every step: a lazy, slower chain."""
+    states: int | None = None
+    """States (synthetic 100, garnet 100, ring 20)."""
+    actions: int | None = None
+    """Actions (synthetic 5, garnet 5)."""
+    features: int | None = None
+    """Features of the critic (synthetic 10; garnet and ring: one for each state)."""
+    branching: int | None = None
+    """Successors of each state and action (garnet 5)."""
+    height: int | None = None
+    """Rows of the room (gridworld 5)."""
+    width: int | None = None
+    """Columns of the room (gridworld 5)."""
+    slip: float | None = None
+    """Probability of slipping (ring 0.1, gridworld 0.1)."""
+    mdp_seed: int | None = None
+    """Seed of the MDP (synthetic 0, garnet 0)."""
+
+    def build(self) -> FiniteMDP:
+        """The MDP that they describe."""
+        _check.number("--stay", self.stay, least=0, below=1)
+        own = own_options(self, "--mdp", self.mdp, _FAMILY_OPTIONS)
+        build: dict[str, Callable[..., FiniteMDP]] = {
+            "synthetic": lambda mdp_seed, states, actions, features: families.synthetic(
+                _key("--mdp-seed", mdp_seed), states, actions, features, self.discount
+            ),
+            "garnet": lambda mdp_seed, states, actions, features, branching: families.garnet(
+                _key("--mdp-seed", mdp_seed), states, actions, branching, features, self.discount
+            ),
+            "ring": lambda states, slip, features: families.ring(
+                states, slip=slip, discount=self.discount, num_features=features
+            ),
+            "gridworld": lambda height, width, slip: families.gridworld(
+                height, width, slip=slip, discount=self.discount
+            ),
+        }
+        mdp = build[self.mdp](**own)
+        return families.lazy(mdp, self.stay) if self.stay else mdp
+
+
+def _key(option: str, seed: int) -> jax.Array:
+    return jax.random.key(_check.integer(option, seed, 0))

@@ -1,0 +1,80 @@
+"""``a3cjax speedup``."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import OmitArgPrefixes
+
+from a3cjax import studies
+from a3cjax.commands._problem import ProblemOptions
+from a3cjax.commands._radius import paper_radius
+from a3cjax.commands._team import TeamOptions
+from a3cjax.learners import A3C
+from a3cjax.studies import SpeedupStudy
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeedupOptions:
+    """Measure how much sooner a target is met by more asynchronous workers: Fig. 3 of arXiv:2012.15511.
+
+    Prints a table beside the paper's figures and writes speedup.csv, speedup.nc, speedup.png and run.json.
+    """
+
+    workers: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """Numbers of workers N; 1 must be among them."""
+    sampling: Literal["both", "iid", "markov"] = "both"
+    """Where samples come from: option 1, option 2, or both."""
+    seeds: int = 32
+    """Runs for each N and sampling."""
+    out: Path = Path("out/speedup")
+    """Folder for the files."""
+
+    updates: int = 60_000
+    """Updates of every run, K."""
+    target: float = 0.8
+    """Share of the gap from the start's J(θ_0) to the optimum J* that a run has to close."""
+    actor_step: float = 0.12
+    """Constant step α of the actor."""
+    critic_step: float = 0.03
+    """Constant step β of the critic."""
+    radius: float | None = None
+    """Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ))."""
+    minibatch: int = 1
+    """Samples of each kind per update."""
+    record_every: int | None = None
+    """Updates between records; not given: a hundredth of the updates."""
+    seed: int = 0
+    """Seed of schedules and runs."""
+
+    problem: OmitArgPrefixes[ProblemOptions] = dataclasses.field(default_factory=ProblemOptions)
+    team: OmitArgPrefixes[TeamOptions] = dataclasses.field(default_factory=TeamOptions)
+
+    def build_learner(self) -> A3C:
+        """The actor-critic on that MDP."""
+        learner = A3C(self.problem.build(), actor_step=self.actor_step, critic_step=self.critic_step,
+                      minibatch=self.minibatch)  # fmt: skip
+        radius = paper_radius(learner) if self.radius is None else self.radius
+        return learner if radius is None else dataclasses.replace(learner, radius=radius)
+
+    def prepare(self) -> tuple[str, Callable[[], SpeedupStudy]]:
+        """What will be done, and the doing of it."""
+        learner, team = self.build_learner(), self.team.build()
+        samplings = studies.SAMPLING if self.sampling == "both" else (self.sampling,)
+        counts = ", ".join(map(str, self.workers))
+        task = (
+            f"Simulating {self.seeds} seeds × N = {counts} workers × {self.updates:,} updates, "
+            f"{' and '.join(samplings)} sampling"
+        )
+        return task, lambda: studies.speedup(
+            learner,
+            workers=self.workers,
+            sampling=samplings,
+            seeds=self.seeds,
+            num_updates=self.updates,
+            target=self.target,
+            compute_times=team,
+            record_every=self.record_every,
+            seed=self.seed,
+        )
