@@ -13,7 +13,9 @@ tables are written with ``write_row``.
 """
 
 import contextlib
+import functools
 import math
+import operator
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Literal, TypeVar
@@ -22,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer, eval_jaxpr
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 try:
     from jax.experimental.xla_metadata import set_xla_metadata
@@ -40,6 +42,7 @@ Target = Literal["kernel", "loops", "accelerator"]
 _target: ContextVar[Target] = ContextVar("target", default="accelerator")
 _zero: ContextVar[Any] = ContextVar("zero")  # within a kernel: an integer 0 that the compiler does not know to be one
 _SMALL = 1024  # elements
+_FOLD, _MOST_BLOCKS = 8, 64  # a sum is written out up to 8·64 terms
 # Indices come from the schedule and from samplers, which stay in range; checking them again costs as much as the work.
 _IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
 
@@ -111,6 +114,30 @@ def rounded(product: Array) -> Array:
         return product
     bits = jnp.int32 if product.dtype.itemsize == 4 else jnp.int64
     return lax.bitcast_convert_type(lax.bitcast_convert_type(product, bits) ^ zero.astype(bits), product.dtype)
+
+
+def inner(x: Float[Array, "*rows n"], y: Float[Array, "*#rows n"]) -> Float[Array, "*rows"]:
+    """Σ_j x_j y_j over the last axis, always in the same order, and without a reduction, which no kernel can hold.
+
+    Products eight apart are added first, as vectors.
+    """
+    columns = x.shape[-1]
+    blocks = columns // _FOLD
+    if blocks > _MOST_BLOCKS:
+        return jnp.sum(rounded(x * y), axis=-1)
+
+    def fold(x, y):
+        return functools.reduce(operator.add, (part(slice(_FOLD * i, _FOLD * (i + 1)), x, y) for i in range(blocks)))
+
+    def part(where, x, y):
+        return rounded(x[..., where] * y[..., where])
+
+    rest = part(slice(_FOLD * blocks, columns), x, y)
+    entries = [rest[..., j] for j in range(columns - _FOLD * blocks)]
+    if blocks:
+        folded = stage(fold, x, y)
+        entries = [folded[..., j] for j in range(_FOLD)] + entries
+    return functools.reduce(operator.add, entries)
 
 
 def hidden(tree: T) -> T:

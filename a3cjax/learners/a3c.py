@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, UInt32
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._kernel import read_row, rounded, stage
+from a3cjax._kernel import inner, read_row, rounded, stage
 from a3cjax._tree import pytree, static
 from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.learners.sampling import SAMPLERS
@@ -273,7 +273,7 @@ def _inner(x: Float[Array, " d"], y: Float[Array, " d"]) -> Float[Array, ""]:
     """xᵀy, written out for few features: a reduction over a short last axis does not vectorise over runs."""
     products = rounded(x * y)
     if x.shape[0] > _UNROLLED_FEATURES:
-        return jnp.sum(products)
+        return inner(x, y)
     return functools.reduce(operator.add, (products[j] for j in range(x.shape[0])))
 
 

@@ -1,12 +1,15 @@
 """Logits linear in features of the state and the action."""
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._kernel import read_row, rounded, stage
+from a3cjax._kernel import inner, read_row, rounded, stage
 from a3cjax._tree import pytree
 
 
@@ -71,12 +74,12 @@ class LinearSoftmax:
         features = self._at(state)
         if isinstance(probabilities, tuple):
             probabilities = jnp.stack(probabilities)
-        chosen = features.at[action].get(mode="promise_in_bounds")
+        chosen = stage(read_row, features, action)
         return stage(_weighted_score, features, chosen, probabilities, weight)
 
     def merge(self, directions: Float[Array, "M m"]) -> Float[Array, " m"]:
         """A stack of directions as their sum."""
-        return jnp.sum(directions, axis=0)
+        return functools.reduce(operator.add, directions)
 
     def ascend(
         self, theta: Float[Array, " m"], direction: Float[Array, " m"], step: Float[Array, ""]
@@ -93,7 +96,7 @@ class LinearSoftmax:
 
 
 def _logits(features: Float[Array, "A m"], theta: Float[Array, " m"]) -> Float[Array, " A"]:
-    return jnp.sum(rounded(features * theta), axis=-1)
+    return inner(features, theta)
 
 
 def _weighted_score(
@@ -102,4 +105,5 @@ def _weighted_score(
     probabilities: Float[Array, " A"],
     weight: Float[Array, ""],
 ) -> Float[Array, " m"]:
-    return weight * (chosen - jnp.sum(rounded(probabilities[:, None] * features), axis=0))
+    mean = functools.reduce(operator.add, rounded(probabilities[:, None] * features))
+    return weight * (chosen - mean)
