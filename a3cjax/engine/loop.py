@@ -122,14 +122,12 @@ def advance(
     ``first`` is the update count at the start; the block begins at the multiple of the chunk before it. Returns the
     carry, the metrics [tiles, segments, lanes, …] and the samples [tiles, updates, lanes, …] (None without logging).
     """
-    shared = block.worker.shape[1] == 1
 
-    def tile(own, carry, keys, real, *part):
-        part = part[0] if part else jax.tree.map(lambda column: column[0], block)
-        return _advance_tile(plan, own, carry, keys, part, first, lengths, measured, real)
+    def tile(own, carry, keys, real, number):
+        return _advance_tile(plan, own, carry, keys, block, number, first, lengths, measured, real)
 
     with compiling_for(plan.target):
-        return _over_tiles(plan, tile, learner, (carry, keys, real_lanes) + (() if shared else (block,)))
+        return _over_tiles(plan, tile, learner, (carry, keys, real_lanes, jnp.arange(keys.shape[0])))
 
 
 def _advance_tile(
@@ -138,11 +136,13 @@ def _advance_tile(
     carry: Carry,
     keys: UInt32[Array, "lanes 2"],
     block: Block,
+    number: Int[Array, ""],
     first: Int[Array, ""],
     lengths: Int[Array, " segments"],
     measured: Bool[Array, " segments"],
     real: Int[Array, ""],
 ) -> tuple[Carry, dict[str, Array], Any]:
+    """Tile ``number``, which reads its part of the block where it lies."""
     lanes = keys.shape[0]
     one = learner.of_run(0)
     history = plan.build(one)
@@ -151,7 +151,7 @@ def _advance_tile(
     base = first - lax.rem(first, jnp.int32(chunk))
     enter = learner.vmap(history.enter, in_axes=(0, None))
     step = learner.vmap(history.step, in_axes=(0, None, _EVENT_AXES))
-    by_update = [column.T for column in block]
+    mine = number if block.worker.shape[0] > 1 else jnp.int32(0)
 
     part = min(chunk, BLOCK)
     count = words_per_proposal(one)
@@ -160,7 +160,8 @@ def _advance_tile(
         """Updates ``begin`` to ``end``."""
 
         def take_chunk(c, loop):
-            columns = [lax.dynamic_slice_in_dim(column, c * chunk - base, chunk) for column in by_update]
+            where = (mine, jnp.int32(0), c * chunk - base)
+            columns = [lax.dynamic_slice(column, where, (1, column.shape[1], chunk))[0].T for column in block]
             worker, delay, turn = (jnp.broadcast_to(column, (chunk, lanes)) for column in columns)
             words = stage(functools.partial(_words, count), run_key, worker, turn + history.proposal_offset)
             words = jnp.stack(words, axis=1)
@@ -198,7 +199,7 @@ def _advance_tile(
     if plan.log:
         word = jnp.zeros((words_per_proposal(one), lanes), jnp.uint32)
         idle = Event(jnp.zeros(lanes, jnp.int32), jnp.zeros(lanes, jnp.int32), word)
-        log = empty(block.worker.shape[1] - 2 * chunk, lambda: step(carry, jnp.int32(0), idle)[1])
+        log = empty(block.worker.shape[2] - 2 * chunk, lambda: step(carry, jnp.int32(0), idle)[1])
     metrics = empty(lengths.shape[0], lambda: _measure(plan, learner, carry.state, real))
     loop = (carry, log, first, metrics)
     carry, log, _, metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
