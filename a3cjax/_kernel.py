@@ -116,7 +116,7 @@ def rounded(product: Array) -> Array:
     return lax.bitcast_convert_type(lax.bitcast_convert_type(product, bits) ^ zero.astype(bits), product.dtype)
 
 
-def inner(x: Float[Array, "*rows n"], y: Float[Array, "*#rows n"]) -> Float[Array, "*rows"]:
+def dot(x: Float[Array, "*rows n"], y: Float[Array, "*#rows n"]) -> Float[Array, "*rows"]:
     """Σ_j x_j y_j over the last axis, always in the same order, and without a reduction, which no kernel can hold.
 
     Products eight apart are added first, as vectors.

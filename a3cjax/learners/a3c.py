@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,11 @@ from jaxtyping import Array, Float, Int, UInt32
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._kernel import inner, read_row, rounded, stage
+from a3cjax._kernel import read_row, rounded, stage
 from a3cjax._tree import pytree, static
+from a3cjax.learners.critic import features, inner, td_error
+from a3cjax.learners.estimators import ESTIMATORS, Estimator, Return
+from a3cjax.learners.messages import A3CState, Message, Params, Samples
 from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.learners.sampling import SAMPLERS
 from a3cjax.learners.sampling.samples import StateAction, Transition
@@ -24,40 +27,6 @@ from a3cjax.problems import FiniteMDP, Prior, exact
 Step = ArrayLike | Callable[[Any], Any]
 Sampling = Literal["markov", "iid"]
 
-_UNROLLED_FEATURES = 32
-
-
-class Params(NamedTuple):
-    """What a worker copies: the actor's θ and the critic's ω."""
-
-    theta: Float[Array, "*theta"]
-    omega: Float[Array, " d"]
-
-
-class A3CState(NamedTuple):
-    """What the server keeps."""
-
-    theta: Float[Array, "*theta"]
-    omega: Float[Array, " d"]
-    updates: Int[Array, ""]
-
-
-class Samples(NamedTuple):
-    """Every sample that one update used; with minibatch M > 1 each leaf has a leading axis M."""
-
-    critic: Transition
-    actor: Transition
-    prior: StateAction | None
-
-
-class Message(NamedTuple):
-    """What a worker sends: g as (state, δ̂), and the actor's direction, both means over the mini-batch."""
-
-    critic_state: Int[Array, " M"]
-    critic_delta: Float[Array, " M"]
-    direction: Any
-    samples: Samples | None
-
 
 @pytree
 class A3C:
@@ -66,7 +35,8 @@ class A3C:
         ω_{k+1} = Π_R( ω_k + β_k g(x_k, ω_{k−τ_k}) )
         θ_{k+1} = θ_k + α_k ( δ̂(x̂_k, ω_{k−τ_k}) ψ_{θ_{k−τ_k}}(ŝ_k, â_k) + λ ψ_{θ_{k−τ_k}}(x^p_k) )
 
-    with δ̂(x, ω) = r + γ φ(s')ᵀω − φ(s)ᵀω and g = δ̂ φ(s); all actions are drawn with the stale policy.
+    with δ̂(x, ω) = r + γ φ(s')ᵀω − φ(s)ᵀω and g = δ̂ φ(s); all actions are drawn with the stale policy. The actor's δ̂ is
+    one of four estimators' weights; the others are in ``a3cjax/learners/estimators.py``.
 
     Args:
         mdp: the problem.
@@ -80,9 +50,16 @@ class A3C:
             read; ``learner.sampler.total_variation`` bounds its error).
         minibatch: M, samples of each kind per update, all from one read.
         theta, omega: the start; zeros (the uniform policy) if not given.
+        estimator: what weights ψ_θ(ŝ,â): "td" δ̂; "advantage" Q̂_ω(ŝ,â) − V̂_ω(ŝ); "q" Q̂_ω(ŝ,â); "reinforce" the
+            discounted return of a rollout that begins with the actor's transition.
+        baseline: B, shape [S]: B(ŝ) is subtracted from the weight, which leaves its mean direction alone.
+        horizon: T, the rewards in a return; without it the least T with γᵀ ≤ 2⁻²⁴. ``truncation_bias`` bounds what is
+            cut off. For "reinforce" only.
+        shared_chain: if True the actor uses the critic's sample, x̂ = x, and owns no chain. Its states then follow μ
+            and not d, which biases the direction: an ablation.
 
     Raises:
-        ValueError: if an argument does not fit the MDP or lies outside its range.
+        ValueError: if an argument does not fit the MDP, lies outside its range or would have no effect.
 
     >>> import a3cjax, jax
     >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=10)
@@ -102,7 +79,12 @@ class A3C:
     minibatch: int = static()
     theta: Float[Array, "*theta"]
     omega: Float[Array, " d"]
+    estimator: Estimator = static()
+    baseline: Float[Array, " S"] | None
+    horizon: int | None = static()
+    shared_chain: bool = static()
     sampler: Any = dataclasses.field(init=False)
+    gradient_estimator: Any = dataclasses.field(init=False)
     prior_tables: tuple[UInt32[Array, "S 2"], UInt32[Array, "SA 2"]] | None = dataclasses.field(init=False)
 
     metric_names = ("objective", "gradient_norm_sq", "critic_error_sq", "regularized_objective")
@@ -120,6 +102,10 @@ class A3C:
         minibatch: int = 1,
         theta: ArrayLike | None = None,
         omega: ArrayLike | None = None,
+        estimator: Estimator = "td",
+        baseline: ArrayLike | None = None,
+        horizon: int | None = None,
+        shared_chain: bool = False,
     ) -> None:
         put = functools.partial(object.__setattr__, self)
         if not isinstance(mdp, FiniteMDP):
@@ -149,7 +135,17 @@ class A3C:
         omega = jnp.zeros(mdp.num_features) if omega is None else omega
         put("theta", _check.float_array("theta", theta, policy.shape))
         put("omega", _check.float_array("omega", omega, (mdp.num_features,)))
-        put("sampler", SAMPLERS[sampling].of(mdp))
+        if not isinstance(shared_chain, bool):
+            raise ValueError(f"shared_chain must be True or False, but is {shared_chain!r}.")
+        put("shared_chain", shared_chain)
+        put("sampler", SAMPLERS[sampling].of(mdp, shared_chain))
+        _check.choice("estimator", estimator, tuple(ESTIMATORS))
+        if horizon is not None and estimator != "reinforce":
+            raise ValueError(f"horizon is {horizon!r}, but estimator {estimator!r} makes no rollout; leave it out.")
+        put("estimator", estimator)
+        put("horizon", horizon)
+        put("gradient_estimator", ESTIMATORS[estimator].of(mdp, horizon))
+        put("baseline", None if baseline is None else _check.float_array("baseline", baseline, (mdp.num_states,)))
 
     @property
     def num_words(self) -> int:
@@ -158,7 +154,17 @@ class A3C:
 
     @property
     def _words_per_sample(self) -> int:
-        return self.sampler.num_words + (0 if self.prior is None else 2)
+        return self.sampler.num_words + (0 if self.prior is None else 2) + self.gradient_estimator.num_words
+
+    @property
+    def truncation_bias(self) -> Float[Array, ""]:
+        """γᵀ r_max/(1−γ), a bound on the mean of what a return of T rewards leaves out; zero without returns.
+
+        The norm of the direction's bias is at most this times max ‖ψ‖, which is √2 for a tabular softmax.
+        """
+        if not isinstance(self.gradient_estimator, Return):
+            return jnp.zeros(())
+        return self.gradient_estimator.truncation_bias(self.mdp)
 
     def init(self, key: jax.Array) -> A3CState:
         """The start, the same for every run."""
@@ -198,7 +204,7 @@ class A3C:
         omega = state.omega
         for m in range(self.minibatch):
             change = critic_step * message.critic_delta[m]
-            omega = stage(_moved, omega, change, self._features(message.critic_state[m]))
+            omega = stage(_moved, omega, change, features(self.mdp, message.critic_state[m]))
         return A3CState(theta, self._project(omega), state.updates + 1)
 
     def changed_rows(self, message: Message) -> tuple[Any, None]:
@@ -222,8 +228,9 @@ class A3C:
 
     def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Message, Any]:
         draw, kept = self.sampler.sample(self.policy, view.theta, kept, words)
-        critic_delta = self._td_error(draw.critic, view.omega) / self.minibatch
-        actor_delta = self._td_error(draw.actor, view.omega) / self.minibatch
+        critic_delta = td_error(self.mdp, draw.critic, view.omega) / self.minibatch
+        weight = self._weight(draw.actor, view, words)
+        actor_delta = (weight if self.baseline is None else self._above_baseline(weight, draw.actor)) / self.minibatch
         direction = self.policy.score(draw.actor.state, draw.actor.action, draw.actor_probabilities, actor_delta)
         prior_sample = None
         if self.prior is not None and self.prior_tables is not None:
@@ -234,16 +241,16 @@ class A3C:
             _, probabilities = softmax_draw(self.policy.logits(view.theta, state), words[0])
             pull = self.policy.score(state, action, probabilities, self.prior.weight / self.minibatch)
             direction = self.policy.merge(jax.tree.map(lambda *both: jnp.stack(both), direction, pull))
-        samples = Samples(draw.critic, draw.actor, prior_sample)
+        samples = Samples(draw.critic, draw.actor, prior_sample, weight if self.estimator == "reinforce" else None)
         return Message(draw.critic.state, critic_delta, direction, samples), kept
 
-    def _td_error(self, x: Transition, omega: Float[Array, " d"]) -> Float[Array, ""]:
-        reward = self.mdp.reward_at(x.state, x.action, x.next_state)
-        values = self._features(x.next_state), self._features(x.state), omega
-        return stage(operator.add, reward, stage(_value_change, self.mdp.discount, *values))
+    def _weight(self, x: Transition, view: Params, words: UInt32[Array, " n"]) -> Float[Array, ""]:
+        """What the estimator makes of the actor's sample, with the last words of the proposal if it needs any."""
+        own = words[-self.gradient_estimator.num_words :] if self.gradient_estimator.num_words else None
+        return self.gradient_estimator.weight(self.mdp, self.sampler.dynamics, self.policy, view, x, own)
 
-    def _features(self, state: Int[Array, ""]) -> Float[Array, " d"]:
-        return stage(read_row, self.mdp.features, state)
+    def _above_baseline(self, weight: Float[Array, ""], x: Transition) -> Float[Array, ""]:
+        return stage(operator.sub, weight, stage(read_row, self.baseline, x.state))
 
     def _project(self, omega: Float[Array, " d"]) -> Float[Array, " d"]:
         if self.radius is None:
@@ -254,27 +261,12 @@ class A3C:
 
 def _onto_ball(omega: Float[Array, " d"], radius: Float[Array, ""]) -> Float[Array, ""]:
     """What ω is multiplied by to be projected."""
-    norm_sq = _inner(omega, omega)
+    norm_sq = inner(omega, omega)
     return jnp.where(norm_sq > radius**2, radius / jnp.sqrt(norm_sq), 1)
 
 
 def _moved(omega: Float[Array, " d"], change: Float[Array, ""], phi: Float[Array, " d"]) -> Float[Array, " d"]:
     return omega + rounded(change * phi)
-
-
-def _value_change(
-    discount: Float[Array, ""], ahead: Float[Array, " d"], here: Float[Array, " d"], omega: Float[Array, " d"]
-) -> Float[Array, ""]:
-    """γ φ(s')ᵀω − φ(s)ᵀω."""
-    return rounded(discount * _inner(ahead, omega)) - _inner(here, omega)
-
-
-def _inner(x: Float[Array, " d"], y: Float[Array, " d"]) -> Float[Array, ""]:
-    """xᵀy, written out for few features: a reduction over a short last axis does not vectorise over runs."""
-    products = rounded(x * y)
-    if x.shape[0] > _UNROLLED_FEATURES:
-        return inner(x, y)
-    return functools.reduce(operator.add, (products[j] for j in range(x.shape[0])))
 
 
 def _step(name: str, value: Step) -> Any:

@@ -108,6 +108,23 @@ def test_hyper_parameters_that_differ_from_run_to_run(a3c):
     np.testing.assert_array_equal(batch.params.omega[1], np.zeros(4))
 
 
+@pytest.mark.parametrize(
+    ("history", "options"),
+    [
+        ("ring", {"estimator": "advantage", "baseline": np.linspace(-1, 1, 6), "sampling": "iid"}),
+        ("ring", {"estimator": "q", "shared_chain": True, "minibatch": 2}),
+        ("mailbox", {"estimator": "reinforce", "horizon": 9}),
+    ],
+)
+def test_estimators_alone_and_in_batches(history, options, a3c):
+    """80 runs are two tiles of 40 lanes, of which one is looked at from each."""
+    keys = jax.random.split(jax.random.key(4), 80)
+    common = {"history": history, "record": STATES, "transitions": True}
+    batch = a3cjax.simulate(a3c(**options), workers(0), keys, **common)
+    for b in (1, 79):
+        assert_run_is(batch, b, a3cjax.simulate(a3c(**options), workers(0), keys[b], **common))
+
+
 def test_the_prior_weight_may_differ_from_run_to_run(a3c):
     def learner(weight):
         return a3c(prior=a3cjax.Prior(weight, np.full(6, 1 / 6), np.full((6, 3), 1 / 3)))

@@ -43,6 +43,8 @@ def target(learner):
 def test_what_scatters_or_solves_is_no_kernel():
     """The paper's learner is one kernel, with i.i.d. rollouts too; a scatter, or a law that is solved for, is not."""
     assert target(a3c()) == target(a3c(sampling="iid")) == target(a3c(minibatch=2)) == "kernel"
+    for options in ({"estimator": "q", "baseline": np.ones(6)}, {"estimator": "reinforce"}, {"shared_chain": True}):
+        assert target(a3c(**options)) == "kernel"
     assert target(a3cjax.QuadraticSGD(curvature=[1.0], step=0.1)) == "kernel"
     slow = a3cjax.A3C(a3cjax.families.ring(6), 0.1, 0.1, sampling="iid")
     assert slow.sampler.critic_steps is None

@@ -49,16 +49,33 @@ class Problem:
         here, ahead = self.features[state] @ omega, self.features[next_state] @ omega
         return self.reward[where] + self.discount * ahead - here
 
+    def weight(self, estimator, omega, x, returned):
+        """What ψ is weighted with; "advantage" and "q" average over the next state."""
+        if estimator == "td":
+            return self.td_error(omega, *x)
+        if estimator == "reinforce":
+            return returned
+        state, action, _ = x
+        chances = self.transition[state, action]
+        mean = sum(p * self.td_error(omega, state, action, after) for after, p in enumerate(chances))
+        return mean if estimator == "advantage" else mean + self.features[state] @ omega
 
-def replay(problem, start, delays, samples, actor_step, critic_step, radius, weight):
+
+def replay(problem, start, delays, samples, actor_step, critic_step, radius, weight, estimator="td", baseline=None):
     """(13a) and (13b) for every k; returns θ_K, ω_K and how often the projection acted."""
+    baseline = np.zeros(len(problem.features)) if baseline is None else baseline
     thetas, omegas, projected = [start[0]], [start[1]], 0
     for k, delay in enumerate(delays):
         theta, omega = thetas[k - delay], omegas[k - delay]
         critic = list(zip(*(np.atleast_1d(leaf[k]) for leaf in samples.critic), strict=True))
         actor = list(zip(*(np.atleast_1d(leaf[k]) for leaf in samples.actor), strict=True))
         g = np.mean([problem.td_error(omega, *x) * problem.features[x[0]] for x in critic], axis=0)
-        h = np.mean([problem.td_error(omega, *x) * problem.score(theta, x[0], x[1]) for x in actor], axis=0)
+        returns = [None] * len(actor) if samples.returns is None else np.atleast_1d(samples.returns[k])
+        weights = [
+            problem.weight(estimator, omega, x, returned) - baseline[x[0]]
+            for x, returned in zip(actor, returns, strict=True)
+        ]
+        h = np.mean([w * problem.score(theta, x[0], x[1]) for w, x in zip(weights, actor, strict=True)], axis=0)
         if weight is not None:
             prior = list(zip(*(np.atleast_1d(leaf[k]) for leaf in samples.prior), strict=True))
             h = h + weight * np.mean([problem.score(theta, *x) for x in prior], axis=0)
@@ -104,6 +121,24 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "iid, law": {"schedule": "law", "history": "ring", "sampling": "iid", "reward": "transition", "policy": "linear"},
     "many features and actions": {"schedule": "law", "history": "ring", "sizes": (5, 70, 40), "prior": True},
+    "q with a baseline": {
+        "schedule": "law", "history": "ring", "estimator": "q", "baseline": True, "reward": "transition",
+        "policy": "linear", "prior": True, "minibatch": 3,
+    },
+    "advantage, iid": {
+        "schedule": "workers", "history": "mailbox", "estimator": "advantage", "sampling": "iid", "baseline": True,
+    },
+    "returns": {
+        "schedule": "workers", "history": "mailbox", "estimator": "reinforce", "horizon": 7, "baseline": True,
+        "minibatch": 3, "prior": True, "reward": "transition",
+    },
+    "returns, one chain": {
+        "schedule": "deep", "history": "ring", "estimator": "reinforce", "sampling": "iid", "shared_chain": True,
+        "policy": "linear",
+    },
+    "one chain": {
+        "schedule": "workers", "history": "mailbox", "shared_chain": True, "prior": True, "minibatch": 3, "decay": True,
+    },
 }  # fmt: skip
 
 
@@ -122,6 +157,7 @@ def test_logged_samples_give_back_the_parameters(name, mixing_mdp):
     prior_law = rng.dirichlet(np.ones(sizes[0])), rng.dirichlet(np.ones(sizes[1]), size=sizes[0])
     decay = case.get("decay", False)
     radius = case.get("radius")
+    baseline = rng.standard_normal(sizes[0]) if case.get("baseline") else None
 
     learner = a3cjax.A3C(
         mdp,
@@ -134,6 +170,8 @@ def test_logged_samples_give_back_the_parameters(name, mixing_mdp):
         minibatch=case.get("minibatch", 1),
         theta=start[0],
         omega=start[1],
+        baseline=baseline,
+        **{name: case[name] for name in ("estimator", "horizon", "shared_chain") if name in case},
     )
     schedule = schedule_of(case["schedule"])
     result = a3cjax.simulate(
@@ -152,6 +190,8 @@ def test_logged_samples_give_back_the_parameters(name, mixing_mdp):
         critic_step=(lambda k: 0.8 / (1 + k) ** 0.4) if decay else lambda k: 0.4,
         radius=radius,
         weight=weight,
+        estimator=learner.estimator,
+        baseline=baseline,
     )
     assert result.params.theta.dtype == jnp.float64
     np.testing.assert_allclose(result.params.theta, theta, rtol=0, atol=1e-9)
@@ -159,6 +199,9 @@ def test_logged_samples_give_back_the_parameters(name, mixing_mdp):
     assert np.abs(theta - start[0]).max() > 0.05  # something happened
     assert radius is None or 10 < projected < K  # the projection acts, but not always
     assert (samples.prior is None) == (weight is None)
+    assert (samples.returns is None) == (learner.estimator != "reinforce")
+    same = [np.array_equal(x, y) for x, y in zip(samples.critic, samples.actor, strict=True)]
+    assert same == [learner.shared_chain] * 3
     for x in (samples.critic, samples.actor):
         assert x.state.shape == ((K,) if learner.minibatch == 1 else (K, learner.minibatch))
         assert (problem.transition[x.state, x.action, x.next_state] > 0).all()

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._kernel import inner, read_row, rounded, stage
+from a3cjax._kernel import dot, read_row, rounded, stage
 from a3cjax._tree import pytree
 
 
@@ -96,7 +96,7 @@ class LinearSoftmax:
 
 
 def _logits(features: Float[Array, "A m"], theta: Float[Array, " m"]) -> Float[Array, " A"]:
-    return inner(features, theta)
+    return dot(features, theta)
 
 
 def _weighted_score(

@@ -30,7 +30,8 @@ LONGEST_ROLLOUT = 2048  # steps; beyond, solving costs less (engine benchmarks)
 class IIDSampler:
     """s ~ μ_π and ŝ ~ d_π afresh for every update, then one step of the MDP from each.
 
-    ``critic_steps`` and ``actor_steps`` are the rollout lengths, or None where the law is solved for.
+    ``critic_steps`` and ``actor_steps`` are the rollout lengths, or None where the law is solved for. With ``shared``
+    the actor uses the critic's sample: its states follow μ_π, and what is said of the actor's law is said of that.
     """
 
     dynamics: Dynamics
@@ -39,9 +40,10 @@ class IIDSampler:
     actor_steps: int | None = static()
     critic_error: float = static()
     actor_error: float = static()
+    shared: bool = static(default=False)
 
     @classmethod
-    def of(cls, mdp: FiniteMDP) -> "IIDSampler":
+    def of(cls, mdp: FiniteMDP, shared: bool = False) -> "IIDSampler":
         """The sampler of an MDP; an MDP that is being traced cannot be looked at, so its laws are solved for."""
         rounding = mdp.num_states * float(jnp.finfo(mdp.transition.dtype).eps)
         steps: list[int | None] = [None, None]
@@ -52,11 +54,13 @@ class IIDSampler:
                 length = _rollout_length(factor)
                 if length is not None:
                     steps[chain], errors[chain] = length, factor**length
-        return cls(Dynamics.of(mdp), mdp, steps[0], steps[1], errors[0], errors[1])
+        if shared:
+            steps[1], errors[1] = steps[0], errors[0]
+        return cls(Dynamics.of(mdp), mdp, steps[0], steps[1], errors[0], errors[1], shared)
 
     @property
     def total_variation(self) -> tuple[float, float]:
-        """Bounds on the distance of the drawn states' laws from (μ_π, d_π), for every policy.
+        """Bounds on the distance of the drawn states' laws from (μ_π, d_π), or (μ_π, μ_π) if shared, for every policy.
 
         A rollout's bound is cⁿ, a solved law's is its rounding, S·eps.
         """
@@ -64,8 +68,8 @@ class IIDSampler:
 
     @property
     def num_words(self) -> int:
-        """Words of both transitions."""
-        return _words_of(self.critic_steps) + _words_of(self.actor_steps)
+        """Words of both transitions, or of the one that is shared."""
+        return _words_of(self.critic_steps) + (0 if self.shared else _words_of(self.actor_steps))
 
     def init(self, key: jax.Array) -> tuple[()]:
         """Independent samples leave nothing to keep."""
@@ -80,10 +84,12 @@ class IIDSampler:
         if self.critic_steps is None or self.actor_steps is None:
             solved = exact.evaluate(self.mdp, policy.probabilities(jnp.asarray(theta)))
             laws[0] = solved.stationary if self.critic_steps is None else None
-            laws[1] = solved.visitation if self.actor_steps is None else None
+            laws[1] = solved.visitation if self.actor_steps is None and not self.shared else None
         of_critic = _words_of(self.critic_steps)
         critic = self._draw(policy, theta, laws[0], self.critic_steps, False, words[:of_critic])
-        actor = self._draw(policy, theta, laws[1], self.actor_steps, True, words[of_critic:])
+        actor = critic
+        if not self.shared:
+            actor = self._draw(policy, theta, laws[1], self.actor_steps, True, words[of_critic:])
         _, probabilities = self.dynamics.act(policy, theta, actor.state, words[0])
         return Draw(critic, actor, probabilities), nothing
 

@@ -14,10 +14,10 @@ from a3cjax.problems import FiniteMDP
 
 
 class Chains(NamedTuple):
-    """Where a worker's critic chain and actor chain stand."""
+    """Where a worker's critic chain and actor chain stand; None for an actor without a chain of its own."""
 
     critic: Int[Array, ""]
-    actor: Int[Array, ""]
+    actor: Int[Array, ""] | None
 
 
 @pytree
@@ -25,29 +25,39 @@ class MarkovSampler:
     """The critic's chain follows P and is never reset; the actor's restarts at η with probability 1 − γ.
 
     With both chains run under a fixed policy, the critic's states follow μ_π in the long run and the actor's follow
-    d_π, because d_π is the stationary law of P̂ = γP + (1−γ)η.
+    d_π, because d_π is the stationary law of P̂ = γP + (1−γ)η. With ``shared`` there is one chain, the critic's, and its
+    sample serves both: then the actor's states follow μ_π as well.
     """
 
     dynamics: Dynamics
     discount: Float[Array, ""]
-    num_words: int = static(default=6)
+    shared: bool = static(default=False)
 
     @classmethod
-    def of(cls, mdp: FiniteMDP) -> "MarkovSampler":
+    def of(cls, mdp: FiniteMDP, shared: bool = False) -> "MarkovSampler":
         """The sampler of an MDP."""
-        return cls(Dynamics.of(mdp), mdp.discount)
+        return cls(Dynamics.of(mdp), mdp.discount, shared)
+
+    @property
+    def num_words(self) -> int:
+        """An action and a next state for each chain, and the actor's restart."""
+        return 2 if self.shared else 6
 
     def init(self, key: jax.Array) -> Chains:
-        """Both chains start at η, independently."""
+        """Both chains start at η, independently; a critic starts where it would without sharing."""
         words = jax.random.bits(key, (2,), jnp.uint32)
-        return Chains(self.dynamics.start(words[0]), self.dynamics.start(words[1]))
+        start = self.dynamics.start(words[0])
+        return Chains(start, None if self.shared else self.dynamics.start(words[1]))
 
     def sample(
         self, policy: Any, theta: Any, chains: Chains, words: UInt32[Array, " num_words"]
     ) -> tuple[Draw, Chains]:
         """One step of each chain, with the actions of π_θ."""
-        action, _ = self.dynamics.act(policy, theta, chains.critic, words[0])
+        action, probabilities = self.dynamics.act(policy, theta, chains.critic, words[0])
         critic = Transition(chains.critic, action, self.dynamics.move(chains.critic, action, words[1]))
+        if self.shared:
+            return Draw(critic, critic, probabilities), Chains(critic.next_state, None)
+        assert chains.actor is not None
         action, probabilities = self.dynamics.act(policy, theta, chains.actor, words[2])
         actor = Transition(chains.actor, action, self.dynamics.move(chains.actor, action, words[3]))
         onward = stage(
