@@ -25,7 +25,7 @@ class Gathered(NamedTuple):
     stores: list[Any]  # of past versions, one for each leaf of the view
     version: Int[Array, ""]  # commits so far
     sums: Any  # of the messages since the last commit, as the learner gathers them
-    count: Int[Array, ""]  # how many these are
+    messages: Int[Array, ""]  # how many these are
     delay: Int[Array, ""]  # the greatest of theirs
 
 
@@ -75,7 +75,7 @@ class GatheringRing:
         del k
         state, slots, past = carry
         now = jax.tree.leaves(learner.view(state))
-        first = (past.count == 0).astype(jnp.int32)
+        first = (past.messages == 0).astype(jnp.int32)
         stores = _if_any(first, self._keep, (now, past.version), past.stores)
         version = past.version - event.delay
         view = [self._read(i, kept, version) for i, kept in enumerate(stores)]
@@ -83,7 +83,7 @@ class GatheringRing:
         message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
         if self._packing.width:
             slots = write_row(slots, event.worker, stage(self._packing.pack, own))
-        waiting = gather(learner, past.sums, message), past.count + 1, jnp.maximum(past.delay, event.delay)
+        waiting = gather(learner, past.sums, message), past.messages + 1, jnp.maximum(past.delay, event.delay)
         commits = jnp.asarray(event.commit)
         state, waiting = _if_any(commits, _commit, (learner, commits), (state, waiting))
         return Carry(state, slots, Gathered(stores, past.version + commits, *waiting)), samples_of(message)
@@ -92,7 +92,7 @@ class GatheringRing:
         """A batch's saved carry [B, …], from a ring of another depth; each run has versions of its own number."""
         del k
         # The version at hand is stored once a message has followed it.
-        stored = [int(v) + int(count > 0) for v, count in zip(carry.past.version, carry.past.count, strict=True)]
+        stored = [int(v) + int(count > 0) for v, count in zip(carry.past.version, carry.past.messages, strict=True)]
 
         def adopted(store, kept):
             runs = [store.adopt(kept[b : b + 1], versions) for b, versions in enumerate(stored)]

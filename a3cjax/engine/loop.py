@@ -24,7 +24,7 @@ from a3cjax.engine.randomness import key_from_words, proposal_words
 from a3cjax.engine.ring import Ring
 
 HISTORIES = {"mailbox": Mailbox, "ring": Ring}
-_EVENT_AXES = Event(0, 0, 1, 0)  # the run axis of [lanes], [lanes], [words, lanes] and [lanes]
+_EVENT_AXES = Event._make((0, 0, 1, 0))  # the run axis of [lanes], [lanes], [words, lanes] and [lanes]
 FINITE = "_finite"  # the metric that every run records
 CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 

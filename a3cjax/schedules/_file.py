@@ -13,13 +13,14 @@ _COLUMNS = ("worker", "delay", "time")
 
 def save(path: str | os.PathLike[str], columns: tuple[Any, Any, Any], num_workers: int, commit: Any) -> None:
     """Write beside ``path`` first and move into place, so that a reader never sees half a file."""
-    optional = {} if commit is None else {"commit": np.asarray(commit)}
+    named: dict[str, Any] = dict(zip(_COLUMNS, map(np.asarray, columns), strict=True))
+    if commit is not None:
+        named["commit"] = np.asarray(commit)
     target = Path(path)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            named = dict(zip(_COLUMNS, map(np.asarray, columns), strict=True))
-            np.savez(file, num_workers=num_workers, **named, **optional)
+            np.savez(file, num_workers=num_workers, **named)
         os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)

@@ -252,3 +252,18 @@ def test_no_update_copies_a_history(make_learner, history, small, large, monkeyp
     assert least > 4 * RUNS * 4
     assert innermost_bodies(computations(text), least)
     assert copies(text, least) == []
+
+
+def test_no_message_copies_a_history_of_versions(monkeypatch):
+    """Where messages are averaged a version is stored in a loop of one turn or none, which carries the stores; so every
+    loop that carries them is searched, from that over updates inwards. The tables of 16 runs are smaller than a store.
+    """
+    schedule = a3cjax.Schedule.buffered(jax.random.key(0), [a3cjax.compute_times.Exponential(1.0)] * 4, 100, 3)
+    lowered, carry = program_of(monkeypatch, a3c(), schedule, depth=256)
+    text = lowered.compile().as_text()
+    store = carry.past.stores[1]  # of ω, the smaller
+    least = store.size * store.dtype.itemsize
+    assert least > 2 * carry.state.theta.size * 4
+    program = computations(text)
+    assert innermost_bodies(program, least)
+    assert copies(text, least) == []

@@ -58,7 +58,7 @@ def test_known_delays_against_a_recursion():
     result = a3cjax.simulate(quadratic(), a3cjax.Schedule.stack(schedules), KEY)
     for b, schedule in enumerate(schedules):
         versions, group = [np.array([1.0, -3.0])], []
-        for delay, commit in zip(schedule.delay, schedule.commit, strict=True):
+        for delay, commit in zip(schedule.delay, np.diff(schedule.versions, append=schedule.num_updates), strict=True):
             group.append(np.array([1.0, 2.0]) * versions[len(versions) - 1 - delay])
             if commit:
                 versions.append(versions[-1] - 0.25 * np.mean(group, axis=0))

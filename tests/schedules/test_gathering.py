@@ -92,7 +92,7 @@ def test_the_barrier_drawn_together_is_that_drawn_alone():
     for b in range(3):
         alone = Schedule.barrier(keys[b], LAWS, 50)
         np.testing.assert_array_equal(together.worker[b], alone.worker)
-        np.testing.assert_array_equal(together.commit[b], alone.commit)
+        np.testing.assert_array_equal(together.versions[b], alone.versions)
         np.testing.assert_allclose(together.time[b], alone.time, rtol=1e-6)
         assert (np.diff(together.time[b]) >= 0).all()
 
@@ -155,7 +155,7 @@ def test_true_everywhere_is_no_column():
 def test_a_batch_has_the_column_if_one_of_it_has():
     plain, gathers = Schedule(**COLUMNS), Schedule(**COLUMNS, commit=COMMIT)
     batch = Schedule.stack([plain, gathers])
-    assert batch.commit.tolist() == [[True] * 5, COMMIT]
+    np.testing.assert_array_equal(np.asarray(batch.commit), [[True] * 5, COMMIT])
     assert batch.num_updates.tolist() == [5, 3]
     assert batch.own_reads.tolist() == [False, False]
     assert batch[1].reads.tolist() == gathers.reads.tolist()
