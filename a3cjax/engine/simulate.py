@@ -42,6 +42,9 @@ def simulate(
     what does not is shared. A run's bits do not depend on the batch it is in.
     Works inside the caller's ``jit`` and ``vmap`` too.
 
+    With a ``commit`` column the schedule's rows are messages: they are summed, and their mean is one update at the next
+    commit. Then ``record`` and the result count messages, the step functions of a learner count updates.
+
     Args:
         learner: an ``A3C``, or anything that keeps the ``Learner`` protocol.
         schedule: who updates when and how stale, [K] or [B, K].
