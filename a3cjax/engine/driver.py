@@ -221,12 +221,12 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
         raise ValueError("resume belongs to another learner; give the learner that it was made with.")
     carry = jax.tree.unflatten(structure, [np.asarray(leaf) for leaf in saved.leaves])
     if depth != plan.depth:
-        oldest = int((np.arange(k, runs.num_updates) - runs.delay[:, k:]).min(initial=k))
-        if oldest < k - depth + 1:
-            raise ValueError(
-                f"resume holds versions {max(k - depth + 1, 0)} to {k}, but the schedule goes on to read version "
-                f"{oldest}; run its first part with depth={k - oldest + 1} or more."
-            )
+        for now, oldest in runs.oldest_reads(k):
+            if oldest < now - depth + 1:
+                raise ValueError(
+                    f"resume holds versions {max(now - depth + 1, 0)} to {now}, but the schedule goes on to read "
+                    f"version {oldest}; run its first part with depth={now - oldest + 1} or more."
+                )
         carry = plan.build(runs.one_learner()).adopt(carry, k)
     for leaf, want in zip(jax.tree.leaves(carry), wanted, strict=True):
         shape = (layout.runs, *want.shape[2:])

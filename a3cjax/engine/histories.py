@@ -28,11 +28,15 @@ class Carry(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Update k: who made it, how stale it was, and the random words of the proposal that is made at it."""
+    """Update k: who made it, how stale it was, and the random words of the proposal that is made at it.
+
+    ``commit``, where messages are averaged, says whether it is one (1) or waits (0).
+    """
 
     worker: Int[Array, ""]
     delay: Int[Array, ""]
     words: UInt32[Array, " num_words"]
+    commit: Int[Array, ""] | None = None
 
 
 def words_per_proposal(learner: Any) -> int:

@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
 from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel, stage, write_row
+from a3cjax.engine.gather import GatheringRing, apply_mean, gather
 from a3cjax.engine.histories import Carry, Event, first_read, propose, words_per_proposal
 from a3cjax.engine.mailbox import Mailbox
 from a3cjax.engine.past import BLOCK
@@ -23,7 +24,7 @@ from a3cjax.engine.randomness import key_from_words, proposal_words
 from a3cjax.engine.ring import Ring
 
 HISTORIES = {"mailbox": Mailbox, "ring": Ring}
-_EVENT_AXES = Event._make((0, 0, 1))  # the run axis of [lanes], [lanes] and [words, lanes]
+_EVENT_AXES = Event._make((0, 0, 1, 0))  # the run axis of [lanes], [lanes], [words, lanes] and [lanes]
 FINITE = "_finite"  # the metric that every run records
 CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 
@@ -37,6 +38,7 @@ class Block(NamedTuple):
     worker: Int[Array, "tiles lanes updates"]
     delay: Int[Array, "tiles lanes updates"]
     turn: Int[Array, "tiles lanes updates"]
+    commit: Int[Array, "tiles lanes updates"] | None = None  # 1 or 0, where messages are averaged
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,12 @@ class Plan:
     log: bool
     axes: tuple[int | None, ...]  # of the learner's leaves: 0 where they carry a run axis
     target: Target
+    gathers: bool = False  # the schedule has a commit column
 
     def build(self, learner: Any) -> Any:
         """The history for this learner, as one run sees it."""
-        return HISTORIES[self.history](learner, self.num_workers, self.depth, self.log)
+        kind = GatheringRing if self.gathers else HISTORIES[self.history]
+        return kind(learner, self.num_workers, self.depth, self.log)
 
     def chunk(self, learner: Any, lanes: int) -> int:
         """Updates whose random words are made at once, a power of two."""
@@ -66,11 +70,11 @@ class Plan:
         if platform != "cpu":
             return "accelerator"
         leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, learner))
-        return _cpu_target(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+        return _cpu_target(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), self.gathers)
 
 
 @functools.lru_cache(maxsize=64)
-def _cpu_target(structure: Any, leaves: tuple[Any, ...]) -> Target:
+def _cpu_target(structure: Any, leaves: tuple[Any, ...], gathers: bool) -> Target:
     def others(leaves):
         learner = jax.tree.unflatten(structure, leaves)
         return learner.init(jax.random.key(0)), *first_read(learner)
@@ -79,6 +83,8 @@ def _cpu_target(structure: Any, leaves: tuple[Any, ...]) -> Target:
         learner = jax.tree.unflatten(structure, leaves)
         message, own = propose(learner, view, own, words)
         first = learner.init_worker(key_from_words([count, count]))
+        if gathers:
+            return apply_mean(learner, state, gather(learner, None, message), jnp.int32(0)), own, first
         return learner.apply(state, message, jnp.int32(0)), own, first
 
     shapes = [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]
@@ -161,15 +167,17 @@ def _advance_tile(
 
         def take_chunk(c, loop):
             where = (mine, jnp.int32(0), c * chunk - base)
-            columns = [lax.dynamic_slice(column, where, (1, column.shape[1], chunk))[0].T for column in block]
-            worker, delay, turn = (jnp.broadcast_to(column, (chunk, lanes)) for column in columns)
+            columns = [
+                lax.dynamic_slice(column, where, (1, column.shape[1], chunk))[0].T for column in jax.tree.leaves(block)
+            ]
+            worker, delay, turn, *commit = (jnp.broadcast_to(column, (chunk, lanes)) for column in columns)
             words = stage(functools.partial(_words, count), run_key, worker, turn + history.proposal_offset)
             words = jnp.stack(words, axis=1)
 
             def take_update(k, loop):
                 carry, log = loop
                 j = k - c * chunk
-                carry, samples = step(carry, k, Event(worker[j], delay[j], words[j]))
+                carry, samples = step(carry, k, Event(worker[j], delay[j], words[j], *(c[j] for c in commit)))
                 if plan.log:
                     log = jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, k - first, 0), log, samples)
                 return carry, log
@@ -198,7 +206,8 @@ def _advance_tile(
     log = None
     if plan.log:
         word = jnp.zeros((words_per_proposal(one), lanes), jnp.uint32)
-        idle = Event(jnp.zeros(lanes, jnp.int32), jnp.zeros(lanes, jnp.int32), word)
+        nobody = jnp.zeros(lanes, jnp.int32)
+        idle = Event(nobody, nobody, word, nobody if plan.gathers else None)
         log = empty(block.worker.shape[2] - 2 * chunk, lambda: step(carry, jnp.int32(0), idle)[1])
     metrics = empty(lengths.shape[0], lambda: _measure(plan, learner, carry.state, real))
     loop = (carry, log, first, metrics)

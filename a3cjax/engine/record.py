@@ -13,7 +13,7 @@ SCHEDULE_METRICS = ("mean_delay", "max_delay")
 
 @dataclass(frozen=True)
 class Record:
-    """Record metrics of the state after updates n, 2n, 3n, …
+    """Record metrics of the state after updates n, 2n, 3n, …, or messages where a schedule averages them.
 
     Args:
         every: n, updates between records; None records about 100 times in a run.

@@ -1,5 +1,6 @@
 """A batch of runs: which of learner, schedule and key differ from run to run, and their slices."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ class Runs:
     delay: Any
     turn: Any
     time: Any
+    commit: Any  # likewise, or None
     num_workers: int
     own_reads: Any
     keys: UInt32[Array, "B 2"]
@@ -58,13 +60,15 @@ class Runs:
         count = next(iter(sizes.values()), 1)
         if count == 0:
             raise ValueError("The run axis has length 0; give at least one run.")
-        columns = [schedule.worker, schedule.delay, schedule.ranks(), schedule.time]
+        columns: list[Any] = [schedule.worker, schedule.delay, schedule.ranks(), schedule.time]
+        if schedule.commit is not None:
+            columns.append(schedule.commit)
         if _check.is_concrete(schedule):
             columns = [np.asarray(column) for column in columns]
         columns = [column if column.ndim == 2 else column[None] for column in columns]
         keys = jnp.broadcast_to(words, (count, 2))
         own_reads = schedule.own_reads
-        worker, delay, turn, time = columns
+        worker, delay, turn, time, *commit = columns
         return cls(
             leaves,
             axes,
@@ -73,6 +77,7 @@ class Runs:
             delay,
             turn,
             time,
+            commit[0] if commit else None,
             schedule.num_workers,
             own_reads,
             keys,
@@ -82,8 +87,22 @@ class Runs:
 
     @property
     def num_updates(self) -> int:
-        """K."""
+        """K, the schedule's rows."""
         return self.worker.shape[1]
+
+    @property
+    def versions(self) -> Any:
+        """How many versions come before each row, [K] or [B, K]."""
+        if self.commit is None:
+            return np.arange(self.num_updates)
+        return self.commit.cumsum(1) - self.commit
+
+    def oldest_reads(self, k: int) -> Iterator[tuple[int, int]]:
+        """For each schedule the versions there are before row k, and the oldest that is read from there on."""
+        now = np.full(1, k) if self.commit is None else self.commit[:, :k].sum(1)
+        reads = self.versions[..., k:] - self.delay[:, k:]
+        oldest = np.minimum(now, reads.min(1, initial=self.num_updates))
+        yield from ((int(n), int(o)) for n, o in zip(np.broadcast_to(now, oldest.shape), oldest, strict=True))
 
     def one_learner(self) -> Any:
         """The learner of the first run."""
@@ -104,7 +123,9 @@ class Runs:
         Where the schedule ends the columns go on with zeros.
         """
         first -= first % chunk
-        columns = (self.worker, self.delay, self.turn)
+        columns = [self.worker, self.delay, self.turn]
+        if self.commit is not None:
+            columns.append(self.commit.astype(np.int32))
         return Block(*(self._column(column, layout, first, updates + 2 * chunk) for column in columns))
 
     def _column(self, column: Any, layout: Layout, first: int, length: int) -> Any:
@@ -134,7 +155,7 @@ class Runs:
     def honoured(self, history: str, depth: int) -> Any:
         """Whether each run's (traced) schedule is one that the history replays exactly, [B]."""
         fits = (self.worker >= 0) & (self.worker < self.num_workers)
-        fits = fits & (self.delay >= 0) & (self.delay <= np.arange(self.num_updates))
+        fits = fits & (self.delay >= 0) & (self.delay <= self.versions)
         kept = (self.delay < depth).all(1) if history == "ring" else self.own_reads
         return self._spread(fits.all(1) & kept)
 

@@ -11,6 +11,7 @@ import numpy as np
 from a3cjax import _check
 from a3cjax._kernel import compiling_for, hidden
 from a3cjax.engine.driver import drive
+from a3cjax.engine.gather import check_gathers
 from a3cjax.engine.histories import Carry, first_read, propose, samples_of
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import FINITE, HISTORIES, Plan, advance, start
@@ -40,6 +41,9 @@ def simulate(
     One run, or a batch of B: any of ``key``, ``schedule`` and the learner's scalars may carry a leading run axis, and
     what does not is shared. A run's bits do not depend on the batch it is in.
     Works inside the caller's ``jit`` and ``vmap`` too.
+
+    With a ``commit`` column the schedule's rows are messages: they are summed, and their mean is one update at the next
+    commit. Then ``record`` and the result count messages, the step functions of a learner count updates.
 
     Args:
         learner: an ``A3C``, or anything that keeps the ``Learner`` protocol.
@@ -81,9 +85,11 @@ def simulate(
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
     runs = Runs.of(learner, schedule, key)
+    if runs.commit is not None:
+        check_gathers(learner)
     kept = _choose_history(history, schedule, resume)
     depth = _choose_depth(depth, kept, schedule)
-    spacing = record.spacing(schedule.num_updates)
+    spacing = record.spacing(schedule.num_messages)
     metrics = record.resolve(learner)
     plan = Plan(
         history=kept,
@@ -94,6 +100,7 @@ def simulate(
         log=transitions,
         axes=runs.axes,
         target="kernel",
+        gathers=runs.commit is not None,
     )
     platform = jax.default_backend() if traced or not devices else devices[0].platform
     plan = dataclasses.replace(plan, target=plan.choose_target(runs.one_learner(), platform))
@@ -137,6 +144,13 @@ def _choose_history(history: str, schedule: Schedule, resume: SavedState | None)
                 f"history is {history!r}, but resume was saved with {resume.history!r}; leave it at 'auto'."
             )
         history = resume.history
+    if schedule.commit is not None:
+        if history == "mailbox":
+            raise ValueError(
+                "history is 'mailbox', but the schedule has a commit column, so that messages are averaged and reads "
+                "are not the workers' own writes; use history='ring'."
+            )
+        return "ring"
     if history == "auto" and not concrete:
         raise ValueError(
             "history is 'auto', but the schedule is being traced and cannot be looked at; give 'mailbox' if every "
@@ -159,7 +173,7 @@ def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
             raise ValueError(f"depth is {depth}, but the mailbox keeps no past versions; leave it out or use 'ring'.")
         return 0
     concrete = _check.is_concrete(schedule)
-    needed = int(np.max(schedule.max_delay)) + 1 if concrete else schedule.num_updates
+    needed = int(np.max(schedule.max_delay)) + 1 if concrete else schedule.num_messages
     if depth is None:
         return 1 << (needed - 1).bit_length()
     depth = _check.integer("depth", depth, 1)
@@ -171,14 +185,17 @@ def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
 def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, int, dict[str, Any], Any]:
     """The whole schedule in one traced program."""
 
-    def replay(leaves, worker, delay, turn, keys):
-        given = dataclasses.replace(runs, learner_leaves=leaves, worker=worker, delay=delay, turn=turn, keys=keys)
+    def replay(leaves, columns, keys):
+        worker, delay, turn, commit = columns
+        given = dataclasses.replace(
+            runs, learner_leaves=leaves, worker=worker, delay=delay, turn=turn, commit=commit, keys=keys
+        )
         return _replay(plan, given, spacing)
 
     # A kernel cannot be mapped over: under the caller's vmap one replay follows the other.
     run: Any = jax.custom_batching.sequential_vmap(replay) if plan.target == "kernel" else replay
-    columns = [jnp.asarray(column) for column in (runs.worker, runs.delay, runs.turn)]
-    carry, values, log = run(runs.learner_leaves, *columns, runs.keys)
+    columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit))
+    carry, values, log = run(runs.learner_leaves, columns, runs.keys)
     honoured = runs.honoured(plan.history, plan.depth)
     return _poison(carry, ~honoured), runs.num_updates, values, log
 

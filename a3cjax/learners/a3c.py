@@ -207,6 +207,24 @@ class A3C:
             omega = stage(_moved, omega, change, features(self.mdp, message.critic_state[m]))
         return A3CState(theta, self._project(omega), state.updates + 1)
 
+    def gather(self, sums: Params | None, message: Message) -> Params:
+        """The sums of the messages' directions, θ-shaped and ω-shaped, with one more message."""
+        if sums is None:
+            sums = Params(jnp.zeros(self.policy.shape), jnp.zeros(self.mdp.num_features))
+        theta = self.policy.ascend(sums.theta, message.direction, jnp.ones((), sums.theta.dtype))
+        omega = sums.omega
+        for m in range(self.minibatch):
+            omega = stage(_moved, omega, message.critic_delta[m], features(self.mdp, message.critic_state[m]))
+        return Params(theta, omega)
+
+    def apply_mean(self, state: A3CState, mean: Params, delay: Int[Array, ""]) -> A3CState:
+        """Eq. (13) with g and the actor's direction averaged over several messages; one projection."""
+        del delay
+        actor_step, critic_step = _at(self.actor_step, state.updates), _at(self.critic_step, state.updates)
+        theta = stage(_stepped, state.theta, actor_step, mean.theta)
+        omega = stage(_stepped, state.omega, critic_step, mean.omega)
+        return A3CState(theta, self._project(omega), state.updates + 1)
+
     def changed_rows(self, message: Message) -> tuple[Any, None]:
         """The rows of θ that a message changes, if the policy updates a few rows of a table."""
         return (self.policy.changed_rows(message.direction), None)
@@ -263,6 +281,10 @@ def _onto_ball(omega: Float[Array, " d"], radius: Float[Array, ""]) -> Float[Arr
     """What ω is multiplied by to be projected."""
     norm_sq = inner(omega, omega)
     return jnp.where(norm_sq > radius**2, radius / jnp.sqrt(norm_sq), 1)
+
+
+def _stepped(start: Float[Array, "*n"], step: Float[Array, ""], direction: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    return start + rounded(step * direction)
 
 
 def _moved(omega: Float[Array, " d"], change: Float[Array, ""], phi: Float[Array, " d"]) -> Float[Array, " d"]:

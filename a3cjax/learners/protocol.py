@@ -24,6 +24,12 @@ class Learner(Protocol):
     "prior.weight") that may be given as [B]. One whose messages change a few rows of a large table may say so with
     ``changed_rows(message)``: for each leaf of the view in order, the rows [r] of such a table, else None; it then
     reads the table through ``table_row``, and the ring keeps those rows instead of copies of the table.
+
+    Where a schedule averages messages (its ``commit`` column) they are added leaf by leaf, their samples left out, and
+    ``apply`` is handed their mean. A learner whose messages have no such mean, because they are sparse or hold whole
+    numbers, has a pair of methods instead: ``gather(sums, message) -> sums`` adds one message to sums of any floats
+    (None stands for no sums, and so do zeros), and ``apply_mean(state, mean, delay) -> state`` makes one update of the
+    sums divided by the number of messages. In both cases ``delay`` is the greatest of the messages'.
     """
 
     num_words: int

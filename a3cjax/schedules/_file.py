@@ -11,23 +11,27 @@ import numpy as np
 _COLUMNS = ("worker", "delay", "time")
 
 
-def save(path: str | os.PathLike[str], columns: tuple[Any, Any, Any], num_workers: int) -> None:
+def save(path: str | os.PathLike[str], columns: tuple[Any, Any, Any], num_workers: int, commit: Any) -> None:
     """Write beside ``path`` first and move into place, so that a reader never sees half a file."""
+    named: dict[str, Any] = dict(zip(_COLUMNS, map(np.asarray, columns), strict=True))
+    if commit is not None:
+        named["commit"] = np.asarray(commit)
     target = Path(path)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, num_workers=num_workers, **dict(zip(_COLUMNS, map(np.asarray, columns), strict=True)))
+            np.savez(file, num_workers=num_workers, **named)
         os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)
         raise
 
 
-def load(path: str | os.PathLike[str]) -> tuple[tuple[np.ndarray, ...], int]:
-    """The columns and the number of workers in a file that ``save`` wrote."""
+def load(path: str | os.PathLike[str]) -> tuple[tuple[np.ndarray, ...], int, np.ndarray | None]:
+    """The columns, the number of workers and the commits, if any, in a file that ``save`` wrote."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return tuple(archive[name] for name in _COLUMNS), int(archive["num_workers"])
+            commit = archive.get("commit")
+            return tuple(archive[name] for name in _COLUMNS), int(archive["num_workers"]), commit
     except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{os.fspath(path)} is not a schedule; give a file written by Schedule.save.") from error

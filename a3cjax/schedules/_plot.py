@@ -16,26 +16,32 @@ _MOST_LANES = 40
 
 
 def plot(
-    worker: np.ndarray, delay: np.ndarray, time: np.ndarray, num_workers: int, ax: "Axes | None"
+    worker: np.ndarray,
+    delay: np.ndarray,
+    time: np.ndarray,
+    num_workers: int,
+    ax: "Axes | None",
+    commit: np.ndarray | None = None,
 ) -> "Figure | Any":
-    """Delays on ``ax``; without one, a figure of three panels."""
+    """Delays on ``ax``; without one, a figure of three panels. ``commit`` says which rows end an averaged group."""
     from matplotlib import pyplot as plt
 
+    unit = "update" if commit is None else "message"
     if ax is not None:
-        _delays(ax, delay)
+        _delays(ax, delay, unit)
         return ax.figure
     lanes = num_workers <= _MOST_LANES
     figure = plt.figure(figsize=(9, 5.4 if lanes else 3.2), layout="constrained")
     grid = figure.add_gridspec(2 if lanes else 1, 2, width_ratios=(3, 1))
     over_run = figure.add_subplot(grid[0, 0])
-    _delays(over_run, delay)
-    _histogram(figure.add_subplot(grid[0, 1], sharey=over_run), delay)
+    _delays(over_run, delay, unit)
+    _histogram(figure.add_subplot(grid[0, 1], sharey=over_run), delay, unit)
     if lanes:
-        _activity(figure.add_subplot(grid[1, :]), worker, time, num_workers)
+        _activity(figure.add_subplot(grid[1, :]), worker, time, num_workers, commit)
     return figure
 
 
-def _delays(ax: "Axes", delay: np.ndarray) -> None:
+def _delays(ax: "Axes", delay: np.ndarray, unit: str) -> None:
     """Every delay as a point, or, for a long run, bands of percentiles over equal pieces of it."""
     from matplotlib.ticker import MaxNLocator
 
@@ -55,11 +61,11 @@ def _delays(ax: "Axes", delay: np.ndarray) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     ax.set_xlim(0, num_updates)
     ax.set_ylim(bottom=min(-0.5, -0.03 * delay.max()), top=1.15 * max(delay.max(), 1) + 0.5)
-    ax.set_xlabel("update k")
+    ax.set_xlabel(f"{unit} k")
     ax.set_ylabel("delay τ (updates)")
 
 
-def _histogram(ax: "Axes", delay: np.ndarray) -> None:
+def _histogram(ax: "Axes", delay: np.ndarray, unit: str) -> None:
     """How often each delay occurs, sideways beside the delays, with the mean."""
     width = max(1, int(np.ceil((delay.max() + 1) / 60)))
     edges = np.arange(0, delay.max() + width + 1, width) - 0.5
@@ -69,25 +75,28 @@ def _histogram(ax: "Axes", delay: np.ndarray) -> None:
     ax.text(1, 0.99, f"mean {delay.mean():.3g}", transform=ax.transAxes, ha="right", va="top", color=_ACCENT)
     _tidy(ax)
     ax.tick_params(labelleft=False)
-    ax.set_xlabel("share of updates" if width == 1 else f"share of updates (bins of {width})")
+    ax.set_xlabel(f"share of {unit}s" if width == 1 else f"share of {unit}s (bins of {width})")
     if delay.max() > 20 * delay.mean():  # a tail that would be invisible on a linear axis
         ax.set_xscale("log")
 
 
-def _activity(ax: "Axes", worker: np.ndarray, time: np.ndarray, num_workers: int) -> None:
-    """Each worker's landings as ticks, at the start of the run, where they can be told apart."""
+def _activity(ax: "Axes", worker: np.ndarray, time: np.ndarray, num_workers: int, commit: np.ndarray | None) -> None:
+    """Each worker's landings as ticks, at the start of the run, where they can be told apart, and the commits."""
     from matplotlib.ticker import MaxNLocator
 
     shown = slice(min(len(time), 25 * num_workers, 400))
     for i in range(num_workers):
         landings = time[shown][worker[shown] == i]
         ax.vlines(landings, i - 0.4, i + 0.4, color=_INK, linewidth=1)
+    if commit is not None:
+        ax.vlines(time[shown][commit[shown]], -0.5, num_workers - 0.5, color=_ACCENT, linewidth=0.8, alpha=0.7)
     ends = time[shown][-1]
+    marks = "" if commit is None else "; a line at every commit"
     _tidy(ax)
     ax.set_xlim(0 if time[0] >= 0 else time[0], ends if ends > min(time[0], 0) else ends + 1)
     ax.set_ylim(num_workers - 0.5, -0.5)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(f"time (unit of the schedule), first {len(time[shown])} landings")
+    ax.set_xlabel(f"time (unit of the schedule), first {len(time[shown])} landings{marks}")
     ax.set_ylabel("worker")
 
 

@@ -1,22 +1,24 @@
 """The schedule: who made each update, how stale it was, and when it landed."""
 
-import operator
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32, Key
+from jaxtyping import Array, Bool, Float, Int32, Key
 
 from a3cjax import _check
 from a3cjax._tree import pytree, static
-from a3cjax.schedules import _file, _plot, _random
+from a3cjax.schedules import _columns, _file, _plot, _random
+from a3cjax.schedules._law import draw_delays
+from a3cjax.schedules._turns import own_reads_and_ranks
 from a3cjax.schedules._values import plain, whole_numbers
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.delays import DelayLaw
+from a3cjax.schedules.gathering import simulate_barrier, simulate_buffer
 from a3cjax.schedules.workers import simulate_workers
 
 if TYPE_CHECKING:
@@ -32,18 +34,26 @@ class Schedule:
     after j updates. A delay of 0 is the sequential algorithm. A schedule does not depend on parameters: it is drawn
     first, and can be plotted, saved and replayed by any learner.
 
+    With a ``commit`` column row k is a message: messages are averaged, with equal weights, until one commits, and that
+    makes one update of their mean. Versions, and so delays, count commits: v_k = #{j < k: commit[j]} versions exist
+    before message k, which is computed from version v_k − delay[k]. Messages after the last commit are never applied;
+    they are what a cut, ``schedule[:n]``, may leave.
+
     Built from arrays whose values are known, it is validated and holds NumPy arrays. Built inside ``jax.jit`` or
     ``jax.vmap``, only shapes are checked; ``vmap`` puts a batch axis in front, and so does ``Schedule.stack``.
 
     Args:
         worker: [K] or [B, K], whole numbers in 0, …, num_workers − 1.
-        delay: [K] or [B, K], whole numbers of updates with 0 ≤ delay[k] ≤ k.
+        delay: [K] or [B, K], whole numbers of updates with 0 ≤ delay[k] ≤ k (≤ v_k with ``commit``).
         time: [K] or [B, K], when the update landed, nondecreasing, in any unit.
         num_workers: how many workers there are; the greatest in ``worker`` plus one if not given.
+        commit: [K] or [B, K], whether message k ends a group that is averaged; None, which is also what all True
+            becomes, if every one is an update of its own.
 
     Raises:
         ValueError: if the schedule is empty, shapes differ, a delay is negative or reaches before the start, a worker
-            is out of range, a time is not finite or decreases, or ``num_workers`` is missing while values are traced.
+            is out of range, a time is not finite or decreases, ``commit`` is not True or False everywhere, or
+            ``num_workers`` is missing while values are traced.
 
     >>> import a3cjax
     >>> schedule = a3cjax.Schedule(worker=[0, 1, 0, 1], delay=[0, 1, 1, 1], time=[1.0, 1.5, 2.0, 3.0])
@@ -57,23 +67,29 @@ class Schedule:
     delay: Int32[Array | np.ndarray, "*batch updates"]
     time: Float[Array | np.ndarray, "*batch updates"]
     num_workers: int = static()
+    commit: Bool[Array | np.ndarray, "*batch updates"] | None
 
-    def __init__(self, worker: Any, delay: Any, time: Any, *, num_workers: int | None = None):
+    def __init__(
+        self, worker: Any, delay: Any, time: Any, *, num_workers: int | None = None, commit: Any | None = None
+    ):
         if num_workers is not None:
             num_workers = _check.integer("num_workers", num_workers, least=1)
-        if _check.is_concrete(worker, delay, time):
+        if _check.is_concrete(worker, delay, time, commit):
             worker = whole_numbers("worker", worker, least=0)
             delay = whole_numbers("delay", delay, least=0)
-            time = _times(time)
-            _check_shapes(worker, delay, time)
+            time = _columns.times(time)
+            commit = None if commit is None else _columns.commits(commit)
+            _columns.check_shapes(worker, delay, time, commit)
             num_workers = int(worker.max()) + 1 if num_workers is None else num_workers
-            _check_values(worker, delay, time, num_workers)
+            _columns.check_values(worker, delay, time, _columns.versions(delay, commit), num_workers)
         else:
             worker, delay, time = (jnp.asarray(column) for column in (worker, delay, time))
-            _check_shapes(worker, delay, time)
+            commit = None if commit is None else jnp.asarray(commit).astype(bool)
+            _columns.check_shapes(worker, delay, time, commit)
             if num_workers is None:
                 raise ValueError("num_workers must be given when the schedule's values are traced.")
-        for name, value in (("worker", worker), ("delay", delay), ("time", time), ("num_workers", num_workers)):
+        columns = {"worker": worker, "delay": delay, "time": time, "commit": commit}
+        for name, value in {**columns, "num_workers": num_workers}.items():
             object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------------------------------------------ ways to make one
@@ -119,7 +135,7 @@ class Schedule:
         num_workers = _check.integer("num_workers", num_workers, least=1)
         if not isinstance(law, DelayLaw):
             raise ValueError(f"law is {law!r}, but must have a mean and a sample(key, num_updates); see a3cjax.delays.")
-        worker, delay = _draw(key, law, num_updates, num_workers)
+        worker, delay = draw_delays(key, law, num_updates, num_workers)
         return cls(worker, delay, np.arange(1.0, num_updates + 1), num_workers=num_workers)
 
     @classmethod
@@ -163,8 +179,62 @@ class Schedule:
         return cls(*writes, num_workers=len(compute_times))
 
     @classmethod
+    def barrier(cls, key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int) -> "Schedule":
+        """The synchronous method: N workers wait for the slowest; see ``a3cjax.schedules.gathering``.
+
+        In each round all workers read the same version and send one gradient each; the round ends with the last, with
+        one update by their mean. Every delay is 0. Compute times are those of ``from_workers`` with the same key.
+
+        Args:
+            key: a random key. Worker i's t-th compute time depends on (key, i, t) alone.
+            compute_times: one law of ``a3cjax.compute_times`` for each of the N workers.
+            num_updates: rounds, at least 1, each of N messages; the schedule has num_updates · N rows.
+
+        Returns:
+            The schedule, its rows in order of arrival, ties going to the lowest index; ``time`` is in the unit of the
+            compute times.
+
+        Raises:
+            ValueError: as in ``from_workers``.
+
+        >>> import jax, a3cjax
+        >>> laws = [a3cjax.compute_times.Deterministic(2.5), a3cjax.compute_times.Deterministic(1.0)]
+        >>> schedule = a3cjax.Schedule.barrier(jax.random.key(0), laws, 2)
+        >>> schedule.worker.tolist(), schedule.time.tolist(), schedule.commit.tolist()
+        ([1, 0, 1, 0], [1.0, 2.5, 3.5, 5.0], [False, True, False, True])
+        """
+        messages = simulate_barrier(key, compute_times, num_updates)
+        return cls(*messages[:3], num_workers=len(compute_times), commit=messages.commit)
+
+    @classmethod
+    def buffered(
+        cls, key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int, size: int
+    ) -> "Schedule":
+        """Always-busy workers whose gradients are averaged ``size`` at a time; see ``a3cjax.schedules.gathering``.
+
+        Args:
+            key: a random key. Worker i's t-th compute time depends on (key, i, t) alone.
+            compute_times: one law of ``a3cjax.compute_times`` for each of the N workers.
+            num_updates: commits, at least 1; the schedule has num_updates · size rows.
+            size: messages of one update, at least 1; 1 gives the schedule of ``from_workers``.
+
+        Raises:
+            ValueError: as in ``from_workers``.
+
+        >>> import jax, a3cjax
+        >>> laws = [a3cjax.compute_times.Deterministic(1.0)] * 3
+        >>> schedule = a3cjax.Schedule.buffered(jax.random.key(0), laws, 3, size=2)
+        >>> schedule.worker.tolist(), schedule.versions.tolist(), schedule.delay.tolist()
+        ([0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 1])
+        """
+        messages = simulate_buffer(key, compute_times, num_updates, size)
+        return cls(*messages[:3], num_workers=len(compute_times), commit=messages.commit)
+
+    @classmethod
     def stack(cls, schedules: Sequence["Schedule"]) -> "Schedule":
         """Schedules of one length as a batch: columns [B, K], and as many workers as the largest has.
+
+        If messages are averaged in one of them, the batch has a ``commit`` column, true everywhere for the others.
 
         Raises:
             ValueError: if there are none, or their lengths differ.
@@ -183,7 +253,10 @@ class Schedule:
                 )
         xp = np if _check.is_concrete(schedules) else jnp
         columns = (xp.stack(column) for column in zip(*((s.worker, s.delay, s.time) for s in schedules), strict=True))
-        return cls(*columns, num_workers=max(s.num_workers for s in schedules))
+        commit = None
+        if any(s.commit is not None for s in schedules):
+            commit = xp.stack([np.ones(s.delay.shape, bool) if s.commit is None else s.commit for s in schedules])
+        return cls(*columns, num_workers=max(s.num_workers for s in schedules), commit=commit)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Schedule":
@@ -193,8 +266,8 @@ class Schedule:
             ValueError: if the file is not a saved schedule, or the schedule in it is not valid.
             FileNotFoundError: if there is no such file.
         """
-        columns, num_workers = _file.load(path)
-        return cls(*columns, num_workers=num_workers)
+        columns, num_workers, commit = _file.load(path)
+        return cls(*columns, num_workers=num_workers, commit=commit)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a NumPy archive (.npz) at exactly ``path``; a crash leaves the old file or the new one, never half.
@@ -206,20 +279,29 @@ class Schedule:
         ...     a3cjax.Schedule.load(path).num_updates
         3
         """
-        _file.save(path, (self.worker, self.delay, self.time), self.num_workers)
+        _file.save(path, (self.worker, self.delay, self.time), self.num_workers, self.commit)
 
     # --------------------------------------------------------------------------------------------------- what it says
 
     def __repr__(self) -> str:
-        return f"Schedule({' × '.join(map(str, np.shape(self.delay)))} updates by {self.num_workers} workers)"
+        what = "updates" if self.commit is None else "messages"
+        return f"Schedule({' × '.join(map(str, np.shape(self.delay)))} {what} by {self.num_workers} workers)"
 
     def __len__(self) -> int:
-        return self.num_updates
+        return self.num_messages
 
     @property
-    def num_updates(self) -> int:
-        """K, the number of updates."""
+    def num_messages(self) -> int:
+        """K, the number of rows: of updates, or with ``commit`` of messages."""
         return self.delay.shape[-1]
+
+    @property
+    def num_updates(self) -> Any:
+        """The number of updates: K or, with ``commit``, of commits, then an array [B] for a batch."""
+        if self.commit is None:
+            return self.num_messages
+        commits = self.commit.sum(-1)
+        return commits if self.batch_shape or not _check.is_concrete(commits) else int(commits)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -238,9 +320,14 @@ class Schedule:
         return plain(self.delay.mean(-1))
 
     @property
+    def versions(self) -> Int32[Array | np.ndarray, "*batch updates"]:
+        """v_k, the versions that exist before row k, without the first: [K], k itself, or with ``commit`` as delay."""
+        return _columns.versions(self.delay, self.commit)
+
+    @property
     def reads(self) -> Int32[Array | np.ndarray, "*batch updates"]:
-        """The version that each update was computed from: k − delay[k]."""
-        return np.arange(self.num_updates, dtype=np.int32) - self.delay
+        """The version that each row was computed from: v_k − delay[k], which is k − delay[k] without ``commit``."""
+        return self.versions - self.delay
 
     @property
     def own_reads(self) -> Any:
@@ -248,7 +335,7 @@ class Schedule:
 
         That is delay[k] = k − 1 − prev(k) for every k, prev(k) being the worker's update before k, and −1 before its
         first. Then a worker's gradient can be computed at the moment of its previous write and kept until it lands,
-        without any memory of old parameters. A bool, or an array [B] for a batch.
+        without any memory of old parameters. False where messages are averaged. A bool, or an array [B] for a batch.
 
         >>> import jax, a3cjax
         >>> a3cjax.Schedule.sequential(3).own_reads
@@ -271,18 +358,8 @@ class Schedule:
     @cached_property
     def _own_reads_and_ranks(self) -> tuple[Any, Any]:
         """Both, from one sort; kept, because a schedule is often replayed many times."""
-        xp, order, first = self._by_worker()
-        before = xp.where(first, -1, xp.roll(order, 1, axis=-1))
-        own = (xp.take_along_axis(self.reads, order, axis=-1) == before + 1).all(-1)
-        position = xp.broadcast_to(xp.arange(self.num_updates, dtype=np.int32), order.shape)
-        start = xp.maximum.accumulate(xp.where(first, position, 0), axis=-1)
-        ranks = position - start
-        if xp is np:
-            unsorted = np.empty_like(ranks)
-            np.put_along_axis(unsorted, order, ranks, axis=-1)
-        else:
-            unsorted = jnp.put_along_axis(jnp.zeros_like(ranks), order, ranks, axis=-1, inplace=False)
-        return own, unsorted
+        own, ranks = own_reads_and_ranks(self.worker, self.reads, self.num_workers)
+        return own if self.commit is None else own & self.commit.all(-1), ranks
 
     def __getitem__(self, item: Any) -> "Schedule":
         """``schedule[:n]`` is the first n updates; ``batch[b]`` is one schedule of a batch.
@@ -291,22 +368,7 @@ class Schedule:
         >>> len(a3cjax.Schedule.sequential(10)[:4])
         4
         """
-        if isinstance(item, slice):
-            if item.start not in (None, 0) or item.step not in (None, 1):
-                raise ValueError(
-                    "a schedule can be cut at its end only, as in schedule[:n], or its delays lose meaning."
-                )
-            if len(range(*item.indices(self.num_updates))) == 0:
-                raise ValueError(f"schedule[:{item.stop}] is empty; keep at least one of {self.num_updates} updates.")
-            where: Any = (..., slice(item.stop))
-        elif not self.batch_shape:
-            raise ValueError(
-                "one schedule cannot be indexed by update; use its worker, delay and time, or schedule[:n]."
-            )
-        else:
-            where = operator.index(item)
-            if not -self.batch_shape[0] <= where < self.batch_shape[0]:
-                raise IndexError(f"schedule {where} was asked for, but the batch has {self.batch_shape[0]}.")
+        where = _columns.place(item, self.num_messages, self.batch_shape)
         return jax.tree.map(lambda column: column[where], self)
 
     def __iter__(self) -> Iterator["Schedule"]:
@@ -329,71 +391,5 @@ class Schedule:
         if self.batch_shape:
             raise ValueError("plot draws one schedule, and this is a batch; choose one with batch[b].")
         worker, delay, time = np.asarray(self.worker), np.asarray(self.delay), np.asarray(self.time)
-        return _plot.plot(worker, delay, time, self.num_workers, ax)
-
-    def _by_worker(self) -> tuple[Any, Any, Any]:
-        """NumPy or its JAX twin; the updates sorted by worker, in order within each; which are a worker's first."""
-        xp: Any = np if isinstance(self.worker, np.ndarray) else jnp
-        # NumPy sorts 16-bit integers by radix, ten times faster than 32-bit ones.
-        small = self.num_workers <= np.iinfo(np.uint16).max
-        worker = self.worker.astype(np.uint16) if small else self.worker
-        order = xp.argsort(worker, axis=-1, stable=True)
-        grouped = xp.take_along_axis(worker, order, axis=-1)
-        changes = grouped[..., 1:] != grouped[..., :-1]
-        first = xp.concatenate([xp.ones_like(grouped[..., :1], dtype=bool), changes], axis=-1)
-        return xp, order, first
-
-
-@partial(jax.jit, static_argnums=(2, 3))
-def _draw(key, law, num_updates, num_workers):
-    """Workers and delays of ``from_law``."""
-    law_key, worker_key = jax.random.split(key)
-    delay = jnp.minimum(law.sample(law_key, num_updates), jnp.arange(num_updates, dtype=jnp.int32))
-    worker = _random.below(jax.random.bits(worker_key, (num_updates,), jnp.uint32), num_workers)
-    return worker, delay.astype(jnp.int32)
-
-
-def _times(time: Any) -> np.ndarray:
-    try:
-        return np.asarray(time, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"time must hold numbers, but is {time!r}.") from error
-
-
-def _check_shapes(worker: Any, delay: Any, time: Any) -> None:
-    if not worker.shape == delay.shape == time.shape:
-        shapes = f"{worker.shape}, {delay.shape} and {time.shape}"
-        raise ValueError(f"worker, delay and time have shapes {shapes}, but must have the same.")
-    if not delay.ndim or 0 in delay.shape:
-        raise ValueError(
-            f"the schedule has shape {delay.shape}; give at least one update, as worker, delay and time [K]."
-        )
-
-
-def _check_values(worker: np.ndarray, delay: np.ndarray, time: np.ndarray, num_workers: int) -> None:
-    if (worker >= num_workers).any():
-        where = _first(worker >= num_workers)
-        raise ValueError(
-            f"worker{_check.index(where)} is {worker[where]}, but num_workers is {num_workers}; "
-            f"workers are numbered 0 to {num_workers - 1}."
-        )
-    early = delay > np.arange(delay.shape[-1])
-    if early.any():
-        where = _first(early)
-        raise ValueError(
-            f"delay{_check.index(where)} is {delay[where]}, but only {where[-1]} updates come before it; "
-            "use np.minimum(delay, np.arange(K)) if the run starts there."
-        )
-    _check.finite("time", time)
-    backwards = np.diff(time, axis=-1) < 0
-    if backwards.any():
-        where = _first(backwards)
-        after = (*where[:-1], where[-1] + 1)
-        raise ValueError(
-            f"time{_check.index(after)} is {time[after]:g}, before the update ahead of it at {time[where]:g}; "
-            "sort the updates by when they landed."
-        )
-
-
-def _first(bad: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.argwhere(bad)[0])
+        commit = None if self.commit is None else np.asarray(self.commit)
+        return _plot.plot(worker, delay, time, self.num_workers, ax, commit)

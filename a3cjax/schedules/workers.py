@@ -45,6 +45,8 @@ from jaxtyping import Array, Float, Int32, Key
 
 from a3cjax import _check
 from a3cjax.schedules import _random
+from a3cjax.schedules._pairs import Pair, add, later
+from a3cjax.schedules._team import Team, team_of
 from a3cjax.schedules.compute_times import ComputeTime
 
 # A constant, because the roundings, and so the results, depend on it.
@@ -73,61 +75,14 @@ def simulate_workers(
         _check.number(name, value, least=0)
         if np.ndim(value):
             raise ValueError(f"{name} has shape {np.shape(value)}, but must be one number for all workers.")
-    team = _team(compute_times, key)
+    team = team_of(compute_times, key)
     waits = (read_latency, write_time)
     at_once = _check.is_concrete(waits) and read_latency == 0 and write_time == 0
     worker, delay, base, since = _simulate(key, team, *waits, num_updates=num_updates, at_once=bool(at_once))
     if _check.is_concrete(worker, delay, base, since):
         high, low, since = (np.asarray(part, np.float64) for part in (*base, since))
         return Writes(np.asarray(worker), np.asarray(delay), high + (low + since))
-    return Writes(worker, delay, _add(base, since)[0])
-
-
-class _Team(NamedTuple):
-    """The workers' laws, with those of one class (and one shape of parameters) stacked."""
-
-    laws: tuple[Any, ...]
-    kind: Any  # [N], which stack worker i's law is in
-    place: Any  # [kinds, N], where in that stack; 0 in the others
-
-
-def _team(compute_times: Sequence[ComputeTime], key: Key[Array, ""]) -> _Team:
-    """Stack the laws, having checked that they are laws."""
-    if isinstance(compute_times, ComputeTime):
-        raise ValueError("compute_times is one law, but must be a list with a law for each worker, as in [law] * 8.")
-    if not compute_times:
-        raise ValueError("compute_times is empty; give a list with a law for each worker, as in [law] * 8.")
-    stacks: dict[Any, list[Any]] = {}
-    kind, place = [], []
-    for i, law in enumerate(compute_times):
-        if not isinstance(law, ComputeTime):
-            raise ValueError(f"compute_times[{i}] is {law!r}, which has no mean and sample; see a3cjax.compute_times.")
-        leaves, structure = jax.tree.flatten(law)
-        if i == 0 or law is not compute_times[i - 1]:  # one object many times over is looked at once
-            _check_sample(f"compute_times[{i}]", law, leaves, key)
-        signature = (structure, tuple(map(np.shape, leaves)))
-        stack = stacks.setdefault(signature, [])
-        kind.append(list(stacks).index(signature))
-        place.append(len(stack))
-        stack.append(law)
-    kinds = np.array(kind, np.int32)
-    places = np.where(kinds == np.arange(len(stacks))[:, None], np.array(place), 0).astype(np.int32)
-    xp = np if _check.is_concrete(compute_times) else jnp
-    laws = tuple(jax.tree.map(lambda *leaves: xp.stack(leaves), *stack) for stack in stacks.values())
-    return _Team(laws, kinds, places)
-
-
-def _check_sample(name: str, law: Any, leaves: list[Any], key: Key[Array, ""]) -> None:
-    """Refuse a law that JAX cannot look inside, or whose sample is not one time."""
-    if any(leaf is law for leaf in leaves):
-        raise ValueError(f"{name} is a {type(law).__name__}, which is not a pytree; register it with JAX.")
-    sample = jax.eval_shape(law.sample, key)
-    if sample.shape != ():
-        raise ValueError(f"{name} samples times of shape {sample.shape}, but must sample one; use jax.vmap for many.")
-
-
-# A float, high, and what rounding it lost, low: some 48 bits in float32.
-_Pair = tuple[Float[Array, "*shape"], Float[Array, "*shape"]]
+    return Writes(worker, delay, add(base, since)[0])
 
 
 class _Event(NamedTuple):
@@ -142,20 +97,20 @@ class _Clocks(NamedTuple):
     rounding: Float[Array, "workers"]
     draws: Int32[Array, "workers"]
     previous: Int32[Array, "workers"]
-    landed: _Pair  # the last landing, relative to the base
+    landed: Pair  # the last landing, relative to the base
     told: tuple[Float[Array, ""], Float[Array, ""]]  # the last event's f and L
 
 
 @partial(jax.jit, static_argnames=("num_updates", "at_once"))
 def _simulate(
     key: Key[Array, ""],
-    team: _Team,
+    team: Team,
     read_latency: Float[Array, ""],
     write_time: Float[Array, ""],
     *,
     num_updates: int,
     at_once: bool,
-) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], _Pair, Float[Array, "updates"]]:
+) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], Pair, Float[Array, "updates"]]:
     """Worker, delay, base and landing since the base, of every update."""
     float_type = jnp.result_type(float)
     # Parameters written into the user's own jitted function are not folded into its constants, so that they round as
@@ -166,13 +121,7 @@ def _simulate(
     write_time = jnp.asarray(write_time, float_type)
 
     def compute_time(i, t):
-        draw = _random.fold_in(keys[i], t)
-
-        def sample(law, place):
-            return jax.tree.map(lambda leaf: leaf[place[i]], law).sample(draw)
-
-        samples = map(sample, team.laws, team.place)
-        return jax.lax.select_n(jnp.asarray(team.kind)[i], *(jnp.asarray(s, float_type) for s in samples))
+        return team.draw(keys[i], i, t)
 
     def update(clocks: _Clocks, k):
         # Two plain minima: XLA vectorises them, and argmin not.
@@ -180,9 +129,9 @@ def _simulate(
         i = jnp.where(first, workers, len(workers)).min()
         f = clocks.handover[i], clocks.rounding[i]
         t = clocks.draws[i] + 1
-        finished = _add(f, compute_time(i, t))
-        landed = _add(_later(f, clocks.landed), write_time)
-        handover, rounding = _later(finished, landed)
+        finished = add(f, compute_time(i, t))
+        landed = add(later(f, clocks.landed), write_time)
+        handover, rounding = later(finished, landed)
         # Times that differ by less than a rounding may swap when the base moves; what is told never runs backwards.
         told = jnp.maximum(f[0], clocks.told[0]), jnp.maximum(landed[0], clocks.told[1])
         event = _Event(i, clocks.previous[i], *told)
@@ -200,14 +149,14 @@ def _simulate(
         clocks, events = jax.lax.scan(update, clocks, numbers)
         handed, landed = clocks.told
         shift = _exact_shift(handed, jnp.maximum(clocks.handover.max(), landed))
-        handover, rounding = _add((clocks.handover, clocks.rounding), -shift)
+        handover, rounding = add((clocks.handover, clocks.rounding), -shift)
         moved = clocks._replace(
             handover=handover,
             rounding=rounding,
-            landed=_add(clocks.landed, -shift),
+            landed=add(clocks.landed, -shift),
             told=(handed - shift, landed - shift),
         )
-        return (moved, _add(base, shift)), (events, base)
+        return (moved, add(base, shift)), (events, base)
 
     zero = jnp.zeros((), float_type)
     start = _Clocks(
@@ -228,13 +177,13 @@ def _simulate(
     if at_once:
         version = events.previous + 1
     else:
-        handed, landed = _add(base, events.handed), _add(base, events.landed)
-        reads = _count_landed(landed, _add(handed, -jnp.asarray(read_latency, float_type)))
+        handed, landed = add(base, events.handed), add(base, events.landed)
+        reads = _count_landed(landed, add(handed, -jnp.asarray(read_latency, float_type)))
         version = jnp.where(events.previous < 0, 0, reads[events.previous])
     return events.worker, numbers.reshape(-1)[:num_updates] - version, base, events.landed
 
 
-def _count_landed(landed: _Pair, seen: _Pair) -> Int32[Array, "updates"]:
+def _count_landed(landed: Pair, seen: Pair) -> Int32[Array, "updates"]:
     """min(#{j: landed_j ≤ seen_k}, k + 1) for every k, by bisection among the first k + 1 landings."""
     num_updates = landed[0].shape[0]
 
@@ -262,22 +211,3 @@ def _exact_shift(elapsed: Float[Array, ""], latest: Float[Array, ""]) -> Float[A
     spacing = jnp.ldexp(jnp.ones_like(latest), exponent - jnp.finfo(latest.dtype).nmant - 1)
     cut = jnp.floor(elapsed / spacing) * spacing
     return jnp.where(cut > 0, cut, elapsed)
-
-
-def _later(a: _Pair, b: _Pair) -> _Pair:
-    """The later of two times; of equal ones, the first."""
-    keep = a[0] >= b[0]
-    return jnp.where(keep, a[0], b[0]), jnp.where(keep, a[1], b[1])
-
-
-def _add(pair: _Pair, number: Float[Array, "*shape"]) -> _Pair:
-    """A pair plus a float."""
-    high, error = _two_sum(pair[0], number)
-    return _two_sum(high, pair[1] + error)
-
-
-def _two_sum(a: Float[Array, "*shape"], b: Float[Array, "*shape"]) -> _Pair:
-    """a + b rounded, and what the rounding lost (Knuth)."""
-    total = a + b
-    from_b = total - a
-    return total, (a - (total - from_b)) + (b - from_b)

@@ -97,8 +97,9 @@ def sizes(kind: str) -> list[int]:
 IN_PLACE = {"parameter", "get-tuple-element", "tuple", "bitcast", "dynamic-update-slice", "scatter", "while"}
 
 
-def copies(text: str, least: int) -> list[str]:
-    """Instructions of the innermost loops that make an array of ``least`` bytes or more other than in place.
+def copies(text: str, least: int, every: bool = False) -> list[str]:
+    """Instructions of the innermost loops, or of every loop, that make an array of ``least`` bytes or more other than
+    in place.
 
     A fusion counts as what it ends with: in place if that is an update of a slice or a scatter.
     """
@@ -133,7 +134,9 @@ def copies(text: str, least: int) -> list[str]:
 
         return all(fine(one) for one in program[name] if one.root)
 
-    for body in innermost_bodies(program, least):
+    carries = [one for name in program for one in program[name] if one.operation == "while"]
+    whole = [called(one)["body"][0] for one in carries if max(sizes(one.type)) >= least]
+    for body in whole if every else innermost_bodies(program, least):
         search(body)
     return found
 
@@ -252,3 +255,17 @@ def test_no_update_copies_a_history(make_learner, history, small, large, monkeyp
     assert least > 4 * RUNS * 4
     assert innermost_bodies(computations(text), least)
     assert copies(text, least) == []
+
+
+def test_no_message_copies_a_history_of_versions(monkeypatch):
+    """Where messages are averaged a version is stored in a loop of one turn or none, which carries the stores; so every
+    loop that carries them is searched, from that over updates inwards. The tables of 16 runs are smaller than a store.
+    """
+    schedule = a3cjax.Schedule.buffered(jax.random.key(0), [a3cjax.compute_times.Exponential(1.0)] * 4, 100, 3)
+    lowered, carry = program_of(monkeypatch, a3c(), schedule, depth=256)
+    text = lowered.compile().as_text()
+    store = carry.past.stores[1]  # of ω, the smaller
+    least = store.size * store.dtype.itemsize
+    assert least > 2 * carry.state.theta.size * 4
+    assert innermost_bodies(computations(text), least)
+    assert copies(text, least, every=True) == []

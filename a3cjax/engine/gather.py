@@ -1,0 +1,208 @@
+"""Messages that are averaged before they are applied: the ring of a schedule with a ``commit`` column."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Int, UInt32
+
+from a3cjax._kernel import read_row, stage, write_row
+from a3cjax.engine.histories import Carry, Event, first_read, propose, samples_of
+from a3cjax.engine.packing import Packing
+from a3cjax.engine.past import PastLeaf
+from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key
+
+T = TypeVar("T")
+
+
+class Gathered(NamedTuple):
+    """What waits for the next commit, and the versions before it."""
+
+    stores: list[Any]  # of past versions, one for each leaf of the view
+    version: Int[Array, ""]  # commits so far
+    sums: Any  # of the messages since the last commit, as the learner gathers them
+    messages: Int[Array, ""]  # how many these are
+    delay: Int[Array, ""]  # the greatest of theirs
+
+
+class GatheringRing:
+    """The ring whose versions count commits: past views are kept, and messages are summed until one commits.
+
+    Whole copies of versions are kept, tables too, because the mean of many messages changes many rows. A version is
+    stored before the first message that follows it.
+    """
+
+    proposal_offset = 0
+
+    def __init__(self, learner: Any, num_workers: int, depth: int, keep_samples: bool) -> None:
+        del keep_samples
+        self._num_workers = num_workers
+        view, own, words = jax.eval_shape(lambda: first_read(learner))
+        self._packing = Packing(own)
+        leaves, self._structure = jax.tree.flatten(view)
+        self._stores = [PastLeaf(depth, leaf) for leaf in leaves]
+        message = jax.eval_shape(lambda v, o, w: propose(learner, v, o, w)[0], view, own, words)
+        rows = (
+            jax.eval_shape(learner.changed_rows, message) if hasattr(learner, "changed_rows") else [None] * len(leaves)
+        )
+        self._by_row = [row is not None for row in rows]
+        self._sums = jax.eval_shape(lambda m: gather(learner, None, m), message)
+
+    def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
+        """Nobody has proposed yet."""
+        state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
+        slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
+        sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._sums)
+        none = jnp.int32(0)
+        return Carry(state, slots, Gathered([store.start() for store in self._stores], none, sums, none, none))
+
+    def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+        """The worker's own state at the start."""
+        own = learner.init_worker(derived_key((run_key[0], run_key[1]), worker, INIT_WORKER))
+        return stage(self._packing.pack, own)
+
+    def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
+        """Nothing to prepare."""
+        del learner, k
+        return carry
+
+    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any]:
+        """Keep the version at hand; the event's worker proposes from its own; add that, and apply the mean if due."""
+        del k
+        state, slots, past = carry
+        now = jax.tree.leaves(learner.view(state))
+        first = (past.messages == 0).astype(jnp.int32)
+        stores = _if_any(first, self._keep, (now, past.version), past.stores)
+        version = past.version - event.delay
+        view = [self._read(i, kept, version) for i, kept in enumerate(stores)]
+        own = self._packing.unpack(stage(read_row, slots, event.worker))
+        message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
+        if self._packing.width:
+            slots = write_row(slots, event.worker, stage(self._packing.pack, own))
+        waiting = gather(learner, past.sums, message), past.messages + 1, jnp.maximum(past.delay, event.delay)
+        commits = jnp.asarray(event.commit)
+        state, waiting = _if_any(commits, _commit, (learner, commits), (state, waiting))
+        return Carry(state, slots, Gathered(stores, past.version + commits, *waiting)), samples_of(message)
+
+    def adopt(self, carry: Carry, k: int) -> Carry:
+        """A batch's saved carry [B, …], from a ring of another depth; each run has versions of its own number."""
+        del k
+        # The version at hand is stored once a message has followed it.
+        stored = [int(v) + int(count > 0) for v, count in zip(carry.past.version, carry.past.messages, strict=True)]
+
+        def adopted(store, kept):
+            runs = [store.adopt(kept[b : b + 1], versions) for b, versions in enumerate(stored)]
+            return np.concatenate(runs)
+
+        stores = [adopted(store, kept) for store, kept in zip(self._stores, carry.past.stores, strict=True)]
+        return carry._replace(past=carry.past._replace(stores=stores))
+
+    def _keep(self, given: tuple[list[Array], Int[Array, ""]], stores: list[Any]) -> list[Any]:
+        """Store a version; once more does no harm."""
+        now, version = given
+        return [store.keep(kept, leaf, version) for store, kept, leaf in zip(self._stores, stores, now, strict=True)]
+
+    def _read(self, i: int, kept: Array, version: Int[Array, ""]) -> Any:
+        """A past version of leaf i, to be looked up row by row where the learner does so."""
+        return _Rows(self._stores[i], kept, version) if self._by_row[i] else self._stores[i].read(kept, version)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A past version of a table of which few rows are read."""
+
+    store: PastLeaf
+    kept: Array
+    version: Int[Array, ""]
+
+    def row(self, index: Int[Array, ""]) -> Array:
+        """Row ``index`` of this version."""
+        depth, rows, *row = self.kept.shape
+        first = lax.rem(self.version, jnp.int32(depth)) * rows
+        return stage(read_row, self.kept.reshape(depth * rows, *row), first + index)
+
+    def __jax_array__(self) -> Any:
+        return self.store.read(self.kept, self.version)
+
+
+def _commit(given: tuple[Any, Int[Array, ""]], loop: tuple[Any, Any]) -> tuple[Any, Any]:
+    """One update by the mean, after which nothing waits; nothing at all for a run that does not commit."""
+    learner, commits = given
+    state, (sums, count, delay) = loop
+    updated = apply_mean(learner, state, stage(_mean, sums, count), delay)
+    emptied = jax.tree.map(jnp.zeros_like, loop[1])
+    return jax.tree.map(lambda new, old: jnp.where(commits > 0, new, old), (updated, emptied), loop)
+
+
+def _if_any(wanted: Int[Array, ""], function: Callable[[Any, T], T], given: Any, loop: T) -> T:
+    """``function(given, loop)`` where a run, or one beside it, has ``wanted`` = 1; otherwise ``loop``.
+
+    What is done for a run must leave the others as they are. As a loop of one turn or none it is done in place.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def run(wanted, given, loop):
+        return lax.fori_loop(0, wanted, lambda _, own: function(given, own), loop)
+
+    @run.def_vmap
+    def run_lanes(lanes, batched, wanted, given, loop):
+        wanted, loop = (
+            jax.tree.map(lambda x, own: x if own else jnp.broadcast_to(x, (lanes, *jnp.shape(x))), tree, whose)
+            for tree, whose in ((wanted, batched[0]), (loop, batched[2]))
+        )
+        axes = [0 if own else None for own in jax.tree.leaves(batched[1])]
+        leaves, structure = jax.tree.flatten(given)
+
+        def one(leaves, own):
+            return function(jax.tree.unflatten(structure, leaves), own)
+
+        each = jax.vmap(one, in_axes=(axes, 0))
+        somebody = lax.fori_loop(0, lanes, lambda lane, found: found | wanted[lane], jnp.int32(0))
+        loop = lax.fori_loop(0, somebody, lambda _, loop: each(leaves, loop), loop)
+        return loop, jax.tree.map(lambda _: True, loop)
+
+    return run(wanted, given, loop)
+
+
+def gather(learner: Any, sums: Any, message: Any) -> Any:
+    """The sums with one more message, as the learner adds them up, or else leaf by leaf; None stands for no sums."""
+    if hasattr(learner, "gather"):
+        return learner.gather(sums, message)
+    message = _addable(message)
+    return message if sums is None else jax.tree.map(jnp.add, sums, message)
+
+
+def apply_mean(learner: Any, state: Any, mean: Any, delay: Int[Array, ""]) -> Any:
+    """One update by the mean of the messages, the greatest of whose delays is ``delay``."""
+    if hasattr(learner, "gather"):
+        return learner.apply_mean(state, mean, delay)
+    return learner.apply(state, mean, delay)
+
+
+def check_gathers(learner: Any) -> None:
+    """Refuse a learner whose messages cannot be averaged."""
+    if hasattr(learner, "gather") != hasattr(learner, "apply_mean"):
+        raise ValueError(
+            f"a {type(learner).__name__} has one of gather and apply_mean; give it both, or neither if its messages "
+            "are to be averaged leaf by leaf."
+        )
+    if hasattr(learner, "gather"):
+        return
+    message = jax.eval_shape(lambda: _addable(propose(learner, *first_read(learner))[0]))
+    if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(message)):
+        raise ValueError(
+            f"The schedule's commit averages messages, but those of a {type(learner).__name__} hold more than floats, "
+            "which have no mean; give the learner gather and apply_mean (a3cjax.Learner), or the schedule no commit."
+        )
+
+
+def _addable(message: Any) -> Any:
+    return message if samples_of(message) is None else message._replace(samples=None)
+
+
+def _mean(sums: Any, count: Int[Array, ""]) -> Any:
+    return jax.tree.map(lambda leaf: leaf / count.astype(leaf.dtype), sums)
