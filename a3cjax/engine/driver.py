@@ -218,7 +218,10 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
         )
     wanted, structure = jax.tree.flatten(expected)
     if len(saved.leaves) != len(wanted):
-        raise ValueError("resume belongs to another learner; give the learner that it was made with.")
+        raise ValueError(
+            "resume belongs to another learner, or to a run with or without delay metrics, for which the mailbox keeps "
+            "views; give the learner and the metrics that it was made with."
+        )
     carry = jax.tree.unflatten(structure, [np.asarray(leaf) for leaf in saved.leaves])
     if depth != plan.depth:
         oldest = int((np.arange(k, runs.num_updates) - runs.delay[:, k:]).min(initial=k))

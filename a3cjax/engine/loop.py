@@ -18,13 +18,13 @@ from jaxtyping import Array, Bool, Int, UInt32
 from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel, stage, write_row
 from a3cjax.engine.histories import Carry, Event, first_read, propose, words_per_proposal
 from a3cjax.engine.mailbox import Mailbox
+from a3cjax.engine.measure import measure_delay, measure_state
 from a3cjax.engine.past import BLOCK
 from a3cjax.engine.randomness import key_from_words, proposal_words
 from a3cjax.engine.ring import Ring
 
 HISTORIES = {"mailbox": Mailbox, "ring": Ring}
 _EVENT_AXES = Event._make((0, 0, 1))  # the run axis of [lanes], [lanes] and [words, lanes]
-FINITE = "_finite"  # the metric that every run records
 CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 
 
@@ -47,14 +47,16 @@ class Plan:
     num_workers: int
     depth: int
     segment: int
-    metrics: tuple[tuple[str, str | Callable[..., Any]], ...]
+    metrics: tuple[tuple[str, str | Callable[..., Any]], ...]  # of a state
+    delay_metrics: tuple[tuple[str, str], ...]  # of the last update before a record
     log: bool
     axes: tuple[int | None, ...]  # of the learner's leaves: 0 where they carry a run axis
     target: Target
 
     def build(self, learner: Any) -> Any:
         """The history for this learner, as one run sees it."""
-        return HISTORIES[self.history](learner, self.num_workers, self.depth, self.log)
+        delays = bool(self.delay_metrics)
+        return HISTORIES[self.history](learner, self.num_workers, self.depth, self.log or delays, delays)
 
     def chunk(self, learner: Any, lanes: int) -> int:
         """Updates whose random words are made at once, a power of two."""
@@ -156,22 +158,29 @@ def _advance_tile(
     part = min(chunk, BLOCK)
     count = words_per_proposal(one)
 
+    def draw(first, updates):
+        """Worker, delay [updates, lanes] and words [updates, words, lanes] of ``updates`` updates."""
+        columns = [lax.dynamic_slice_in_dim(column, first - base, updates) for column in by_update]
+        worker, delay, turn = (jnp.broadcast_to(column, (updates, lanes)) for column in columns)
+        words = stage(functools.partial(_words, count), run_key, worker, turn + history.proposal_offset)
+        return worker, delay, jnp.stack(words, axis=1)
+
+    def note(log, k, samples):
+        if not plan.log:
+            return log
+        return jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, k - first, 0), log, samples)
+
     def take_updates(end, carry, log, begin):
         """Updates ``begin`` to ``end``."""
 
         def take_chunk(c, loop):
-            columns = [lax.dynamic_slice_in_dim(column, c * chunk - base, chunk) for column in by_update]
-            worker, delay, turn = (jnp.broadcast_to(column, (chunk, lanes)) for column in columns)
-            words = stage(functools.partial(_words, count), run_key, worker, turn + history.proposal_offset)
-            words = jnp.stack(words, axis=1)
+            worker, delay, words = draw(c * chunk, chunk)
 
             def take_update(k, loop):
                 carry, log = loop
                 j = k - c * chunk
                 carry, samples = step(carry, k, Event(worker[j], delay[j], words[j]))
-                if plan.log:
-                    log = jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, k - first, 0), log, samples)
-                return carry, log
+                return carry, note(log, k, samples)
 
             def take_part(p, loop):
                 carry, log = loop
@@ -182,27 +191,68 @@ def _advance_tile(
 
         return _over_pieces(chunk, begin, end, take_chunk, (carry, log))
 
-    def take_segment(j, loop):
-        carry, log, begin, metrics = loop
-        end = begin + lengths[j]
-        carry, log = kernel(take_updates, end, carry, log, begin)
+    def take_last(end, carry, log, begin):
+        """Update ``begin``, the last one before ``end``, if there is one; and its samples."""
+
+        def take_update(k, loop):
+            carry, log, _ = loop
+            worker, delay, words = draw(k, 1)
+            carry, samples = step(enter(carry, k), k, Event(worker[0], delay[0], words[0]))
+            return carry, note(log, k, samples), samples
+
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), drawn)
+        return lax.fori_loop(begin, end, take_update, (carry, log, nothing))
+
+    def of_state(state):
+        return measure_state(plan.metrics, learner, state, real)
+
+    def of_last(known):
+        stale, before, samples = known
+        return measure_delay(plan.delay_metrics, learner, stale, before, samples, real)
+
+    def note_metrics(metrics, j, measure, known):
         nothing = jax.tree.map(lambda m: jnp.zeros(m.shape[1:], m.dtype), metrics)
-        values = lax.cond(measured[j], lambda s: _measure(plan, learner, s, real), lambda s: nothing, carry.state)
-        metrics = jax.tree.map(lambda m, v: m.at[j].set(v), metrics, values)
-        return carry, log, end, metrics
+        values = lax.cond(measured[j], measure, lambda _: nothing, known)
+        return jax.tree.map(lambda m, v: m.at[j].set(v), metrics, values)
+
+    def take_and_peek(begin, end, carry, log):
+        """Take updates ``begin`` to ``end``; also what the last was made from and applied to."""
+        last = jnp.maximum(end - 1, begin)
+        carry, log = kernel(take_updates, last, carry, log, begin)
+        worker, delay, _ = draw(last, 1)
+        stale = learner.vmap(history.stale_view, in_axes=(0, None, 0, 0))(carry, last, worker[0], delay[0])
+        before = carry.state
+        carry, log, samples = kernel(take_last, end, carry, log, last)
+        return carry, log, (stale, before, samples)
+
+    def take_segment(j, loop):
+        carry, log, begin, metrics, delay_metrics = loop
+        end = begin + lengths[j]
+        if plan.delay_metrics:
+            carry, log, known = take_and_peek(begin, end, carry, log)
+            delay_metrics = note_metrics(delay_metrics, j, of_last, known)
+        else:
+            carry, log = kernel(take_updates, end, carry, log, begin)
+        return carry, log, end, note_metrics(metrics, j, of_state, carry.state), delay_metrics
 
     def empty(count, example):
         return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), jax.eval_shape(example))
 
-    log = None
-    if plan.log:
+    log = drawn = None
+    if plan.log or plan.delay_metrics:
         word = jnp.zeros((words_per_proposal(one), lanes), jnp.uint32)
         idle = Event(jnp.zeros(lanes, jnp.int32), jnp.zeros(lanes, jnp.int32), word)
-        log = empty(block.worker.shape[1] - 2 * chunk, lambda: step(carry, jnp.int32(0), idle)[1])
-    metrics = empty(lengths.shape[0], lambda: _measure(plan, learner, carry.state, real))
-    loop = (carry, log, first, metrics)
-    carry, log, _, metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
-    return carry, metrics, log
+        drawn = jax.eval_shape(lambda: step(carry, jnp.int32(0), idle)[1])
+    if plan.log:
+        log = empty(block.worker.shape[1] - 2 * chunk, lambda: drawn)
+    metrics = empty(lengths.shape[0], lambda: of_state(carry.state))
+    delay_metrics: dict[str, Array] = {}
+    if plan.delay_metrics:
+        views = jax.eval_shape(lambda: learner.vmap(lambda one, state: one.view(state), in_axes=(0,))(carry.state))
+        delay_metrics = empty(lengths.shape[0], lambda: of_last((views, carry.state, drawn)))
+    loop = (carry, log, first, metrics, delay_metrics)
+    carry, log, _, metrics, delay_metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
+    return carry, metrics | delay_metrics, log
 
 
 def _words(count: int, run_key: Any, worker: Array, turn: Array) -> tuple[Array, ...]:
@@ -213,42 +263,6 @@ def _over_pieces(size: int, begin: Array, end: Array, body: Callable[[Any, Any],
     """``body(i, …)`` for each piece i of ``size`` updates that has one from ``begin`` to before ``end``."""
     by = jnp.int32(size)
     return lax.fori_loop(lax.div(begin, by), lax.div(end + (by - 1), by), body, init)
-
-
-def _measure(plan: Plan, learner: "_Batched", state: Any, real: Int[Array, ""]) -> dict[str, Array]:
-    """The metrics of every real lane, one after the other: a run's numbers do not depend on who is beside it."""
-    named = tuple(dict.fromkeys(how for _, how in plan.metrics if isinstance(how, str)))
-
-    def one(own, at):
-        known = own.measure(at, named) if named else {}
-        values = {name: known[how] if isinstance(how, str) else how(at) for name, how in plan.metrics}
-        return {name: jnp.asarray(value) for name, value in values.items()} | {FINITE: all_finite(own.view(at))}
-
-    def load(b):
-        return learner.of_run(b), jax.tree.map(lambda leaf: leaf[b], state)
-
-    def write(out, b, values):
-        return jax.tree.map(lambda o, v: o.at[b].set(v), out, values)
-
-    def measure_run(b, loop):
-        # A run's state comes in, and its values go out, through the loop's carry, so that what is computed between
-        # is compiled the same for any number of lanes.
-        out, values, loaded = loop
-        out = write(out, jnp.maximum(b - 1, 0), values)
-        return out, one(*loaded), load(jnp.minimum(b + 1, lanes - 1))
-
-    lanes = jax.tree.leaves(state)[0].shape[0]
-    shapes = jax.eval_shape(lambda: one(*load(0)))
-    values = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), shapes)
-    out = jax.tree.map(lambda v: jnp.zeros((lanes, *v.shape), v.dtype), shapes)
-    out, values, _ = lax.fori_loop(0, real, measure_run, (out, values, load(0)))
-    return write(out, real - 1, values)
-
-
-def all_finite(tree: Any) -> Bool[Array, ""]:
-    """Whether every number in ``tree`` is finite."""
-    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return jnp.all(jnp.stack(leaves)) if leaves else jnp.bool_(True)
 
 
 @dataclass(frozen=True)

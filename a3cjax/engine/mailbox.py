@@ -16,21 +16,30 @@ class Mailbox:
     """Slot i holds the message that worker i sends next, and the worker's own state.
 
     A worker that reads right after its own write can compute its next message at once, and leave it in its slot until
-    its next write. No past version is kept, whatever the delays; the cost is flat in the delay and in N.
+    its next write. No past version is kept, whatever the delays; the cost is flat in the delay and in N. Only where
+    views are asked for is the one that each waiting message was computed from kept beside it.
     """
 
     proposal_offset = 1
 
-    def __init__(self, learner: Any, num_workers: int, depth: int, keep_samples: bool) -> None:
+    def __init__(
+        self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
+    ) -> None:
         del depth
         self._num_workers = num_workers
         self._keep_samples = keep_samples
+        self._keep_views = keep_views
         self._packing = Packing(jax.eval_shape(lambda: self._proposal(learner, *first_read(learner))))
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
-        """Slots are empty."""
+        """Slots are empty; all that can have been read is version 0."""
         state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
-        return Carry(state, jnp.zeros((self._num_workers, self._packing.width), jnp.uint32), ())
+        views: Any = ()
+        if self._keep_views:
+            views = jax.tree.map(
+                lambda leaf: jnp.broadcast_to(leaf, (self._num_workers, *jnp.shape(leaf))), learner.view(state)
+            )
+        return Carry(state, jnp.zeros((self._num_workers, self._packing.width), jnp.uint32), views)
 
     def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker has read version 0 and computed its first message."""
@@ -52,7 +61,17 @@ class Mailbox:
         state = learner.apply(carry.state, message, event.delay)
         proposal = self._proposal(learner, learner.view(state), own, event.words)
         slots = write_row(carry.slots, event.worker, stage(self._packing.pack, proposal))
-        return Carry(state, slots, ()), samples_of(message)
+        views = carry.past
+        if self._keep_views:
+            views = jax.tree.map(lambda kept, leaf: write_row(kept, event.worker, leaf), views, learner.view(state))
+        return Carry(state, slots, views), samples_of(message)
+
+    def stale_view(
+        self, learner: Any, carry: Carry, k: Int[Array, ""], worker: Int[Array, ""], delay: Int[Array, ""]
+    ) -> Any:
+        """What the worker read before it computed its waiting message."""
+        del learner, k, delay
+        return jax.tree.map(lambda kept: stage(read_row, kept, worker), carry.past)
 
     def _proposal(self, learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any]:
         message, own = propose(learner, view, own, words)

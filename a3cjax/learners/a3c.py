@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from a3cjax import _check
 from a3cjax._kernel import inner, read_row, rounded, stage
 from a3cjax._tree import pytree, static
+from a3cjax.learners.delay_errors import DELAY_METRICS, delay_errors
 from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.learners.sampling import SAMPLERS
 from a3cjax.learners.sampling.samples import StateAction, Transition
@@ -106,6 +107,7 @@ class A3C:
     prior_tables: tuple[UInt32[Array, "S 2"], UInt32[Array, "SA 2"]] | None = dataclasses.field(init=False)
 
     metric_names = ("objective", "gradient_norm_sq", "critic_error_sq", "regularized_objective")
+    delay_metric_names = DELAY_METRICS
     run_scalars = ("actor_step", "critic_step", "radius", "prior.weight")
 
     def __init__(
@@ -219,6 +221,12 @@ class A3C:
             "critic_error_sq": lambda: jnp.sum((state.omega - at.critic_optimum) ** 2),
         }
         return {name: values[name]() for name in names}
+
+    def measure_delay(
+        self, stale: Params, view: Params, samples: Samples, names: tuple[str, ...]
+    ) -> dict[str, Float[Array, ""]]:
+        """What the delay adds to g and v of eq. (13), the same samples at two versions; see ``delay_errors.py``."""
+        return delay_errors(self.mdp, self.policy, stale, view, samples, names)
 
     def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Message, Any]:
         draw, kept = self.sampler.sample(self.policy, view.theta, kept, words)
