@@ -218,10 +218,7 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
         )
     wanted, structure = jax.tree.flatten(expected)
     if len(saved.leaves) != len(wanted):
-        raise ValueError(
-            "resume belongs to another learner, or to a run with or without delay metrics, for which the mailbox keeps "
-            "views; give the learner and the metrics that it was made with."
-        )
+        raise ValueError("resume belongs to another learner; give the learner that it was made with.")
     carry = jax.tree.unflatten(structure, [np.asarray(leaf) for leaf in saved.leaves])
     if depth != plan.depth:
         oldest = int((np.arange(k, runs.num_updates) - runs.delay[:, k:]).min(initial=k))
@@ -236,7 +233,7 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
         if leaf.shape != shape or leaf.dtype != want.dtype:
             raise ValueError(
                 f"resume holds an array {leaf.dtype}{list(leaf.shape)} where {want.dtype}{list(shape)} is needed; "
-                "give the learner, the number of runs and the schedule that it was made with."
+                "give the learner, the number of runs, the schedule and the delay metrics that it was made with."
             )
     return jax.tree.map(layout.split, carry)
 

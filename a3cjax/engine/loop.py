@@ -179,7 +179,7 @@ def _advance_tile(
             def take_update(k, loop):
                 carry, log = loop
                 j = k - c * chunk
-                carry, samples = step(carry, k, Event(worker[j], delay[j], words[j]))
+                carry, samples, _ = step(carry, k, Event(worker[j], delay[j], words[j]))
                 return carry, note(log, k, samples)
 
             def take_part(p, loop):
@@ -192,23 +192,27 @@ def _advance_tile(
         return _over_pieces(chunk, begin, end, take_chunk, (carry, log))
 
     def take_last(end, carry, log, begin):
-        """Update ``begin``, the last one before ``end``, if there is one; and its samples."""
+        """Update ``begin``, the last before ``end`` if there is one; its samples, and what it was computed from."""
 
         def take_update(k, loop):
             carry, log, _ = loop
             worker, delay, words = draw(k, 1)
-            carry, samples = step(enter(carry, k), k, Event(worker[0], delay[0], words[0]))
-            return carry, note(log, k, samples), samples
+            carry, *used = step(carry, k, Event(worker[0], delay[0], words[0]))
+            return carry, note(log, k, used[0]), used
 
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), drawn)
-        return lax.fori_loop(begin, end, take_update, (carry, log, nothing))
+        def take_it(k, loop):  # in a loop of its own: XLA copies a store that is written by ``enter`` beside the reads
+            carry, *rest = loop
+            return lax.fori_loop(k, end, take_update, (enter(carry, k), *rest))
+
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), used)
+        return lax.fori_loop(begin, end, take_it, (carry, log, nothing))
 
     def of_state(state):
         return measure_state(plan.metrics, learner, state, real)
 
     def of_last(known):
-        stale, before, samples = known
-        return measure_delay(plan.delay_metrics, learner, stale, before, samples, real)
+        samples, stale, before = known
+        return measure_delay(plan.delay_metrics, learner, samples, stale, before, real)
 
     def note_metrics(metrics, j, measure, known):
         nothing = jax.tree.map(lambda m: jnp.zeros(m.shape[1:], m.dtype), metrics)
@@ -216,14 +220,12 @@ def _advance_tile(
         return jax.tree.map(lambda m, v: m.at[j].set(v), metrics, values)
 
     def take_and_peek(begin, end, carry, log):
-        """Take updates ``begin`` to ``end``; also what the last was made from and applied to."""
+        """Take updates ``begin`` to ``end``; also what the last was made from, and what it was applied to."""
         last = jnp.maximum(end - 1, begin)
         carry, log = kernel(take_updates, last, carry, log, begin)
-        worker, delay, _ = draw(last, 1)
-        stale = learner.vmap(history.stale_view, in_axes=(0, None, 0, 0))(carry, last, worker[0], delay[0])
         before = carry.state
-        carry, log, samples = kernel(take_last, end, carry, log, last)
-        return carry, log, (stale, before, samples)
+        carry, log, used = kernel(take_last, end, carry, log, last)
+        return carry, log, (*used, before)
 
     def take_segment(j, loop):
         carry, log, begin, metrics, delay_metrics = loop
@@ -235,21 +237,20 @@ def _advance_tile(
             carry, log = kernel(take_updates, end, carry, log, begin)
         return carry, log, end, note_metrics(metrics, j, of_state, carry.state), delay_metrics
 
-    def empty(count, example):
-        return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), jax.eval_shape(example))
+    def room(count, shapes):
+        return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), shapes)
 
-    log = drawn = None
+    log, used = None, []
     if plan.log or plan.delay_metrics:
         word = jnp.zeros((words_per_proposal(one), lanes), jnp.uint32)
         idle = Event(jnp.zeros(lanes, jnp.int32), jnp.zeros(lanes, jnp.int32), word)
-        drawn = jax.eval_shape(lambda: step(carry, jnp.int32(0), idle)[1])
+        used = list(jax.eval_shape(lambda: step(carry, jnp.int32(0), idle)[1:]))
     if plan.log:
-        log = empty(block.worker.shape[1] - 2 * chunk, lambda: drawn)
-    metrics = empty(lengths.shape[0], lambda: of_state(carry.state))
+        log = room(block.worker.shape[1] - 2 * chunk, used[0])
+    metrics = room(lengths.shape[0], jax.eval_shape(of_state, carry.state))
     delay_metrics: dict[str, Array] = {}
     if plan.delay_metrics:
-        views = jax.eval_shape(lambda: learner.vmap(lambda one, state: one.view(state), in_axes=(0,))(carry.state))
-        delay_metrics = empty(lengths.shape[0], lambda: of_last((views, carry.state, drawn)))
+        delay_metrics = room(lengths.shape[0], jax.eval_shape(of_last, (*used, carry.state)))
     loop = (carry, log, first, metrics, delay_metrics)
     carry, log, _, metrics, delay_metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
     return carry, metrics | delay_metrics, log

@@ -16,8 +16,8 @@ class Mailbox:
     """Slot i holds the message that worker i sends next, and the worker's own state.
 
     A worker that reads right after its own write can compute its next message at once, and leave it in its slot until
-    its next write. No past version is kept, whatever the delays; the cost is flat in the delay and in N. Only where
-    views are asked for is the one that each waiting message was computed from kept beside it.
+    its next write. No past version is kept, whatever the delays; the cost is flat in the delay and in N. Where views
+    are asked for, the one that a waiting message was computed from lies beside it.
     """
 
     proposal_offset = 1
@@ -32,14 +32,9 @@ class Mailbox:
         self._packing = Packing(jax.eval_shape(lambda: self._proposal(learner, *first_read(learner))))
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
-        """Slots are empty; all that can have been read is version 0."""
+        """Slots are empty."""
         state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
-        views: Any = ()
-        if self._keep_views:
-            views = jax.tree.map(
-                lambda leaf: jnp.broadcast_to(leaf, (self._num_workers, *jnp.shape(leaf))), learner.view(state)
-            )
-        return Carry(state, jnp.zeros((self._num_workers, self._packing.width), jnp.uint32), views)
+        return Carry(state, jnp.zeros((self._num_workers, self._packing.width), jnp.uint32), ())
 
     def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker has read version 0 and computed its first message."""
@@ -54,27 +49,17 @@ class Mailbox:
         del learner, k
         return carry
 
-    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any]:
+    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Apply the waiting message of the event's worker, which then reads and computes its next."""
         del k
-        message, own = self._packing.unpack(stage(read_row, carry.slots, event.worker))
+        message, own, stale = self._packing.unpack(stage(read_row, carry.slots, event.worker))
         state = learner.apply(carry.state, message, event.delay)
         proposal = self._proposal(learner, learner.view(state), own, event.words)
         slots = write_row(carry.slots, event.worker, stage(self._packing.pack, proposal))
-        views = carry.past
-        if self._keep_views:
-            views = jax.tree.map(lambda kept, leaf: write_row(kept, event.worker, leaf), views, learner.view(state))
-        return Carry(state, slots, views), samples_of(message)
+        return Carry(state, slots, ()), samples_of(message), stale
 
-    def stale_view(
-        self, learner: Any, carry: Carry, k: Int[Array, ""], worker: Int[Array, ""], delay: Int[Array, ""]
-    ) -> Any:
-        """What the worker read before it computed its waiting message."""
-        del learner, k, delay
-        return jax.tree.map(lambda kept: stage(read_row, kept, worker), carry.past)
-
-    def _proposal(self, learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any]:
+    def _proposal(self, learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any, Any]:
         message, own = propose(learner, view, own, words)
         if samples_of(message) is not None and not self._keep_samples:
             message = message._replace(samples=None)
-        return message, own
+        return message, own, view if self._keep_views else ()

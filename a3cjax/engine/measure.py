@@ -26,17 +26,17 @@ def measure_state(
 
 
 def measure_delay(
-    metrics: tuple[tuple[str, str], ...], learner: Any, stale: Any, state: Any, samples: Any, real: Int[Array, ""]
+    metrics: tuple[tuple[str, str], ...], learner: Any, samples: Any, stale: Any, state: Any, real: Int[Array, ""]
 ) -> dict[str, Array]:
-    """Metrics of the updates that were computed from the views ``stale`` and then applied to ``state``."""
+    """Metrics of updates [lanes] computed from ``samples`` and the views ``stale``, and applied to ``state``."""
     names = _names(metrics)
 
     def one(own, at):
-        stale, state, samples = at
+        samples, stale, state = at
         known = own.measure_delay(stale, own.view(state), samples, names)
         return {name: jnp.asarray(known[how]) for name, how in metrics}
 
-    return _run_by_run(one, learner, (stale, state, samples), real)
+    return _run_by_run(one, learner, (samples, stale, state), real)
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:

@@ -25,7 +25,8 @@ class Ring:
     def __init__(
         self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
     ) -> None:
-        del keep_samples, keep_views
+        del keep_samples
+        self._keep_views = keep_views
         self._num_workers = num_workers
         view, own, words = jax.eval_shape(lambda: first_read(learner))
         self._packing = Packing(own)
@@ -54,7 +55,7 @@ class Ring:
         past = [store.enter(kept, leaf, k) for store, kept, leaf in zip(self._stores, carry.past, leaves, strict=True)]
         return carry._replace(past=past)
 
-    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any]:
+    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Keep version k; the event's worker proposes from version k − τ_k; apply that."""
         state, slots, past = carry
         now = jax.tree.leaves(learner.view(state))
@@ -68,17 +69,8 @@ class Ring:
         state = learner.apply(state, message, event.delay)
         rows = self._changed_rows(learner, message)
         past = [store.note(kept, row) for store, kept, row in zip(self._stores, past, rows, strict=True)]
-        return Carry(state, slots, past), samples_of(message)
-
-    def stale_view(
-        self, learner: Any, carry: Carry, k: Int[Array, ""], worker: Int[Array, ""], delay: Int[Array, ""]
-    ) -> Any:
-        """Version k − τ_k, read before update k, when the newest version that is kept is k − 1."""
-        del worker
-        now, structure = jax.tree.flatten(learner.view(carry.state))
-        version = jnp.maximum(k - jnp.maximum(delay, 1), 0)
-        past = [jnp.asarray(store.read(kept, version)) for store, kept in zip(self._stores, carry.past, strict=True)]
-        return jax.tree.unflatten(structure, [jnp.where(delay > 0, *both) for both in zip(past, now, strict=True)])
+        stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
+        return Carry(state, slots, past), samples_of(message), stale
 
     def adopt(self, carry: Carry, k: int) -> Carry:
         """A batch's saved carry [B, …] before update k, from a ring of another depth."""
