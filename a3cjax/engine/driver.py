@@ -233,7 +233,7 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
         if leaf.shape != shape or leaf.dtype != want.dtype:
             raise ValueError(
                 f"resume holds an array {leaf.dtype}{list(leaf.shape)} where {want.dtype}{list(shape)} is needed; "
-                "give the learner, the number of runs and the schedule that it was made with."
+                "give the learner, the number of runs, the schedule and the delay metrics that it was made with."
             )
     return jax.tree.map(layout.split, carry)
 

@@ -38,8 +38,11 @@ class GatheringRing:
 
     proposal_offset = 0
 
-    def __init__(self, learner: Any, num_workers: int, depth: int, keep_samples: bool) -> None:
+    def __init__(
+        self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
+    ) -> None:
         del keep_samples
+        self._keep_views = keep_views
         self._num_workers = num_workers
         view, own, words = jax.eval_shape(lambda: first_read(learner))
         self._packing = Packing(own)
@@ -70,7 +73,7 @@ class GatheringRing:
         del learner, k
         return carry
 
-    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any]:
+    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Keep the version at hand; the event's worker proposes from its own; add that, and apply the mean if due."""
         del k
         state, slots, past = carry
@@ -86,7 +89,8 @@ class GatheringRing:
         waiting = gather(learner, past.sums, message), past.messages + 1, jnp.maximum(past.delay, event.delay)
         commits = jnp.asarray(event.commit)
         state, waiting = _if_any(commits, _commit, (learner, commits), (state, waiting))
-        return Carry(state, slots, Gathered(stores, past.version + commits, *waiting)), samples_of(message)
+        stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
+        return Carry(state, slots, Gathered(stores, past.version + commits, *waiting)), samples_of(message), stale
 
     def adopt(self, carry: Carry, k: int) -> Carry:
         """A batch's saved carry [B, …], from a ring of another depth; each run has versions of its own number."""

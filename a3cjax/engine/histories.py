@@ -7,7 +7,8 @@ runs) and has
 - ``start(learner, run_key)``: the carry before the first update, its slots empty;
 - ``enlist(learner, run_key, i)``: what worker i's slot holds before the first update;
 - ``enter(learner, carry, k)``: called between updates, whenever k is a multiple of the chunk;
-- ``step(learner, carry, k, event)``: update k; returns the carry and the samples that the update used.
+- ``step(learner, carry, k, event)``: update k; returns the carry, the samples that the update used, and the view that
+  it was computed from (nothing unless the history keeps views).
 """
 
 from typing import Any, NamedTuple

@@ -19,13 +19,13 @@ from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel, stage, wr
 from a3cjax.engine.gather import GatheringRing, apply_mean, gather
 from a3cjax.engine.histories import Carry, Event, first_read, propose, words_per_proposal
 from a3cjax.engine.mailbox import Mailbox
+from a3cjax.engine.measure import measure_delay, measure_state
 from a3cjax.engine.past import BLOCK
 from a3cjax.engine.randomness import key_from_words, proposal_words
 from a3cjax.engine.ring import Ring
 
 HISTORIES = {"mailbox": Mailbox, "ring": Ring}
 _EVENT_AXES = Event._make((0, 0, 1, 0))  # the run axis of [lanes], [lanes], [words, lanes] and [lanes]
-FINITE = "_finite"  # the metric that every run records
 CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 
 
@@ -49,7 +49,8 @@ class Plan:
     num_workers: int
     depth: int
     segment: int
-    metrics: tuple[tuple[str, str | Callable[..., Any]], ...]
+    metrics: tuple[tuple[str, str | Callable[..., Any]], ...]  # of a state
+    delay_metrics: tuple[tuple[str, str], ...]  # of the last update before a record
     log: bool
     axes: tuple[int | None, ...]  # of the learner's leaves: 0 where they carry a run axis
     target: Target
@@ -58,7 +59,8 @@ class Plan:
     def build(self, learner: Any) -> Any:
         """The history for this learner, as one run sees it."""
         kind = GatheringRing if self.gathers else HISTORIES[self.history]
-        return kind(learner, self.num_workers, self.depth, self.log)
+        delays = bool(self.delay_metrics)
+        return kind(learner, self.num_workers, self.depth, self.log or delays, delays)
 
     def chunk(self, learner: Any, lanes: int) -> int:
         """Updates whose random words are made at once, a power of two."""
@@ -162,25 +164,30 @@ def _advance_tile(
     part = min(chunk, BLOCK)
     count = words_per_proposal(one)
 
+    def draw(begin, updates):
+        """The events of ``updates`` updates from ``begin`` on, as a function of their place among them."""
+        where = (mine, jnp.int32(0), begin - base)
+        columns = [lax.dynamic_slice(x, where, (1, x.shape[1], updates))[0].T for x in jax.tree.leaves(block)]
+        worker, delay, turn, *commit = (jnp.broadcast_to(column, (updates, lanes)) for column in columns)
+        words = stage(functools.partial(_words, count), run_key, worker, turn + history.proposal_offset)
+        words = jnp.stack(words, axis=1)
+        return lambda j: Event(worker[j], delay[j], words[j], *(column[j] for column in commit))
+
+    def note(log, k, samples):
+        if not plan.log:
+            return log
+        return jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, k - first, 0), log, samples)
+
     def take_updates(end, carry, log, begin):
         """Updates ``begin`` to ``end``."""
 
         def take_chunk(c, loop):
-            where = (mine, jnp.int32(0), c * chunk - base)
-            columns = [
-                lax.dynamic_slice(column, where, (1, column.shape[1], chunk))[0].T for column in jax.tree.leaves(block)
-            ]
-            worker, delay, turn, *commit = (jnp.broadcast_to(column, (chunk, lanes)) for column in columns)
-            words = stage(functools.partial(_words, count), run_key, worker, turn + history.proposal_offset)
-            words = jnp.stack(words, axis=1)
+            event = draw(c * chunk, chunk)
 
             def take_update(k, loop):
                 carry, log = loop
-                j = k - c * chunk
-                carry, samples = step(carry, k, Event(worker[j], delay[j], words[j], *(c[j] for c in commit)))
-                if plan.log:
-                    log = jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, k - first, 0), log, samples)
-                return carry, log
+                carry, samples, _ = step(carry, k, event(k - c * chunk))
+                return carry, note(log, k, samples)
 
             def take_part(p, loop):
                 carry, log = loop
@@ -191,28 +198,69 @@ def _advance_tile(
 
         return _over_pieces(chunk, begin, end, take_chunk, (carry, log))
 
-    def take_segment(j, loop):
-        carry, log, begin, metrics = loop
-        end = begin + lengths[j]
-        carry, log = kernel(take_updates, end, carry, log, begin)
+    def take_last(end, carry, log, begin):
+        """Update ``begin``, the last before ``end`` if there is one; its samples, and what it was computed from."""
+
+        def take_update(k, loop):
+            carry, log, _ = loop
+            carry, *used = step(carry, k, draw(k, 1)(0))
+            return carry, note(log, k, used[0]), used
+
+        def take_it(k, loop):  # in a loop of its own: XLA copies a store that is written by ``enter`` beside the reads
+            carry, *rest = loop
+            return lax.fori_loop(k, end, take_update, (enter(carry, k), *rest))
+
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), used)
+        return lax.fori_loop(begin, end, take_it, (carry, log, nothing))
+
+    def of_state(state):
+        return measure_state(plan.metrics, learner, state, real)
+
+    def of_last(known):
+        samples, stale, before = known
+        return measure_delay(plan.delay_metrics, learner, samples, stale, before, real)
+
+    def note_metrics(metrics, j, measure, known):
         nothing = jax.tree.map(lambda m: jnp.zeros(m.shape[1:], m.dtype), metrics)
-        values = lax.cond(measured[j], lambda s: _measure(plan, learner, s, real), lambda s: nothing, carry.state)
-        metrics = jax.tree.map(lambda m, v: m.at[j].set(v), metrics, values)
-        return carry, log, end, metrics
+        values = lax.cond(measured[j], measure, lambda _: nothing, known)
+        return jax.tree.map(lambda m, v: m.at[j].set(v), metrics, values)
 
-    def empty(count, example):
-        return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), jax.eval_shape(example))
+    def take_and_peek(begin, end, carry, log):
+        """Take updates ``begin`` to ``end``; also what the last was made from, and what it was applied to."""
+        last = jnp.maximum(end - 1, begin)
+        carry, log = kernel(take_updates, last, carry, log, begin)
+        before = carry.state
+        carry, log, used = kernel(take_last, end, carry, log, last)
+        return carry, log, (*used, before)
 
-    log = None
-    if plan.log:
+    def take_segment(j, loop):
+        carry, log, begin, metrics, delay_metrics = loop
+        end = begin + lengths[j]
+        if plan.delay_metrics:
+            carry, log, known = take_and_peek(begin, end, carry, log)
+            delay_metrics = note_metrics(delay_metrics, j, of_last, known)
+        else:
+            carry, log = kernel(take_updates, end, carry, log, begin)
+        return carry, log, end, note_metrics(metrics, j, of_state, carry.state), delay_metrics
+
+    def room(count, shapes):
+        return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), shapes)
+
+    log, used = None, []
+    if plan.log or plan.delay_metrics:
         word = jnp.zeros((words_per_proposal(one), lanes), jnp.uint32)
         nobody = jnp.zeros(lanes, jnp.int32)
         idle = Event(nobody, nobody, word, nobody if plan.gathers else None)
-        log = empty(block.worker.shape[2] - 2 * chunk, lambda: step(carry, jnp.int32(0), idle)[1])
-    metrics = empty(lengths.shape[0], lambda: _measure(plan, learner, carry.state, real))
-    loop = (carry, log, first, metrics)
-    carry, log, _, metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
-    return carry, metrics, log
+        used = list(jax.eval_shape(lambda: step(carry, jnp.int32(0), idle)[1:]))
+    if plan.log:
+        log = room(block.worker.shape[2] - 2 * chunk, used[0])
+    metrics = room(lengths.shape[0], jax.eval_shape(of_state, carry.state))
+    delay_metrics: dict[str, Array] = {}
+    if plan.delay_metrics:
+        delay_metrics = room(lengths.shape[0], jax.eval_shape(of_last, (*used, carry.state)))
+    loop = (carry, log, first, metrics, delay_metrics)
+    carry, log, _, metrics, delay_metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
+    return carry, metrics | delay_metrics, log
 
 
 def _words(count: int, run_key: Any, worker: Array, turn: Array) -> tuple[Array, ...]:
@@ -223,42 +271,6 @@ def _over_pieces(size: int, begin: Array, end: Array, body: Callable[[Any, Any],
     """``body(i, …)`` for each piece i of ``size`` updates that has one from ``begin`` to before ``end``."""
     by = jnp.int32(size)
     return lax.fori_loop(lax.div(begin, by), lax.div(end + (by - 1), by), body, init)
-
-
-def _measure(plan: Plan, learner: "_Batched", state: Any, real: Int[Array, ""]) -> dict[str, Array]:
-    """The metrics of every real lane, one after the other: a run's numbers do not depend on who is beside it."""
-    named = tuple(dict.fromkeys(how for _, how in plan.metrics if isinstance(how, str)))
-
-    def one(own, at):
-        known = own.measure(at, named) if named else {}
-        values = {name: known[how] if isinstance(how, str) else how(at) for name, how in plan.metrics}
-        return {name: jnp.asarray(value) for name, value in values.items()} | {FINITE: all_finite(own.view(at))}
-
-    def load(b):
-        return learner.of_run(b), jax.tree.map(lambda leaf: leaf[b], state)
-
-    def write(out, b, values):
-        return jax.tree.map(lambda o, v: o.at[b].set(v), out, values)
-
-    def measure_run(b, loop):
-        # A run's state comes in, and its values go out, through the loop's carry, so that what is computed between
-        # is compiled the same for any number of lanes.
-        out, values, loaded = loop
-        out = write(out, jnp.maximum(b - 1, 0), values)
-        return out, one(*loaded), load(jnp.minimum(b + 1, lanes - 1))
-
-    lanes = jax.tree.leaves(state)[0].shape[0]
-    shapes = jax.eval_shape(lambda: one(*load(0)))
-    values = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), shapes)
-    out = jax.tree.map(lambda v: jnp.zeros((lanes, *v.shape), v.dtype), shapes)
-    out, values, _ = lax.fori_loop(0, real, measure_run, (out, values, load(0)))
-    return write(out, real - 1, values)
-
-
-def all_finite(tree: Any) -> Bool[Array, ""]:
-    """Whether every number in ``tree`` is finite."""
-    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return jnp.all(jnp.stack(leaves)) if leaves else jnp.bool_(True)
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,19 @@ class Mailbox:
     """Slot i holds the message that worker i sends next, and the worker's own state.
 
     A worker that reads right after its own write can compute its next message at once, and leave it in its slot until
-    its next write. No past version is kept, whatever the delays; the cost is flat in the delay and in N.
+    its next write. No past version is kept, whatever the delays; the cost is flat in the delay and in N. Where views
+    are asked for, the one that a waiting message was computed from lies beside it.
     """
 
     proposal_offset = 1
 
-    def __init__(self, learner: Any, num_workers: int, depth: int, keep_samples: bool) -> None:
+    def __init__(
+        self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
+    ) -> None:
         del depth
         self._num_workers = num_workers
         self._keep_samples = keep_samples
+        self._keep_views = keep_views
         self._packing = Packing(jax.eval_shape(lambda: self._proposal(learner, *first_read(learner))))
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
@@ -45,17 +49,17 @@ class Mailbox:
         del learner, k
         return carry
 
-    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any]:
+    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Apply the waiting message of the event's worker, which then reads and computes its next."""
         del k
-        message, own = self._packing.unpack(stage(read_row, carry.slots, event.worker))
+        message, own, stale = self._packing.unpack(stage(read_row, carry.slots, event.worker))
         state = learner.apply(carry.state, message, event.delay)
         proposal = self._proposal(learner, learner.view(state), own, event.words)
         slots = write_row(carry.slots, event.worker, stage(self._packing.pack, proposal))
-        return Carry(state, slots, ()), samples_of(message)
+        return Carry(state, slots, ()), samples_of(message), stale
 
-    def _proposal(self, learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any]:
+    def _proposal(self, learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any, Any]:
         message, own = propose(learner, view, own, words)
         if samples_of(message) is not None and not self._keep_samples:
             message = message._replace(samples=None)
-        return message, own
+        return message, own, view if self._keep_views else ()

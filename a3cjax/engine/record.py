@@ -8,7 +8,7 @@ from a3cjax import _check
 
 Metric = str | Callable[[Any], Any]
 
-SCHEDULE_METRICS = ("mean_delay", "max_delay")
+SCHEDULE_METRICS = ("mean_delay", "max_delay", "delay")
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,17 @@ class Record:
     Args:
         every: n, updates between records; None records about 100 times in a run.
         metrics: names of the learner's metrics (``A3C``: "objective", "gradient_norm_sq", "critic_error_sq",
-            "regularized_objective"), "mean_delay" or "max_delay" (of the n updates before the record), and functions
-            ``state -> array``; a function goes by its ``__name__``, or give a mapping from names to functions or
-            names. None records what the learner has to offer, and "mean_delay".
+            "regularized_objective"), "mean_delay" or "max_delay" (of the n updates before the record), "delay" (of the
+            last of them), the learner's delay metrics (below), and functions ``state -> array``; a function goes by
+            its ``__name__``, or give a mapping from names to functions or names. None records what the learner has to
+            say of its state, and "mean_delay".
+
+    A delay metric says what the delay τ_k has done to the last update k before the record, the one that made version
+    k + 1. ``A3C`` has "critic_delay_error_sq" ‖g(x_k, ω_{k−τ_k}) − g(x_k, ω_k)‖² and "actor_delay_error_sq"
+    ‖v(x̂_k, θ_{k−τ_k}, ω_{k−τ_k}) − v(x̂_k, θ_k, ω_k)‖², and the sizes of what was applied,
+    "critic_direction_sq" ‖g(x_k, ω_{k−τ_k})‖² and "actor_direction_sq" ‖v(x̂_k, θ_{k−τ_k}, ω_{k−τ_k})‖²;
+    ``QuadraticSGD`` has "delay_error_sq" ‖h ⊙ (x_{k−τ_k} − x_k)‖². With every=1 they are those of every update.
+    Recording one changes no parameter; it costs time, and the mailbox then keeps the view behind each waiting message.
 
     Memory is the number of records times the size of the metrics; it does not grow with the number of updates.
 
@@ -29,6 +37,7 @@ class Record:
 
     >>> import a3cjax
     >>> record = a3cjax.Record(every=10, metrics={"largest_logit": lambda state: state.theta.max()})
+    >>> of_every_update = a3cjax.Record(every=1, metrics=["delay", "critic_delay_error_sq", "actor_delay_error_sq"])
     """
 
     every: int | None = None
@@ -70,7 +79,7 @@ class Record:
                     raise ValueError(f"metrics[{position}] is {name!r} a second time; give a mapping with other names.")
                 chosen[name] = metric
         for name, how in chosen.items():
-            known = (*offered, *SCHEDULE_METRICS)
+            known = (*offered, *delay_metric_names(learner), *SCHEDULE_METRICS)
             if isinstance(how, str) and how not in known:
                 listed = ", ".join(known)
                 raise ValueError(f"metrics names {how!r}, which this learner does not have; it has {listed}.")
@@ -79,3 +88,8 @@ class Record:
                     f"metrics[{name!r}] is {how!r}, but must be a metric's name or a function of the state."
                 )
         return tuple(chosen.items())
+
+
+def delay_metric_names(learner: Any) -> tuple[str, ...]:
+    """The learner's metrics of what a delay has done to one update."""
+    return tuple(getattr(learner, "delay_metric_names", ()))

@@ -22,8 +22,11 @@ class Ring:
 
     proposal_offset = 0
 
-    def __init__(self, learner: Any, num_workers: int, depth: int, keep_samples: bool) -> None:
+    def __init__(
+        self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
+    ) -> None:
         del keep_samples
+        self._keep_views = keep_views
         self._num_workers = num_workers
         view, own, words = jax.eval_shape(lambda: first_read(learner))
         self._packing = Packing(own)
@@ -52,7 +55,7 @@ class Ring:
         past = [store.enter(kept, leaf, k) for store, kept, leaf in zip(self._stores, carry.past, leaves, strict=True)]
         return carry._replace(past=past)
 
-    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any]:
+    def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Keep version k; the event's worker proposes from version k − τ_k; apply that."""
         state, slots, past = carry
         now = jax.tree.leaves(learner.view(state))
@@ -66,7 +69,8 @@ class Ring:
         state = learner.apply(state, message, event.delay)
         rows = self._changed_rows(learner, message)
         past = [store.note(kept, row) for store, kept, row in zip(self._stores, past, rows, strict=True)]
-        return Carry(state, slots, past), samples_of(message)
+        stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
+        return Carry(state, slots, past), samples_of(message), stale
 
     def adopt(self, carry: Carry, k: int) -> Carry:
         """A batch's saved carry [B, …] before update k, from a ring of another depth."""

@@ -145,12 +145,13 @@ class Runs:
         return isinstance(how, str) and how in SCHEDULE_METRICS
 
     def schedule_metric(self, how: str, updates: np.ndarray, spacing: int) -> Any:
-        """Mean or largest delay of the ``spacing`` updates before each record, [B, R]."""
+        """Mean, largest or last delay of the ``spacing`` updates before each record, [B, R]."""
         if len(updates) == 0:
             return np.zeros((self.count, 0))
         delay = self.delay[:, updates[0] - spacing : updates[-1]]
         window = delay.reshape(delay.shape[0], len(updates), spacing)
-        return self._spread(window.max(-1) if how == "max_delay" else window.mean(-1))
+        reduced = {"max_delay": lambda: window.max(-1), "mean_delay": lambda: window.mean(-1)}
+        return self._spread(window[..., -1] if how == "delay" else reduced[how]())
 
     def honoured(self, history: str, depth: int) -> Any:
         """Whether each run's (traced) schedule is one that the history replays exactly, [B]."""

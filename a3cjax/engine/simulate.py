@@ -14,8 +14,9 @@ from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers
 from a3cjax.engine.histories import Carry, first_read, propose, samples_of
 from a3cjax.engine.layout import Layout
-from a3cjax.engine.loop import FINITE, HISTORIES, Plan, advance, start
-from a3cjax.engine.record import Record
+from a3cjax.engine.loop import HISTORIES, Plan, advance, start
+from a3cjax.engine.measure import FINITE
+from a3cjax.engine.record import Record, delay_metric_names
 from a3cjax.engine.result import Diverged, Result, SavedState
 from a3cjax.engine.runs import Runs
 from a3cjax.learners import Learner
@@ -91,12 +92,14 @@ def simulate(
     depth = _choose_depth(depth, kept, schedule)
     spacing = record.spacing(schedule.num_messages)
     metrics = record.resolve(learner)
+    of_delay = delay_metric_names(learner)
     plan = Plan(
         history=kept,
         num_workers=schedule.num_workers,
         depth=depth,
         segment=spacing,
-        metrics=tuple((name, how) for name, how in metrics if not runs.is_schedule_metric(how)),
+        metrics=tuple((name, how) for name, how in metrics if not (runs.is_schedule_metric(how) or how in of_delay)),
+        delay_metrics=tuple((name, how) for name, how in metrics if isinstance(how, str) and how in of_delay),
         log=transitions,
         axes=runs.axes,
         target="kernel",

@@ -16,6 +16,7 @@ from a3cjax import _check
 from a3cjax._kernel import read_row, rounded, stage
 from a3cjax._tree import pytree, static
 from a3cjax.learners.critic import features, inner, td_error
+from a3cjax.learners.delay_errors import DELAY_METRICS, delay_errors
 from a3cjax.learners.estimators import ESTIMATORS, Estimator, Return
 from a3cjax.learners.messages import A3CState, Message, Params, Samples
 from a3cjax.learners.policies import TabularSoftmax
@@ -88,6 +89,7 @@ class A3C:
     prior_tables: tuple[UInt32[Array, "S 2"], UInt32[Array, "SA 2"]] | None = dataclasses.field(init=False)
 
     metric_names = ("objective", "gradient_norm_sq", "critic_error_sq", "regularized_objective")
+    delay_metric_names = DELAY_METRICS
     run_scalars = ("actor_step", "critic_step", "radius", "prior.weight")
 
     def __init__(
@@ -244,11 +246,21 @@ class A3C:
         }
         return {name: values[name]() for name in names}
 
+    def measure_delay(
+        self, stale: Params, view: Params, samples: Samples, names: tuple[str, ...]
+    ) -> dict[str, Float[Array, ""]]:
+        """What the delay adds to g and v of eq. (13), the same samples at two versions; see ``delay_errors.py``."""
+
+        def weight(x, at, returned):
+            return self._above_baseline(self._weight(x, at, None) if returned is None else returned, x)
+
+        return delay_errors(self.mdp, self.policy, weight, stale, view, samples, names)
+
     def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Message, Any]:
         draw, kept = self.sampler.sample(self.policy, view.theta, kept, words)
         critic_delta = td_error(self.mdp, draw.critic, view.omega) / self.minibatch
         weight = self._weight(draw.actor, view, words)
-        actor_delta = (weight if self.baseline is None else self._above_baseline(weight, draw.actor)) / self.minibatch
+        actor_delta = self._above_baseline(weight, draw.actor) / self.minibatch
         direction = self.policy.score(draw.actor.state, draw.actor.action, draw.actor_probabilities, actor_delta)
         prior_sample = None
         if self.prior is not None and self.prior_tables is not None:
@@ -262,12 +274,15 @@ class A3C:
         samples = Samples(draw.critic, draw.actor, prior_sample, weight if self.estimator == "reinforce" else None)
         return Message(draw.critic.state, critic_delta, direction, samples), kept
 
-    def _weight(self, x: Transition, view: Params, words: UInt32[Array, " n"]) -> Float[Array, ""]:
+    def _weight(self, x: Transition, view: Params, words: UInt32[Array, " n"] | None) -> Float[Array, ""]:
         """What the estimator makes of the actor's sample, with the last words of the proposal if it needs any."""
-        own = words[-self.gradient_estimator.num_words :] if self.gradient_estimator.num_words else None
+        count = self.gradient_estimator.num_words
+        own = words[-count:] if count and words is not None else None
         return self.gradient_estimator.weight(self.mdp, self.sampler.dynamics, self.policy, view, x, own)
 
     def _above_baseline(self, weight: Float[Array, ""], x: Transition) -> Float[Array, ""]:
+        if self.baseline is None:
+            return weight
         return stage(operator.sub, weight, stage(read_row, self.baseline, x.state))
 
     def _project(self, omega: Float[Array, " d"]) -> Float[Array, " d"]:

@@ -19,7 +19,10 @@ class Learner(Protocol):
     ``num_words`` says how a proposal draws: 0 hands ``propose`` a JAX key, n > 0 hands it n 32-bit random words,
     which the engine makes for many updates at once. Both belong to the worker.
 
-    A learner that reports metrics has ``metric_names`` and ``measure(state, names) -> {name: scalar}``; one whose
+    A learner that reports metrics has ``metric_names`` and ``measure(state, names) -> {name: scalar}``. One that can
+    say what a delay adds to an update has ``delay_metric_names`` and ``measure_delay(stale, view, samples, names) ->
+    {name: scalar}``, for an update computed from the view ``stale`` with ``samples`` (None if it logs none) and applied
+    where ``view`` was the newest; both views are whole, and for a delay of 0 they are the same bits. A learner whose
     hyper-parameters may differ from run to run has ``run_scalars``, the names of the scalars (such as "actor_step" or
     "prior.weight") that may be given as [B]. One whose messages change a few rows of a large table may say so with
     ``changed_rows(message)``: for each leaf of the view in order, the rows [r] of such a table, else None; it then

@@ -49,6 +49,7 @@ class QuadraticSGD:
 
     num_words = 0
     metric_names = ("objective", "distance_sq")
+    delay_metric_names = ("delay_error_sq",)
     run_scalars = ("step", "noise")
 
     def __init__(
@@ -94,4 +95,12 @@ class QuadraticSGD:
     def measure(self, state: QuadraticState, names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
         """f(x) as ``objective`` and ‖x‖² as ``distance_sq``."""
         values = {"objective": 0.5 * jnp.sum(self.curvature * state.x**2), "distance_sq": jnp.sum(state.x**2)}
+        return {name: values[name] for name in names}
+
+    def measure_delay(
+        self, stale: QuadraticState, view: QuadraticState, samples: None, names: tuple[str, ...]
+    ) -> dict[str, Float[Array, ""]]:
+        """‖h ⊙ (x_{k−τ} − x_k)‖² as ``delay_error_sq``: the noise, which is that of the same sample, cancels."""
+        del samples
+        values = {"delay_error_sq": jnp.sum((self.curvature * (stale.x - view.x)) ** 2)}
         return {name: values[name] for name in names}

@@ -36,7 +36,7 @@ class Scattering(a3cjax.QuadraticSGD):
 
 
 def target(learner):
-    plan = loop.Plan("mailbox", 4, 0, 1, (), False, (), "kernel")
+    plan = loop.Plan("mailbox", 4, 0, 1, (), (), False, (), "kernel")
     return plan.choose_target(learner, "cpu")
 
 

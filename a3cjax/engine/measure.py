@@ -1,0 +1,75 @@
+"""Metrics of a batch of runs, measured run by run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Int
+
+FINITE = "_finite"  # the metric that every run records
+
+
+def measure_state(
+    metrics: tuple[tuple[str, Any], ...], learner: Any, state: Any, real: Int[Array, ""]
+) -> dict[str, Array]:
+    """Metrics of the states [lanes, …] of the first ``real`` lanes, and whether their parameters are finite."""
+    named = _names(metrics)
+
+    def one(own, at):
+        known = own.measure(at, named) if named else {}
+        values = {name: known[how] if isinstance(how, str) else how(at) for name, how in metrics}
+        return {name: jnp.asarray(value) for name, value in values.items()} | {FINITE: all_finite(own.view(at))}
+
+    return _run_by_run(one, learner, state, real)
+
+
+def measure_delay(
+    metrics: tuple[tuple[str, str], ...], learner: Any, samples: Any, stale: Any, state: Any, real: Int[Array, ""]
+) -> dict[str, Array]:
+    """Metrics of updates [lanes] computed from ``samples`` and the views ``stale``, and applied to ``state``."""
+    names = _names(metrics)
+
+    def one(own, at):
+        samples, stale, state = at
+        known = own.measure_delay(stale, own.view(state), samples, names)
+        return {name: jnp.asarray(known[how]) for name, how in metrics}
+
+    return _run_by_run(one, learner, (samples, stale, state), real)
+
+
+def all_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether every number in ``tree`` is finite."""
+    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.all(jnp.stack(leaves)) if leaves else jnp.bool_(True)
+
+
+def _names(metrics: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(how for _, how in metrics if isinstance(how, str)))
+
+
+def _run_by_run(
+    one: Callable[[Any, Any], dict[str, Array]], learner: Any, known: Any, real: Int[Array, ""]
+) -> dict[str, Array]:
+    """``one`` of every real lane, one after the other: a run's numbers do not depend on who is beside it."""
+
+    def load(b):
+        return learner.of_run(b), jax.tree.map(lambda leaf: leaf[b], known)
+
+    def write(out, b, values):
+        return jax.tree.map(lambda o, v: o.at[b].set(v), out, values)
+
+    def measure_run(b, loop):
+        # A run's state comes in, and its values go out, through the loop's carry, so that what is computed between
+        # is compiled the same for any number of lanes.
+        out, values, loaded = loop
+        out = write(out, jnp.maximum(b - 1, 0), values)
+        return out, one(*loaded), load(jnp.minimum(b + 1, lanes - 1))
+
+    lanes = jax.tree.leaves(known)[0].shape[0]
+    shapes = jax.eval_shape(lambda: one(*load(0)))
+    values = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), shapes)
+    out = jax.tree.map(lambda v: jnp.zeros((lanes, *v.shape), v.dtype), shapes)
+    out, values, _ = lax.fori_loop(0, real, measure_run, (out, values, load(0)))
+    return write(out, real - 1, values)
