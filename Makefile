@@ -1,14 +1,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: speedup test lint bench clean
+.PHONY: speedup test notebooks lint bench clean
 
 # The paper's Fig. 3 at the study's defaults, into out/speedup.
 speedup: .venv/ready
 	$(BIN)/a3cjax speedup --out out/speedup
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --nbmake
+
+# Executes the notebooks' text and writes the .ipynb files with their figures.
+notebooks: .venv/ready
+	$(BIN)/python -m notebooks
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
