@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from a3cjax import _check
 from a3cjax._kernel import read_row, rounded, stage
+from a3cjax._threefry import threefry2x32
 from a3cjax._tree import pytree, static
 from a3cjax.learners.critic import features, td_error, value_ahead, value_change
 from a3cjax.learners.messages import Params
@@ -127,7 +128,8 @@ class Advantage:
 class Return:
     """G = Σ_{t<T} γᵗ r_t along a rollout: r_0 is the transition's, then on from ŝ' with the policy that was read.
 
-    The rollout is drawn with words of its own, and the worker's chains stay where they are.
+    The rollout draws with words of its own, and the worker's chains stay where they are. A proposal has two words for
+    it; they key the cipher that makes two more for each step, so that a long rollout is no larger a program.
     """
 
     horizon: int = static()
@@ -144,8 +146,8 @@ class Return:
 
     @property
     def num_words(self) -> int:
-        """An action and a next state for each step after the first, and an action that is not used."""
-        return 2 * self.horizon - 1 if self.horizon > 1 else 0
+        """A key, if there is a second step."""
+        return 2 if self.horizon > 1 else 0
 
     def weight(
         self,
@@ -160,18 +162,21 @@ class Return:
         first = mdp.reward_at(x.state, x.action, x.next_state)
         if words is None:
             return first
+        key = words[0], words[1]
 
         def advance(t, at):
             state, action, scale, total = at
-            ahead = dynamics.move(state, action, words[2 * t + 1])
+            of_state, of_action = threefry2x32(key, (t.astype(jnp.uint32), jnp.uint32(0)))
+            ahead = dynamics.move(state, action, of_state)
             scale = scale * mdp.discount
             total = total + rounded(scale * mdp.reward_at(state, action, ahead))
             # Drawn at the end, as in the rollouts of IIDSampler, and for the same reason.
-            return ahead, dynamics.choose(policy, view.theta, ahead, words[2 * t + 2]), scale, total
+            return ahead, dynamics.choose(policy, view.theta, ahead, of_action), scale, total
 
-        action = dynamics.choose(policy, view.theta, x.next_state, words[0])
+        _, of_action = threefry2x32(key, (jnp.uint32(0), jnp.uint32(0)))
+        action = dynamics.choose(policy, view.theta, x.next_state, of_action)
         start: tuple[Int[Array, ""], ...] = (x.next_state, action, jnp.ones_like(first), first)
-        return lax.fori_loop(0, self.horizon - 1, advance, start)[3]
+        return lax.fori_loop(1, self.horizon, advance, start)[3]
 
     def truncation_bias(self, mdp: FiniteMDP) -> Float[Array, ""]:
         """γᵀ r_max/(1−γ), with r_max the largest absolute reward."""

@@ -111,13 +111,13 @@ def test_hyper_parameters_that_differ_from_run_to_run(a3c):
 @pytest.mark.parametrize(
     ("history", "options"),
     [
-        ("ring", {"estimator": "advantage", "baseline": np.linspace(-1, 1, 6), "sampling": "iid"}),
+        ("ring", {"estimator": "advantage", "baseline": np.linspace(-1, 1, 6)}),
         ("ring", {"estimator": "q", "shared_chain": True, "minibatch": 2}),
-        ("mailbox", {"estimator": "reinforce", "horizon": 9}),
+        ("mailbox", {"estimator": "reinforce"}),
     ],
 )
 def test_estimators_alone_and_in_batches(history, options, a3c):
-    """80 runs are two tiles of 40 lanes, of which one is looked at from each."""
+    """80 runs are two tiles of 40 lanes, of which one run each is looked at; γ = .9 makes returns of 158 rewards."""
     keys = jax.random.split(jax.random.key(4), 80)
     common = {"history": history, "record": STATES, "transitions": True}
     batch = a3cjax.simulate(a3c(**options), workers(0), keys, **common)

@@ -210,13 +210,13 @@ def test_the_horizon_is_the_least_that_is_precise(discount, horizon, draw_mdp):
 def test_a_rollout_leaves_chains_and_samples_alone(draw_mdp):
     """The first words of a proposal are the sampler's and the prior's: on those, "td" and "reinforce" draw the same."""
     mdp, prior = draw_mdp(), a3cjax.Prior.uniform(0.1, S, A)
-    words = jax.random.bits(jax.random.key(1), (50, 8 + 9), jnp.uint32)
+    words = jax.random.bits(jax.random.key(1), (50, 8 + 2), jnp.uint32)
     params = Params(jnp.ones((S, A)), jnp.zeros(S))
     outcomes = []
     choices: list[dict[str, Any]] = [{"estimator": "td"}, {"estimator": "reinforce", "horizon": 5}]
     for options in choices:
         learner = a3cjax.A3C(mdp, 0.1, 0.1, prior=prior, **options)
-        assert learner.num_words == (8 if options["estimator"] == "td" else 17)
+        assert learner.num_words == (8 if options["estimator"] == "td" else 10)
         propose = jax.jit(jax.vmap(lambda w, own=learner: own.propose(params, Chains(jnp.int32(1), jnp.int32(2)), w)))
         message, chains = propose(words[:, : learner.num_words])
         outcomes.append((message.samples._replace(returns=None), message.critic_delta, chains))
