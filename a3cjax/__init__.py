@@ -3,13 +3,14 @@
 from a3cjax import studies
 from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
 from a3cjax.learners import A3C, Learner, QuadraticSGD, policies
-from a3cjax.problems import FiniteMDP, Prior, exact, families
+from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
 from a3cjax.schedules import Schedule, compute_times, delays
 
 __version__ = "0.1.0"
 
 __all__ = [
     "A3C",
+    "LQR",
     "Diverged",
     "FiniteMDP",
     "Interrupted",

@@ -3,9 +3,14 @@
 A policy has ``num_states``, ``num_actions``, ``shape``, ``init()``, ``probabilities(theta)``, ``logits(theta, state)``,
 ``score(state, action, probabilities, weight)`` (a direction in θ, as sparse as it is), ``merge(directions)`` and
 ``ascend(theta, direction, step)``.
+
+``LinearGaussian``, for continuous states and actions, has ``state_dim``, ``action_dim``, ``mean(theta, state)`` and
+``action(mean, normal)`` where these have ``num_states``, ``num_actions``, ``probabilities`` and ``logits``; its
+``score`` takes the mean in place of the probabilities.
 """
 
+from a3cjax.learners.policies.gaussian import LinearGaussian
 from a3cjax.learners.policies.linear import LinearSoftmax
 from a3cjax.learners.policies.tabular import TabularSoftmax
 
-__all__ = ["LinearSoftmax", "TabularSoftmax"]
+__all__ = ["LinearGaussian", "LinearSoftmax", "TabularSoftmax"]

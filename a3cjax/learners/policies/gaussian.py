@@ -1,0 +1,104 @@
+"""A Gaussian action around a linear feedback, for continuous states and actions."""
+
+import functools
+import operator
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
+
+from a3cjax import _check
+from a3cjax._kernel import rounded, stage
+from a3cjax._small import times
+from a3cjax._tree import pytree, static
+
+_UNROLLED_DIRECTIONS = 8
+
+
+@pytree
+class LinearGaussian:
+    """π_θ(·|s) = N(θs, σ²I), with θ of shape [m, n] and a standard deviation σ that is not learned.
+
+    ψ_θ(s,a) = (a − θs) sᵀ / σ².
+
+    Args:
+        state_dim: n.
+        action_dim: m.
+        std: σ, positive. A smaller σ explores less and makes ψ larger: the variance of the actor's direction grows as
+            1/σ².
+
+    Raises:
+        ValueError: if a size is not a positive whole number, or σ is not positive.
+
+    >>> import a3cjax, jax.numpy as jnp
+    >>> policy = a3cjax.policies.LinearGaussian(state_dim=2, action_dim=1, std=0.5)
+    >>> theta, state = jnp.array([[1.0, 2.0]]), jnp.array([3.0, 4.0])
+    >>> mean = policy.mean(theta, state)
+    >>> mean.tolist(), policy.score(state, jnp.array([12.0]), mean, 1.0).tolist()
+    ([11.0], [[12.0, 16.0]])
+    """
+
+    state_dim: int = static()
+    action_dim: int = static()
+    std: Float[Array, ""]
+
+    def __init__(self, state_dim: int, action_dim: int, std: ArrayLike = 1.0) -> None:
+        object.__setattr__(self, "state_dim", _check.integer("state_dim", state_dim, 1))
+        object.__setattr__(self, "action_dim", _check.integer("action_dim", action_dim, 1))
+        std = _check.float_array("std", std, ())
+        _check.number("std", std, above=0)
+        object.__setattr__(self, "std", std)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of θ."""
+        return (self.action_dim, self.state_dim)
+
+    def init(self) -> Float[Array, "m n"]:
+        """θ = 0, actions that are noise alone."""
+        return jnp.zeros(self.shape)
+
+    def mean(self, theta: Float[Array, "m n"], state: Float[Array, " n"]) -> Float[Array, " m"]:
+        """θs."""
+        return stage(times, theta, state)
+
+    def action(self, mean: Float[Array, " m"], normal: Float[Array, " m"]) -> Float[Array, " m"]:
+        """a = θs + σ·(a standard normal draw)."""
+        return stage(lambda mean, std, normal: mean + rounded(std * normal), mean, self.std, normal)
+
+    def score(
+        self,
+        state: Float[Array, " n"],
+        action: Float[Array, " m"],
+        mean: Float[Array, " m"],
+        weight: Float[Array, ""],
+    ) -> Float[Array, "m n"]:
+        """weight·ψ_θ(s,a), from the mean of π_θ(·|s)."""
+        return stage(_weighted_score, state, action, mean, self.std, weight)
+
+    def merge(self, directions: Float[Array, "M m n"]) -> Float[Array, "m n"]:
+        """A stack of directions as their sum."""
+        if directions.shape[0] > _UNROLLED_DIRECTIONS:
+            return jnp.sum(directions, axis=0)
+        return functools.reduce(operator.add, (directions[j] for j in range(directions.shape[0])))
+
+    def ascend(
+        self, theta: Float[Array, "m n"], direction: Float[Array, "m n"], step: Float[Array, ""]
+    ) -> Float[Array, "m n"]:
+        """θ + step·direction."""
+        return stage(lambda theta, step, direction: theta + rounded(step * direction), theta, step, direction)
+
+    def changed_rows(self, direction: Float[Array, "m n"]) -> None:
+        """All of θ changes."""
+        del direction
+
+
+def _weighted_score(
+    state: Float[Array, " n"],
+    action: Float[Array, " m"],
+    mean: Float[Array, " m"],
+    std: Float[Array, ""],
+    weight: Float[Array, ""],
+) -> Float[Array, "m n"]:
+    pull = weight * (action - mean) / std**2
+    return pull[:, None] * state[None, :]

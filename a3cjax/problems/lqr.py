@@ -1,0 +1,232 @@
+"""The linear-quadratic regulator: continuous states and actions, and everything still known in closed form."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
+
+from a3cjax import _check
+from a3cjax._small import quadratic
+from a3cjax._tree import pytree
+from a3cjax.problems.lqr_evaluation import LQREvaluation
+from a3cjax.problems.matrix_equations import riccati
+
+
+@pytree
+class LQR:
+    """A discounted linear-quadratic regulator with quadratic features: (A, B, W, Q, R, η, γ, φ), as arrays.
+
+        s' = A s + B a + w,  w ~ N(0, W);    r(s, a) = −(sᵀQ s + aᵀR a);    s_0 ~ η = N(m_0, Σ_0)
+
+    The critic is linear in φ(s) = (1, z_1 z_1, z_1 z_2, …, z_n z_n) / √d, with z = s / ``feature_scale`` and
+    d = 1 + n(n+1)/2. The value of every policy a ~ N(θs, σ²I) is a quadratic in s, so it has no approximation error.
+
+    What differs from the finite problem of Shen et al. 2023: ‖φ(s)‖ ≤ 1 cannot hold on an unbounded state, nor can a
+    bound on r. If ``feature_scale`` is about the standard deviation of each coordinate, E‖φ(s)‖² is about two; critic
+    steps β that are stable in a finite MDP have to be smaller here by a factor of ten or so, as ‖φ‖² has heavy tails.
+
+    Args:
+        state_matrix: A, shape [n, n].
+        input_matrix: B, shape [n, m].
+        noise_covariance: W, shape [n, n], positive semidefinite.
+        state_cost: Q, shape [n, n], positive semidefinite.
+        action_cost: R, shape [m, m], positive definite.
+        initial_mean: m_0, shape [n]; zero if not given.
+        initial_covariance: Σ_0, shape [n, n], positive semidefinite; W if not given.
+        discount: γ, in [0, 1).
+        feature_scale: the unit of each coordinate in the features, shape [n], positive; ones if not given.
+
+    Numbers become arrays of JAX's default floating type. An instance is a pytree; values that are being traced are
+    checked for shape only.
+
+    Raises ValueError for a wrong shape, a NaN or infinity, a matrix that is not symmetric or not (semi)definite, a
+    discount outside [0, 1), or a problem that no gain θ stabilises, that is, makes √γ·ρ(A + Bθ) < 1.
+
+    >>> import a3cjax, jax.numpy as jnp
+    >>> lqr = a3cjax.LQR([[0.5]], [[1.0]], [[1.0]], [[1.0]], [[1.0]], discount=0.9)
+    >>> lqr.state_dim, lqr.action_dim, lqr.num_features
+    (1, 1, 2)
+    >>> float(lqr.reward_at(jnp.array([2.0]), jnp.array([1.0])))
+    -5.0
+    """
+
+    state_matrix: Float[Array, "n n"]
+    input_matrix: Float[Array, "n m"]
+    noise_covariance: Float[Array, "n n"]
+    state_cost: Float[Array, "n n"]
+    action_cost: Float[Array, "m m"]
+    initial_mean: Float[Array, " n"]
+    initial_covariance: Float[Array, "n n"]
+    discount: Float[Array, ""]
+    feature_scale: Float[Array, " n"]
+
+    def __init__(
+        self,
+        state_matrix: ArrayLike,
+        input_matrix: ArrayLike,
+        noise_covariance: ArrayLike,
+        state_cost: ArrayLike,
+        action_cost: ArrayLike,
+        initial_mean: ArrayLike | None = None,
+        initial_covariance: ArrayLike | None = None,
+        discount: ArrayLike = 0.9,
+        feature_scale: ArrayLike | None = None,
+    ) -> None:
+        state_matrix = _check.float_array("state_matrix", state_matrix, (None, None))
+        n = state_matrix.shape[0]
+        if n == 0 or state_matrix.shape != (n, n):
+            raise ValueError(f"state_matrix has shape {state_matrix.shape}, but must be square with at least one row.")
+        input_matrix = _check.float_array("input_matrix", input_matrix, (n, None))
+        m = input_matrix.shape[1]
+        if m == 0:
+            raise ValueError(f"input_matrix has shape {input_matrix.shape}; give at least one column, one per action.")
+        noise = _semidefinite("noise_covariance", noise_covariance, n)
+        zeros, ones = jnp.zeros(n), jnp.ones(n)
+        scale = _check.float_array("feature_scale", ones if feature_scale is None else feature_scale, (n,))
+        _check.number("feature_scale", scale, above=0)
+        discount = _check.float_array("discount", discount, ())
+        _check.number("discount", discount, least=0, below=1)
+        fields = {
+            "state_matrix": state_matrix,
+            "input_matrix": input_matrix,
+            "noise_covariance": noise,
+            "state_cost": _semidefinite("state_cost", state_cost, n),
+            "action_cost": _semidefinite("action_cost", action_cost, m, definite=True),
+            "initial_mean": _check.float_array("initial_mean", zeros if initial_mean is None else initial_mean, (n,)),
+            "initial_covariance": _semidefinite(
+                "initial_covariance", noise if initial_covariance is None else initial_covariance, n
+            ),
+            "discount": discount,
+            "feature_scale": scale,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        if _check.is_concrete(fields):
+            _stabilisable(fields)
+
+    @property
+    def state_dim(self) -> int:
+        """The dimension n of the state."""
+        return self.input_matrix.shape[-2]
+
+    @property
+    def action_dim(self) -> int:
+        """The dimension m of the action."""
+        return self.input_matrix.shape[-1]
+
+    @property
+    def num_features(self) -> int:
+        """d = 1 + n(n+1)/2, the length of φ(s)."""
+        return 1 + self.state_dim * (self.state_dim + 1) // 2
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The (i, j), i ≤ j, of the features z_i z_j in order."""
+        return tuple((i, j) for i in range(self.state_dim) for j in range(i, self.state_dim))
+
+    def features_at(self, state: Float[Array, " n"]) -> Float[Array, " d"]:
+        """φ(s) = (1, z_1 z_1, z_1 z_2, …, z_n z_n) / √d.
+
+        >>> import a3cjax, jax.numpy as jnp
+        >>> lqr = a3cjax.families.double_integrator(feature_scale=[1.0, 2.0])
+        >>> (2 * lqr.features_at(jnp.array([3.0, 4.0]))).tolist()  # z = (3, 2), d = 4
+        [1.0, 9.0, 6.0, 4.0]
+        """
+        z = state / self.feature_scale
+        root = self.num_features**0.5
+        return jnp.stack([jnp.ones_like(z[0]) / root, *(z[i] * z[j] / root for i, j in self.pairs)])
+
+    def reward_at(
+        self, state: Float[Array, " n"], action: Float[Array, " m"], next_state: Any = None
+    ) -> Float[Array, ""]:
+        """r(s, a) = −(sᵀQ s + aᵀR a), whatever comes next."""
+        del next_state
+        return -(quadratic(self.state_cost, state) + quadratic(self.action_cost, action))
+
+    def evaluate(self, policy: Any, theta: ArrayLike) -> LQREvaluation:
+        """The exact quantities of the policy a ~ N(θs, σ²I): J, ∇J, V, ω*, laws of the state.
+
+        Args:
+            policy: a ``policies.LinearGaussian``, or anything with its ``std``.
+            theta: the gain θ, shape [m, n].
+
+        >>> import a3cjax
+        >>> lqr = a3cjax.LQR([[0.5]], [[1.0]], [[1.0]], [[1.0]], [[1.0]], discount=0.0)  # r(s_0, a_0) alone
+        >>> found = lqr.evaluate(a3cjax.policies.LinearGaussian(1, 1, std=2.0), [[3.0]])
+        >>> float(found.objective)  # −(E s² + E a²) = −(1 + 9 + 4)
+        -14.0
+        """
+        theta = _check.float_array("theta", theta, (self.action_dim, self.state_dim))
+        return LQREvaluation(self, theta, jnp.asarray(policy.std))
+
+    def optimal_gain(self) -> Float[Array, "m n"]:
+        """θ* = −γ (R + γ BᵀPB)⁻¹ BᵀPA with P of the discounted Riccati equation: it maximises J whatever σ and η are.
+
+        >>> import a3cjax
+        >>> lqr = a3cjax.LQR([[0.5]], [[1.0]], [[1.0]], [[1.0]], [[1.0]], discount=0.0)
+        >>> abs(float(lqr.optimal_gain()[0, 0]))  # nothing counts but the action's own cost
+        0.0
+        """
+        root = jnp.sqrt(self.discount)
+        state, control = root * self.state_matrix, root * self.input_matrix
+        value = riccati(state, control, self.state_cost, self.action_cost)
+        seen = jnp.matmul(control.T, value, precision="highest")
+        both = (jnp.matmul(seen, x, precision="highest") for x in (control, state))
+        return -jnp.linalg.solve(self.action_cost + next(both), next(both))
+
+    def optimal_objective(self, policy: Any) -> Float[Array, ""]:
+        """J* = max_θ J(θ) for the σ of ``policy``, which is not learned; without it every policy would gain as much.
+
+        >>> import a3cjax
+        >>> lqr = a3cjax.families.double_integrator()
+        >>> quiet, loud = (a3cjax.policies.LinearGaussian(2, 1, std) for std in (0.0001, 1.0))
+        >>> bool(lqr.optimal_objective(quiet) > lqr.optimal_objective(loud))
+        True
+        """
+        return self.evaluate(policy, self.optimal_gain()).objective
+
+
+def _semidefinite(name: str, value: Any, size: int, definite: bool = False) -> Float[Array, "k k"]:
+    """A symmetric matrix without negative eigenvalues, or if ``definite`` without any that is not positive."""
+    array = _check.float_array(name, value, (size, size))
+    if not _check.is_concrete(array):
+        return array
+    matrix = np.asarray(array, np.float64)
+    off = np.abs(matrix - matrix.T)
+    largest = np.abs(matrix).max()
+    if off.max() > 1e-6 * largest:
+        i, j = (int(k) for k in np.unravel_index(off.argmax(), off.shape))
+        raise ValueError(
+            f"{name}[{i}, {j}] is {matrix[i, j]:g} but {name}[{j}, {i}] is {matrix[j, i]:g}; a symmetric matrix is "
+            f"needed, such as ({name} + {name}.T) / 2."
+        )
+    least = float(np.linalg.eigvalsh(matrix).min())
+    if definite and least <= 0:
+        raise ValueError(f"{name} has the eigenvalue {least:g}, but must be positive definite; add to its diagonal.")
+    if least < -1e-6 * largest:
+        raise ValueError(
+            f"{name} has the eigenvalue {least:g}, but must be positive semidefinite; add to its diagonal."
+        )
+    return (array + array.T) / 2
+
+
+def _stabilisable(fields: dict[str, Any]) -> None:
+    """Refuse a problem whose discounted Riccati equation has no stabilising solution."""
+    arrays = {name: np.asarray(value, np.float64) for name, value in fields.items()}
+    root = np.sqrt(arrays["discount"])
+    state, control = root * arrays["state_matrix"], root * arrays["input_matrix"]
+    try:
+        value = scipy.linalg.solve_discrete_are(state, control, arrays["state_cost"], arrays["action_cost"])
+        gain = np.linalg.solve(arrays["action_cost"] + control.T @ value @ control, control.T @ value @ state)
+        radius = np.abs(np.linalg.eigvals(state - control @ gain)).max()
+    except (np.linalg.LinAlgError, ValueError):
+        radius = np.inf
+    if not radius < 1:
+        raise ValueError(
+            "The discounted Riccati equation has no stabilising solution, so no best gain θ exists: input_matrix must "
+            "reach every mode of state_matrix with an eigenvalue of modulus at least "
+            f"1/√γ = {1 / root if root else np.inf:.4g}, and state_cost must see every mode on that circle."
+        )
