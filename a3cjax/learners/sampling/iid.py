@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Int, UInt32
 
 from a3cjax._check import is_concrete
 from a3cjax._tree import pytree, static
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
-from a3cjax.learners.sampling.words import law_draw, unit
+from a3cjax.learners.sampling.words import geometric, law_draw
 from a3cjax.problems import FiniteMDP, exact
 
 TOLERANCE = 2.0**-24  # of a rollout, in total variation: the resolution of the working precision's unit interval
@@ -101,7 +101,7 @@ class IIDSampler:
             state = law_draw(law, words[0])
             action = self.dynamics.choose(policy, theta, state, words[1])
         else:
-            stop = _geometric(words[3], self.mdp.discount, steps) if restarts else jnp.int32(steps)
+            stop = geometric(words[3], self.mdp.discount, steps) if restarts else jnp.int32(steps)
             state, action = self._rollout(policy, theta, steps, stop, words)
         return Transition(state, action, self.dynamics.move(state, action, words[2]))
 
@@ -134,9 +134,3 @@ def _rollout_length(contraction: float) -> int | None:
         return 1
     steps = math.log(TOLERANCE) / math.log(contraction) if contraction < 1 else math.inf
     return max(1, math.ceil(steps)) if steps <= LONGEST_ROLLOUT else None
-
-
-def _geometric(word: UInt32[Array, ""], discount: Float[Array, ""], most: int) -> Int[Array, ""]:
-    """min(T, most) with P(T ≥ t) = γᵗ: the number of steps since the actor's chain last restarted."""
-    age = jnp.floor(jnp.log(jnp.maximum(unit(word), 2.0**-33)) / jnp.log(discount))
-    return jnp.clip(jnp.where(discount > 0, age, 0), 0, most).astype(jnp.int32)
