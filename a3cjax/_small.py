@@ -11,7 +11,7 @@ import operator
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from a3cjax._kernel import inner, rounded
+from a3cjax._kernel import dot, rounded
 
 
 def times(matrix: Float[Array, "n m"], x: Float[Array, " m"]) -> Float[Array, " n"]:
@@ -33,7 +33,7 @@ def sandwich(matrix: Float[Array, "n k"], middle: Float[Array, "k k"]) -> Float[
 
 def quadratic(matrix: Float[Array, "n n"], x: Float[Array, " n"]) -> Float[Array, ""]:
     """xᵀM x."""
-    return inner(x, times(matrix, x))
+    return dot(x, times(matrix, x))
 
 
 def largest(matrix: Float[Array, "n m"]) -> Float[Array, ""]:

@@ -18,12 +18,12 @@ from a3cjax._tree import pytree, static
 from a3cjax.learners.critic import features, inner, td_error
 from a3cjax.learners.delay_errors import DELAY_METRICS, delay_errors
 from a3cjax.learners.estimators import ESTIMATORS, Estimator, Return
+from a3cjax.learners.fit import check_problem, check_regulated, check_sizes, fitted_policy
 from a3cjax.learners.messages import A3CState, Message, Params, Samples
-from a3cjax.learners.policies import TabularSoftmax
-from a3cjax.learners.sampling import SAMPLERS
+from a3cjax.learners.sampling import SAMPLERS, sampler_of
 from a3cjax.learners.sampling.samples import StateAction, Transition
 from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw
-from a3cjax.problems import FiniteMDP, Prior, exact
+from a3cjax.problems import LQR, FiniteMDP, Prior, exact
 
 Step = ArrayLike | Callable[[Any], Any]
 Sampling = Literal["markov", "iid"]
@@ -40,12 +40,13 @@ class A3C:
     one of four estimators' weights; the others are in ``a3cjax/learners/estimators.py``.
 
     Args:
-        mdp: the problem.
+        mdp: the problem, a ``FiniteMDP`` or an ``LQR``.
         actor_step: α, a number, one per run [B], or a function of the update count (an optax schedule).
         critic_step: β, likewise.
         radius: R_ω, the l2 ball that ω is projected on; None for no projection. ``exact.critic_optimum`` shows how
             large ω* is.
-        policy: a policy, or its class if that needs the sizes only.
+        policy: a policy, or its class if that needs the sizes only; by default ``TabularSoftmax``, and on an LQR
+            ``LinearGaussian``.
         prior: the KL regulariser λR, or None.
         sampling: "markov" (option 2: two chains per worker) or "iid" (option 1: s ~ μ, ŝ ~ d of the policy that was
             read; ``learner.sampler.total_variation`` bounds its error).
@@ -70,7 +71,7 @@ class A3C:
     ((10, 5), (10,))
     """
 
-    mdp: FiniteMDP
+    mdp: Any  # a FiniteMDP or an LQR
     actor_step: Any
     critic_step: Any
     radius: Float[Array, "*B"] | None
@@ -94,11 +95,11 @@ class A3C:
 
     def __init__(
         self,
-        mdp: FiniteMDP,
+        mdp: FiniteMDP | LQR,
         actor_step: Step,
         critic_step: Step,
         radius: ArrayLike | None = None,
-        policy: Any = TabularSoftmax,
+        policy: Any = None,
         prior: Prior | None = None,
         sampling: Sampling = "markov",
         minibatch: int = 1,
@@ -110,8 +111,7 @@ class A3C:
         shared_chain: bool = False,
     ) -> None:
         put = functools.partial(object.__setattr__, self)
-        if not isinstance(mdp, FiniteMDP):
-            raise ValueError(f"mdp must be an a3cjax.FiniteMDP, but is a {type(mdp).__name__}.")
+        check_problem(mdp)
         put("mdp", mdp)
         put("actor_step", _step("actor_step", actor_step))
         put("critic_step", _step("critic_step", critic_step))
@@ -120,18 +120,15 @@ class A3C:
         _check.choice("sampling", sampling, tuple(SAMPLERS))
         put("sampling", sampling)
         put("minibatch", _check.integer("minibatch", minibatch, 1))
-        policy = policy(mdp.num_states, mdp.num_actions) if isinstance(policy, type) else policy
-        if not hasattr(policy, "probabilities"):
-            raise ValueError(f"policy must be a policy such as a3cjax.policies.TabularSoftmax, but is {policy!r}.")
-        _check_sizes("policy", policy.num_states, policy.num_actions, mdp)
+        policy = fitted_policy(policy, mdp)
         put("policy", policy)
         if not isinstance(prior, Prior | None):
             raise ValueError(f"prior must be an a3cjax.Prior, but is {prior!r}.")
         put("prior", prior)
         put("prior_tables", None)
-        if prior is not None:
+        if isinstance(mdp, FiniteMDP) and prior is not None:
             num_states, num_actions = prior.policy.shape
-            _check_sizes("prior.policy", num_states, num_actions, mdp)
+            check_sizes("prior.policy", num_states, num_actions, mdp)
             put("prior_tables", (alias_table(prior.states), alias_table(prior.policy)))
         theta = jnp.zeros(policy.shape) if theta is None else theta
         omega = jnp.zeros(mdp.num_features) if omega is None else omega
@@ -140,12 +137,15 @@ class A3C:
         if not isinstance(shared_chain, bool):
             raise ValueError(f"shared_chain must be True or False, but is {shared_chain!r}.")
         put("shared_chain", shared_chain)
-        put("sampler", SAMPLERS[sampling].of(mdp, shared_chain))
+        put("sampler", sampler_of(sampling, mdp, shared_chain))
         _check.choice("estimator", estimator, tuple(ESTIMATORS))
         if horizon is not None and estimator != "reinforce":
             raise ValueError(f"horizon is {horizon!r}, but estimator {estimator!r} makes no rollout; leave it out.")
         put("estimator", estimator)
         put("horizon", horizon)
+        if isinstance(mdp, LQR):
+            given = {"prior": prior is not None, "baseline": baseline is not None, "estimator": estimator != "td"}
+            check_regulated(mdp, self.theta, given)
         put("gradient_estimator", ESTIMATORS[estimator].of(mdp, horizon))
         put("baseline", None if baseline is None else _check.float_array("baseline", baseline, (mdp.num_states,)))
 
@@ -237,7 +237,7 @@ class A3C:
         ``objective`` J(θ); ``regularized_objective`` J_λ(θ); ``gradient_norm_sq`` ‖∇J_λ(θ)‖²; ``critic_error_sq``
         ‖ω − ω*(θ)‖².
         """
-        at = exact.evaluate(self.mdp, self.policy.probabilities(state.theta), self.prior)
+        at = exact.evaluate_policy(self.mdp, self.policy, state.theta, self.prior)
         values = {
             "objective": lambda: at.objective,
             "regularized_objective": lambda: at.regularized_objective,
@@ -324,11 +324,3 @@ def _step(name: str, value: Step) -> Any:
 
 def _at(step: Any, updates: Int[Array, ""]) -> Float[Array, ""]:
     return jnp.asarray(step(updates), jnp.result_type(float)) if callable(step) else step
-
-
-def _check_sizes(name: str, num_states: int, num_actions: int, mdp: FiniteMDP) -> None:
-    if (num_states, num_actions) != (mdp.num_states, mdp.num_actions):
-        raise ValueError(
-            f"{name} is for {num_states} states and {num_actions} actions, but the MDP has {mdp.num_states} and "
-            f"{mdp.num_actions}; build it with the MDP's sizes."
-        )

@@ -3,25 +3,25 @@
 import functools
 import operator
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Num
 
-from a3cjax._kernel import dot, read_row, rounded, stage
+from a3cjax._kernel import dot, rounded, stage
+from a3cjax.learners.fit import Problem
 from a3cjax.learners.sampling.samples import Transition
-from a3cjax.problems import FiniteMDP
 
 _UNROLLED_FEATURES = 32
 
 
-def td_error(mdp: FiniteMDP, x: Transition, omega: Float[Array, " d"]) -> Float[Array, ""]:
+def td_error(mdp: Problem, x: Transition, omega: Float[Array, " d"]) -> Float[Array, ""]:
     """δ̂(x, ω) = r + γ φ(s')ᵀω − φ(s)ᵀω."""
     reward = mdp.reward_at(x.state, x.action, x.next_state)
     values = features(mdp, x.next_state), features(mdp, x.state), omega
     return stage(operator.add, reward, stage(value_change, mdp.discount, *values))
 
 
-def features(mdp: FiniteMDP, state: Int[Array, ""]) -> Float[Array, " d"]:
+def features(mdp: Problem, state: Num[Array, "*n"]) -> Float[Array, " d"]:
     """φ(s)."""
-    return stage(read_row, mdp.features, state)
+    return mdp.features_at(state)
 
 
 def value_change(

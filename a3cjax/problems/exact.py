@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from a3cjax.problems.chains import dobrushin
 from a3cjax.problems.evaluation import Evaluation, Policy, evaluate
+from a3cjax.problems.lqr import LQR
 from a3cjax.problems.mdp import FiniteMDP
 from a3cjax.problems.optimal import optimal_objective, optimal_policy
 from a3cjax.problems.prior import Prior
@@ -24,6 +25,7 @@ __all__ = [
     "discounted_visitation",
     "dobrushin",
     "evaluate",
+    "evaluate_policy",
     "objective",
     "optimal_objective",
     "optimal_policy",
@@ -143,6 +145,24 @@ def approximation_error(mdp: FiniteMDP, pi: PolicyTable) -> tuple[Float[Array, "
     True
     """
     return evaluate(mdp, pi).approximation_error
+
+
+def evaluate_policy(problem: FiniteMDP | LQR, policy: Any, theta: Any, prior: Prior | None = None) -> Any:
+    """The exact quantities of π_θ: an ``Evaluation`` on a finite MDP, an ``LQREvaluation`` on an LQR.
+
+    Both have ``objective``, ``regularized_objective``, ``critic_system``, ``critic_optimum``, ``approximation_error``
+    and ``policy_gradient(policy, theta)``; an LQR has no ``prior``.
+
+    >>> import a3cjax
+    >>> lqr = a3cjax.families.double_integrator()
+    >>> policy = a3cjax.policies.LinearGaussian(2, 1, std=0.1)
+    >>> found = a3cjax.exact.evaluate_policy(lqr, policy, lqr.optimal_gain())
+    >>> bool(abs(found.policy_gradient(policy, lqr.optimal_gain())).max() < 1e-5)
+    True
+    """
+    if isinstance(problem, LQR):
+        return problem.evaluate(policy, theta)
+    return evaluate(problem, policy.probabilities(theta), prior)
 
 
 def policy_gradient(mdp: FiniteMDP, policy: Policy, theta: Any, prior: Prior | None = None) -> Any:

@@ -1,5 +1,6 @@
 """The linear-quadratic regulator: continuous states and actions, and everything still known in closed form."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
+from a3cjax._kernel import stage
 from a3cjax._small import quadratic
 from a3cjax._tree import pytree
 from a3cjax.problems.lqr_evaluation import LQREvaluation
@@ -62,6 +64,7 @@ class LQR:
     initial_covariance: Float[Array, "n n"]
     discount: Float[Array, ""]
     feature_scale: Float[Array, " n"]
+    inverse_scale: Float[Array, " n"] = dataclasses.field(init=False)
 
     def __init__(
         self,
@@ -101,6 +104,8 @@ class LQR:
             ),
             "discount": discount,
             "feature_scale": scale,
+            # Kept, because a division by it in the loop is a product in some programs and not in others.
+            "inverse_scale": 1 / scale,
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -135,16 +140,14 @@ class LQR:
         >>> (2 * lqr.features_at(jnp.array([3.0, 4.0]))).tolist()  # z = (3, 2), d = 4
         [1.0, 9.0, 6.0, 4.0]
         """
-        z = state / self.feature_scale
-        root = self.num_features**0.5
-        return jnp.stack([jnp.ones_like(z[0]) / root, *(z[i] * z[j] / root for i, j in self.pairs)])
+        return stage(_quadratic_features, state, self.inverse_scale)
 
     def reward_at(
         self, state: Float[Array, " n"], action: Float[Array, " m"], next_state: Any = None
     ) -> Float[Array, ""]:
         """r(s, a) = −(sᵀQ s + aᵀR a), whatever comes next."""
         del next_state
-        return -(quadratic(self.state_cost, state) + quadratic(self.action_cost, action))
+        return stage(_reward, self.state_cost, self.action_cost, state, action)
 
     def evaluate(self, policy: Any, theta: ArrayLike) -> LQREvaluation:
         """The exact quantities of the policy a ~ N(θs, σ²I): J, ∇J, V, ω*, laws of the state.
@@ -187,6 +190,21 @@ class LQR:
         True
         """
         return self.evaluate(policy, self.optimal_gain()).objective
+
+
+def _reward(
+    state_cost: Float[Array, "n n"],
+    action_cost: Float[Array, "m m"],
+    state: Float[Array, " n"],
+    action: Float[Array, " m"],
+) -> Float[Array, ""]:
+    return -(quadratic(state_cost, state) + quadratic(action_cost, action))
+
+
+def _quadratic_features(state: Float[Array, " n"], unit: Float[Array, " n"]) -> Float[Array, " d"]:
+    z, n = state * unit, state.shape[0]
+    products = [z[i] * z[j] for i in range(n) for j in range(i, n)]
+    return jnp.stack([jnp.ones_like(z[0]), *products]) / (1 + len(products)) ** 0.5
 
 
 def _semidefinite(name: str, value: Any, size: int, definite: bool = False) -> Float[Array, "k k"]:

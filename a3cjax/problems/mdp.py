@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
+from a3cjax._kernel import read_row, stage
 from a3cjax._tree import pytree
 
 
@@ -101,6 +102,15 @@ class FiniteMDP:
         """
         where = (state, action) if self._reward_on_action else (state, action, next_state)
         return self.reward.at[where].get(mode="promise_in_bounds")
+
+    def features_at(self, state: Int[Array, ""]) -> Float[Array, " d"]:
+        """φ(s) of one state, which is promised to be in bounds.
+
+        >>> import a3cjax
+        >>> a3cjax.families.ring(3).features_at(1).tolist()
+        [0.0, 1.0, 0.0]
+        """
+        return stage(read_row, self.features, state)
 
     @property
     def _reward_on_action(self) -> bool:

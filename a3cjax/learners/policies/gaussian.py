@@ -1,5 +1,6 @@
 """A Gaussian action around a linear feedback, for continuous states and actions."""
 
+import dataclasses
 import functools
 import operator
 
@@ -41,6 +42,7 @@ class LinearGaussian:
     state_dim: int = static()
     action_dim: int = static()
     std: Float[Array, ""]
+    precision: Float[Array, ""] = dataclasses.field(init=False)
 
     def __init__(self, state_dim: int, action_dim: int, std: ArrayLike = 1.0) -> None:
         object.__setattr__(self, "state_dim", _check.integer("state_dim", state_dim, 1))
@@ -48,6 +50,8 @@ class LinearGaussian:
         std = _check.float_array("std", std, ())
         _check.number("std", std, above=0)
         object.__setattr__(self, "std", std)
+        # Kept, because a division by σ² in the loop is a product in some programs and not in others.
+        object.__setattr__(self, "precision", 1 / std**2)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,7 +78,7 @@ class LinearGaussian:
         weight: Float[Array, ""],
     ) -> Float[Array, "m n"]:
         """weight·ψ_θ(s,a), from the mean of π_θ(·|s)."""
-        return stage(_weighted_score, state, action, mean, self.std, weight)
+        return stage(_weighted_score, state, action, mean, self.precision, weight)
 
     def merge(self, directions: Float[Array, "M m n"]) -> Float[Array, "m n"]:
         """A stack of directions as their sum."""
@@ -97,8 +101,8 @@ def _weighted_score(
     state: Float[Array, " n"],
     action: Float[Array, " m"],
     mean: Float[Array, " m"],
-    std: Float[Array, ""],
+    precision: Float[Array, ""],
     weight: Float[Array, ""],
 ) -> Float[Array, "m n"]:
-    pull = weight * (action - mean) / std**2
+    pull = weight * precision * (action - mean)
     return pull[:, None] * state[None, :]

@@ -4,20 +4,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Num, UInt32
 
 from a3cjax._kernel import stage
 from a3cjax._tree import pytree, static
+from a3cjax.learners.sampling.linear import LinearDynamics
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
-from a3cjax.learners.sampling.words import unit
-from a3cjax.problems import FiniteMDP
+from a3cjax.learners.sampling.words import cut, unit
+from a3cjax.problems import LQR, FiniteMDP
 
 
 class Chains(NamedTuple):
     """Where a worker's critic chain and actor chain stand; None for an actor without a chain of its own."""
 
-    critic: Int[Array, ""]
-    actor: Int[Array, ""] | None
+    critic: Num[Array, "*n"]
+    actor: Num[Array, "*n"] | None
 
 
 @pytree
@@ -29,23 +30,31 @@ class MarkovSampler:
     sample serves both: then the actor's states follow μ_π as well.
     """
 
-    dynamics: Dynamics
+    dynamics: Dynamics | LinearDynamics
     discount: Float[Array, ""]
     shared: bool = static(default=False)
 
     @classmethod
-    def of(cls, mdp: FiniteMDP, shared: bool = False) -> "MarkovSampler":
+    def of(cls, mdp: FiniteMDP | LQR, shared: bool = False) -> "MarkovSampler":
         """The sampler of an MDP."""
-        return cls(Dynamics.of(mdp), mdp.discount, shared)
+        dynamics = LinearDynamics.of(mdp) if isinstance(mdp, LQR) else Dynamics.of(mdp)
+        return cls(dynamics, mdp.discount, shared)
 
     @property
     def num_words(self) -> int:
         """An action and a next state for each chain, and the actor's restart."""
-        return 2 if self.shared else 6
+        return sum(self._counts)
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        own = self.dynamics
+        step = (own.act_words, own.move_words)
+        return step if self.shared else (*step, *step, 1, own.start_words)
 
     def init(self, key: jax.Array) -> Chains:
         """Both chains start at η, independently; a critic starts where it would without sharing."""
-        words = jax.random.bits(key, (2,), jnp.uint32)
+        count = self.dynamics.start_words
+        words = cut(jax.random.bits(key, (2 * count,), jnp.uint32), count, count)
         start = self.dynamics.start(words[0])
         return Chains(start, None if self.shared else self.dynamics.start(words[1]))
 
@@ -53,17 +62,18 @@ class MarkovSampler:
         self, policy: Any, theta: Any, chains: Chains, words: UInt32[Array, " num_words"]
     ) -> tuple[Draw, Chains]:
         """One step of each chain, with the actions of π_θ."""
-        action, probabilities = self.dynamics.act(policy, theta, chains.critic, words[0])
-        critic = Transition(chains.critic, action, self.dynamics.move(chains.critic, action, words[1]))
+        pieces = cut(words, *self._counts)
+        action, probabilities = self.dynamics.act(policy, theta, chains.critic, pieces[0])
+        critic = Transition(chains.critic, action, self.dynamics.move(chains.critic, action, pieces[1]))
         if self.shared:
             return Draw(critic, critic, probabilities), Chains(critic.next_state, None)
         assert chains.actor is not None
-        action, probabilities = self.dynamics.act(policy, theta, chains.actor, words[2])
-        actor = Transition(chains.actor, action, self.dynamics.move(chains.actor, action, words[3]))
+        action, probabilities = self.dynamics.act(policy, theta, chains.actor, pieces[2])
+        actor = Transition(chains.actor, action, self.dynamics.move(chains.actor, action, pieces[3]))
         onward = stage(
             lambda word, ahead, anew: jnp.where(unit(word) < self.discount, ahead, anew),
-            words[4],
+            pieces[4],
             actor.next_state,
-            self.dynamics.start(words[5]),
+            self.dynamics.start(pieces[5]),
         )
         return Draw(critic, actor, probabilities), Chains(critic.next_state, onward)

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, Num, UInt32
 
 from a3cjax._tree import pytree, static
 from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw
@@ -10,11 +10,11 @@ from a3cjax.problems import FiniteMDP
 
 
 class Transition(NamedTuple):
-    """One step of a chain: x = (s, a, s')."""
+    """One step of a chain: x = (s, a, s'), numbers of a finite MDP's states and actions, or an LQR's vectors."""
 
-    state: Int[Array, "*M"]
-    action: Int[Array, "*M"]
-    next_state: Int[Array, "*M"]
+    state: Num[Array, "*M"]
+    action: Num[Array, "*M"]
+    next_state: Num[Array, "*M"]
 
 
 class StateAction(NamedTuple):
@@ -25,7 +25,7 @@ class StateAction(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """A sampler's answer: the two transitions of one update, and π(·|ŝ) that the actor's direction needs."""
+    """A sampler's answer: the two transitions of one update, and π(·|ŝ), or its mean θŝ, for the actor's direction."""
 
     critic: Transition
     actor: Transition
@@ -34,12 +34,17 @@ class Draw(NamedTuple):
 
 @pytree
 class Dynamics:
-    """Alias tables of P(·|s,a) and η: one word, one draw."""
+    """Alias tables of P(·|s,a) and η: one word, one draw.
+
+    ``start_words``, ``act_words`` and ``move_words`` say how many words each draw takes.
+    """
 
     transition: UInt32[Array, "SAS 2"]
     initial: UInt32[Array, "S 2"]
     num_states: int = static()
     num_actions: int = static()
+
+    start_words = act_words = move_words = 1
 
     @classmethod
     def of(cls, mdp: FiniteMDP) -> "Dynamics":

@@ -26,6 +26,13 @@ def unit(word: UInt32[Array, "*batch"]) -> Float[Array, "*batch"]:
     return (word >> (32 - bits)).astype(dtype) * jnp.asarray(2.0**-bits, dtype)
 
 
+def cut(words: UInt32[Array, " n"], *counts: int) -> list[UInt32[Array, "*count"]]:
+    """The words in turn: one by itself where the count is 1, else a piece of that length."""
+    ends = list(itertools.accumulate(counts))
+    starts = [end - count for end, count in zip(ends, counts, strict=True)]
+    return [words[a] if b == a + 1 else words[a:b] for a, b in zip(starts, ends, strict=True)]
+
+
 def normal(words: UInt32[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Standard normal draws, √2·erf⁻¹ of u, with u at the middles of 2²⁴ equal cells of (−1, 1) (float64: of 2³²).
 
