@@ -147,7 +147,7 @@ class A3C:
             given = {"prior": prior is not None, "baseline": baseline is not None, "estimator": estimator != "td"}
             check_regulated(mdp, self.theta, given)
         put("gradient_estimator", ESTIMATORS[estimator].of(mdp, horizon))
-        put("baseline", None if baseline is None else _check.float_array("baseline", baseline, (mdp.num_states,)))
+        put("baseline", None if baseline is None else _check.float_array("baseline", baseline, (policy.num_states,)))
 
     @property
     def num_words(self) -> int:
@@ -254,6 +254,8 @@ class A3C:
         def weight(x, at, returned):
             return self._above_baseline(self._weight(x, at, None) if returned is None else returned, x)
 
+        if self.minibatch == 1:
+            samples = jax.tree.map(lambda leaf: leaf[None], samples)
         return delay_errors(self.mdp, self.policy, weight, stale, view, samples, names)
 
     def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Message, Any]:

@@ -17,14 +17,14 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from a3cjax.learners.critic import features, td_error
+from a3cjax.learners.fit import Problem
 from a3cjax.learners.sampling.samples import Transition
-from a3cjax.problems import FiniteMDP
 
 DELAY_METRICS = ("critic_delay_error_sq", "actor_delay_error_sq", "critic_direction_sq", "actor_direction_sq")
 
 
 def delay_errors(
-    mdp: FiniteMDP,
+    mdp: Problem,
     policy: Any,
     weight: Callable[[Transition, Any, Any], Float[Array, ""]],
     stale: Any,
@@ -34,19 +34,18 @@ def delay_errors(
 ) -> dict[str, Float[Array, ""]]:
     """The squared norms of the two terms, and of the stale g and v that were applied.
 
-    ``stale`` and ``view`` have ``theta`` and ``omega``; ``samples.critic`` and ``.actor`` are transitions, [M] or one.
+    ``stale`` and ``view`` have ``theta`` and ``omega``; the samples have a leading axis M.
     ``weight(x̂, view, return)`` is what ψ is multiplied by: δ̂, or what another estimator makes of the same sample.
     """
-    critic, *actor = (jax.tree.map(jnp.atleast_1d, x) for x in (samples.critic, samples.actor, samples.returns))
 
     def direction(x, returned, at):
-        probabilities = jax.nn.softmax(policy.logits(at.theta, x.state))
-        score = policy.score(x.state, x.action, probabilities, weight(x, at, returned))
+        described = policy.describe(at.theta, x.state)
+        score = policy.score(x.state, x.action, described, weight(x, at, returned))
         return policy.ascend(jnp.zeros(policy.shape, at.theta.dtype), score, jnp.ones((), at.theta.dtype))
 
     def g_and_v(at):
-        g = jax.vmap(lambda x: td_error(mdp, x, at.omega) * features(mdp, x.state))(critic)
-        v = jax.vmap(lambda x, returned: direction(x, returned, at))(*actor)
+        g = jax.vmap(lambda x: td_error(mdp, x, at.omega) * features(mdp, x.state))(samples.critic)
+        v = jax.vmap(lambda x, returned: direction(x, returned, at))(samples.actor, samples.returns)
         return jnp.mean(g, axis=0), jnp.mean(v, axis=0)
 
     # A loop, so that one piece of machine code computes both: equal views give equal bits, and no error.

@@ -86,12 +86,20 @@ def test_noise_cancels_and_small_steps_make_the_error_linear_in_the_delay():
 # -------------------------------------------------------------------------------------------------------------- A3C
 
 
-def transcription(mdp, table, delays, thetas, omegas, samples):
+def transcription(mdp, table, delays, thetas, omegas, samples, estimator="td", baseline: Any = None):
     """Both terms, squared, and ‖g‖², ‖v‖² at the stale version, of every update; [4, K]."""
     reward, phi, discount = np.asarray(mdp.reward), np.asarray(mdp.features), float(mdp.discount)
 
     def td_error(omega, s, a, ahead):
         return reward[s, a] + discount * phi[ahead] @ omega - phi[s] @ omega
+
+    def weight(k, omega, s, a, ahead):
+        if estimator == "reinforce":
+            return samples.returns[k] - baseline[s]
+        if estimator == "advantage":
+            values = phi @ omega
+            return reward[s, a] + discount * np.asarray(mdp.transition)[s, a] @ values - values[s] - baseline[s]
+        return td_error(omega, s, a, ahead)
 
     def score(theta, s, a):
         logits = theta[s] if table is None else table[s] @ theta
@@ -110,7 +118,7 @@ def transcription(mdp, table, delays, thetas, omegas, samples):
         g, v = (
             [np.mean([td_error(omegas[j], *x) * phi[x[0]] for x in critic], axis=0) for j in (k - delay, k)],
             [
-                np.mean([td_error(omegas[j], *x) * score(thetas[j], *x[:2]) for x in actor], axis=0)
+                np.mean([weight(k, omegas[j], *x) * score(thetas[j], *x[:2]) for x in actor], axis=0)
                 for j in (k - delay, k)
             ],
         )
@@ -118,7 +126,9 @@ def transcription(mdp, table, delays, thetas, omegas, samples):
     return np.array(rows).T
 
 
-@pytest.mark.parametrize("case", ["mailbox, linear, mini-batch", "ring, table"])
+@pytest.mark.parametrize(
+    "case", ["mailbox, linear, mini-batch", "ring, table", "mailbox, advantage", "ring, reinforce"]
+)
 @pytest.mark.usefixtures("x64")
 def test_both_terms_are_those_of_the_logged_samples_and_versions(case, mixing_mdp):
     """Samples and all versions of θ and ω are recorded; the prior pulls in both cases and is part of neither term."""
@@ -126,6 +136,8 @@ def test_both_terms_are_those_of_the_logged_samples_and_versions(case, mixing_md
     mdp, rng = mixing_mdp(1, spread=0.5), np.random.default_rng(2)
     linear = "linear" in case
     table: Any = rng.standard_normal((6, 3, 5)) if linear else None
+    estimator: Any = case.split(", ")[1] if "advantage" in case or "reinforce" in case else "td"
+    baseline = rng.standard_normal(6)
     learner = a3cjax.A3C(
         mdp,
         actor_step=0.3,
@@ -134,8 +146,9 @@ def test_both_terms_are_those_of_the_logged_samples_and_versions(case, mixing_md
         policy=a3cjax.policies.LinearSoftmax(table) if linear else a3cjax.policies.TabularSoftmax,
         prior=a3cjax.Prior.uniform(0.3, 6, 3),
         minibatch=3 if linear else 1,
+        **({"estimator": estimator, "baseline": baseline} if estimator != "td" else {}),
     )
-    schedule = workers(num_updates) if linear else law(num_updates)
+    schedule = workers(num_updates) if case.startswith("mailbox") else law(num_updates)
     record = a3cjax.Record(every=1, metrics=VIEW | {name: name for name in NAMES})
     result = a3cjax.simulate(learner, schedule, KEYS[0], record=record, transitions=True)
     assert result.state is not None
@@ -145,7 +158,7 @@ def test_both_terms_are_those_of_the_logged_samples_and_versions(case, mixing_md
         for name, start in (("theta", learner.theta), ("omega", learner.omega))
     )
     samples = jax.tree.map(np.asarray, result.transitions)
-    expected = transcription(mdp, table, schedule.delay, thetas, omegas, samples)
+    expected = transcription(mdp, table, schedule.delay, thetas, omegas, samples, estimator, baseline)
     np.testing.assert_array_equal(result.metrics["delay"], schedule.delay)
     for name, values in zip(NAMES[1:], expected, strict=True):
         np.testing.assert_allclose(result.metrics[name], values, rtol=1e-9, atol=1e-15, err_msg=name)
@@ -154,6 +167,54 @@ def test_both_terms_are_those_of_the_logged_samples_and_versions(case, mixing_md
     for name, values in zip(NAMES[1:3], expected[:2], strict=True):
         assert (result.metrics[name][fresh] == 0).all()
         assert (values[~fresh] > 1e-6).mean() > 0.5
+
+
+@pytest.mark.usefixtures("x64")
+def test_on_an_lqr_both_terms_are_those_of_vectors():
+    """g and v of r = −(sᵀQs + aᵀRa), its quadratic features and ψ = (a − θs)sᵀ/σ², at both versions."""
+    lqr, std = a3cjax.families.double_integrator(), 0.5
+    policy = a3cjax.policies.LinearGaussian(2, 1, std)
+    start = np.asarray(lqr.optimal_gain()) / 2
+    learner = a3cjax.A3C(lqr, actor_step=0.001, critic_step=0.02, policy=policy, theta=start)
+    record = a3cjax.Record(every=1, metrics=VIEW | {name: name for name in NAMES})
+    result = a3cjax.simulate(learner, workers(40), KEYS[0], record=record, transitions=True)
+    theta, omega = (
+        np.concatenate([np.asarray(first)[None], result.metrics[name]])
+        for name, first in (("theta", learner.theta), ("omega", learner.omega))
+    )
+    x, y = (jax.tree.map(np.asarray, part) for part in (result.transitions.critic, result.transitions.actor))
+    cost = [np.asarray(leaf) for leaf in (lqr.state_cost, lqr.action_cost)]
+
+    def phi(s):
+        return np.asarray(lqr.features_at(jnp.asarray(s)))
+
+    def td_error(j, s, a, ahead):
+        reward = -(s @ cost[0] @ s + a @ cost[1] @ a)
+        return reward + float(lqr.discount) * phi(ahead) @ omega[j] - phi(s) @ omega[j]
+
+    for k, delay in enumerate(workers(40).delay):
+        critic, actor = ([leaf[k] for leaf in part] for part in (x, y))
+        g, v = (
+            [td_error(j, *critic) * phi(critic[0]) for j in (k - delay, k)],
+            [td_error(j, *actor) * np.outer(actor[1] - theta[j] @ actor[0], actor[0]) / std**2 for j in (k - delay, k)],
+        )
+        expected = [np.sum((one - other) ** 2) for one, other in (g, v)] + [np.sum(part[0] ** 2) for part in (g, v)]
+        found = [result.metrics[name][k] for name in NAMES[1:]]
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-14)
+
+
+def test_where_messages_are_averaged_the_error_is_each_messages_own():
+    """Two messages to an update: message k was computed from x_{v−τ}, and x_v is the newest when it is added."""
+    h = np.array([1.0, 2.5])
+    schedule = a3cjax.Schedule.buffered(jax.random.key(0), EXPONENTIAL, 30, size=2)
+    learner = a3cjax.QuadraticSGD(curvature=h, step=0.1)
+    record = a3cjax.Record(every=1, metrics={"error": "delay_error_sq", "x": lambda state: state.x})
+    result = a3cjax.simulate(learner, schedule, jax.random.key(0), record=record)
+    versions = np.concatenate([np.ones((1, 2)), result.metrics["x"][1::2]])  # one after every second message
+    v = np.asarray(schedule.versions)
+    expected = np.sum((h * (versions[v - schedule.delay] - versions[v])) ** 2, axis=1)
+    np.testing.assert_allclose(result.metrics["error"], expected, rtol=1e-4, atol=1e-12)
+    assert (expected > 0).sum() > 20
 
 
 @pytest.fixture(scope="module")

@@ -163,7 +163,7 @@ def _squares(x):
 
 
 def test_the_whole_loop_is_one_kernel():
-    plan = loop.Plan("mailbox", 4, 0, 1, (), False, (), "kernel")
+    plan = loop.Plan("mailbox", 4, 0, 1, (), (), False, (), "kernel")
     for sampling in ("markov", "iid"):
         assert plan.choose_target(learner(sampling=sampling), "cpu") == "kernel"
 

@@ -1,8 +1,8 @@
 """Policies: how θ becomes π_θ(·|s).
 
 A policy has ``num_states``, ``num_actions``, ``shape``, ``init()``, ``probabilities(theta)``, ``logits(theta, state)``,
-``score(state, action, probabilities, weight)`` (a direction in θ, as sparse as it is), ``merge(directions)`` and
-``ascend(theta, direction, step)``.
+``describe(theta, state)`` (π_θ(·|s) as ``score`` takes it), ``score(state, action, probabilities, weight)`` (a
+direction in θ, as sparse as it is), ``merge(directions)`` and ``ascend(theta, direction, step)``.
 
 ``LinearGaussian``, for continuous states and actions, has ``state_dim``, ``action_dim``, ``mean(theta, state)`` and
 ``action(mean, normal)`` where these have ``num_states``, ``num_actions``, ``probabilities`` and ``logits``; its

@@ -66,6 +66,10 @@ class LinearGaussian:
         """θs."""
         return stage(times, theta, state)
 
+    def describe(self, theta: Float[Array, "m n"], state: Float[Array, " n"]) -> Float[Array, " m"]:
+        """θs, which ``score`` takes for π_θ(·|s)."""
+        return self.mean(theta, state)
+
     def action(self, mean: Float[Array, " m"], normal: Float[Array, " m"]) -> Float[Array, " m"]:
         """a = θs + σ·(a standard normal draw)."""
         return stage(lambda mean, std, normal: mean + rounded(std * normal), mean, self.std, normal)

@@ -63,6 +63,10 @@ class LinearSoftmax:
         """The logits at one state."""
         return stage(_logits, self._at(state), theta)
 
+    def describe(self, theta: Float[Array, " m"], state: Int[Array, ""]) -> Float[Array, " A"]:
+        """π_θ(·|s), as ``score`` takes it."""
+        return jax.nn.softmax(self.logits(theta, state))
+
     def score(
         self,
         state: Int[Array, ""],

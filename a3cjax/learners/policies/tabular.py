@@ -61,6 +61,10 @@ class TabularSoftmax:
         """The logits at one state."""
         return table_row(theta, state)
 
+    def describe(self, theta: Float[Array, "S A"], state: Int[Array, ""]) -> Float[Array, " A"]:
+        """π_θ(·|s), as ``score`` takes it."""
+        return jax.nn.softmax(self.logits(theta, state))
+
     def score(
         self,
         state: Int[Array, ""],
