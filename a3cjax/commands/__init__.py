@@ -3,9 +3,11 @@
 from typing import Any
 
 from a3cjax.commands.command import Command, as_json
+from a3cjax.commands.delay_errors import DelayErrorsOptions
 from a3cjax.commands.speedup import SpeedupOptions
 
 COMMANDS: dict[str, Any] = {
+    "delay-errors": DelayErrorsOptions,
     "speedup": SpeedupOptions,
 }
 
