@@ -64,16 +64,23 @@ def first_crossing(curves: ArrayLike, target: float) -> Crossing:
 
 
 def ratio_of_means(
-    numerator: ArrayLike, denominator: ArrayLike, *, confidence: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    *,
+    paired: bool = False,
+    confidence: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Ratio:
     """mean(numerator) / mean(denominator) with a bootstrap interval: bias-corrected and accelerated (Efron 1987).
 
-    The two samples are independent, and both are resampled. If either holds a NaN, so do value and interval; if either
+    The two samples are independent, and both are resampled; or paired, and pairs are. If either holds a NaN, so do value and interval; if either
     has one entry only, the interval is NaN; if neither varies, the interval is the value.
 
     Args:
         numerator: [n], positive numbers.
         denominator: [m], positive numbers.
+        paired: whether numerator[i] and denominator[i] come from one run; then m = n.
         confidence: the interval's coverage, between 0 and 1.
         seed: of the resampling.
         resamples: how many.
@@ -90,7 +97,9 @@ def ratio_of_means(
         return Ratio(value, np.nan, np.nan)
     if np.ptp(above) == 0 and np.ptp(below) == 0:
         return Ratio(value, value, value)
-    low, high = _bootstrap((above, below), lambda x, y, axis: x.mean(axis) / y.mean(axis), confidence, seed, resamples)
+    low, high = _bootstrap(
+        (above, below), lambda x, y, axis: x.mean(axis) / y.mean(axis), confidence, seed, resamples, paired
+    )
     return Ratio(value, low, high)
 
 
@@ -126,13 +135,14 @@ def _mean_ends(row: np.ndarray, confidence: float, seed: int, resamples: int) ->
 
 
 def _bootstrap(
-    samples: tuple[np.ndarray, ...], statistic: Any, confidence: float, seed: int, resamples: int
+    samples: tuple[np.ndarray, ...], statistic: Any, confidence: float, seed: int, resamples: int, paired: bool = False
 ) -> tuple[float, float]:
     import scipy.stats  # here, because it takes longer to import than everything else
 
     ends = scipy.stats.bootstrap(
         samples,
         statistic,
+        paired=paired,
         n_resamples=resamples,
         confidence_level=confidence,
         vectorized=True,

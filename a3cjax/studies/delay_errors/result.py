@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from a3cjax.studies.delay_errors.bound import DelayBound
-from a3cjax.studies.statistics import mean_interval
+from a3cjax.studies.statistics import mean_interval, ratio_of_means
 from a3cjax.studies.study import Study, about
 from a3cjax.studies.tables import interval, number, text_table
 
@@ -22,8 +22,8 @@ class DelayErrorRow:
     """One line of ``delay-errors.csv``: the updates of N workers whose delay is ``delay_low`` to ``delay_high``.
 
     ``…_error`` is the mean over a run's updates of the error's norm, averaged over seeds, with its interval; ``…_sq``
-    of its square. ``…_share`` is mean error over mean norm of the stale direction that was applied. ``…_bound`` is
-    ``DelayBound`` at the mean delay, NaN where there is none.
+    of its square. ``…_share`` is the sum of the errors' norms over that of the stale directions that were applied, all
+    seeds together. ``…_bound`` is ``DelayBound`` at the mean delay, NaN where there is none.
     """
 
     workers: int
@@ -225,11 +225,12 @@ def _row(n: int, b: _Bin, bound: DelayBound | None, confidence: float) -> DelayE
     values: dict[str, float] = {}
     for term in TERMS:
         error, direction = b.means[f"{term}_error"][there], b.means[f"{term}_direction"][there]
-        shares = np.divide(error, direction, out=np.full(error.shape, np.nan), where=direction > 0)
-        for what, sample in (("error", error), ("share", shares)):
-            mean = mean_interval(sample[None], confidence=confidence)
+        mean = [float(part[0]) for part in mean_interval(error[None], confidence=confidence)]
+        totals = error * b.counts[there], direction * b.counts[there]
+        ratio = ratio_of_means(*totals, paired=True, confidence=confidence)
+        for what, parts in (("error", mean), ("share", ratio)):
             ends = (f"{term}_{what}", f"{term}_{what}_low", f"{term}_{what}_high")
-            values |= {name: float(part[0]) for name, part in zip(ends, mean, strict=True)}
+            values |= dict(zip(ends, parts, strict=True))
         values[f"{term}_error_sq"] = float(b.means[f"{term}_error_sq"][there].mean())
         # Every seed counts the same in the mean, so the bound takes the mean of the seeds' mean delays.
         at = b.means["delay"][there].mean()
