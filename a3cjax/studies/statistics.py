@@ -74,8 +74,9 @@ def ratio_of_means(
 ) -> Ratio:
     """mean(numerator) / mean(denominator) with a bootstrap interval: bias-corrected and accelerated (Efron 1987).
 
-    The two samples are independent, and both are resampled; or paired, and pairs are. If either holds a NaN, so do value and interval; if either
-    has one entry only, the interval is NaN; if neither varies, the interval is the value.
+    The two samples are independent, and both are resampled; or paired, and pairs are. If either holds a NaN, so do
+    value and interval; if either has one entry only, the interval is NaN; if neither varies, or the ratio of no pair
+    does, the interval is the value.
 
     Args:
         numerator: [n], positive numbers.
@@ -95,7 +96,7 @@ def ratio_of_means(
     value = float(above.mean() / below.mean())
     if not np.isfinite(value) or min(above.size, below.size) < 2:
         return Ratio(value, np.nan, np.nan)
-    if np.ptp(above) == 0 and np.ptp(below) == 0:
+    if (np.ptp(above) == 0 and np.ptp(below) == 0) or (paired and np.allclose(above, value * below, 1e-12, 0)):
         return Ratio(value, value, value)
     low, high = _bootstrap(
         (above, below), lambda x, y, axis: x.mean(axis) / y.mean(axis), confidence, seed, resamples, paired

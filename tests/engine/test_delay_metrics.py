@@ -329,3 +329,48 @@ def test_delay_metrics_are_not_recorded_unless_asked_for(learner):
     """They cost time; by default a record is of the state."""
     result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(2), KEYS[0])
     assert not set(result.metrics) & {*NAMES}
+
+
+@pytest.mark.usefixtures("x64")
+def test_both_terms_with_vectors_for_states_and_actions():
+    """On an LQR g = δ̂ φ(s) and v = δ̂ (a − θs)sᵀ/σ², transcribed from the logged samples and versions."""
+    num_updates, std = 40, 0.6
+    lqr = a3cjax.LQR(
+        state_matrix=[[0.7, 0.3], [-0.2, 0.5]],
+        input_matrix=[[1.0], [0.5]],
+        noise_covariance=[[0.5, 0.1], [0.1, 0.3]],
+        state_cost=[[1.0, 0.2], [0.2, 0.5]],
+        action_cost=[[0.3]],
+        initial_mean=[2.0, -1.0],
+        initial_covariance=[[1.0, 0.0], [0.0, 0.5]],
+        discount=0.9,
+        feature_scale=[1.2, 0.8],
+    )
+    policy = a3cjax.policies.LinearGaussian(2, 1, std)
+    learner = a3cjax.A3C(lqr, actor_step=0.001, critic_step=0.03, policy=policy, theta=[[-0.2, 0.1]])
+    schedule = workers(num_updates)
+    record = a3cjax.Record(every=1, metrics=VIEW | {name: name for name in NAMES})
+    result = a3cjax.simulate(learner, schedule, KEYS[0], record=record, transitions=True)
+    thetas, omegas = (
+        np.concatenate([np.asarray(start)[None], result.metrics[name]])
+        for name, start in (("theta", learner.theta), ("omega", learner.omega))
+    )
+
+    def td_error(omega, s, a, ahead):
+        phi, phi_ahead = (np.array([1.0, x * x, x * y, y * y]) / 2 for x, y in (s / [1.2, 0.8], ahead / [1.2, 0.8]))
+        reward = -(s @ [[1.0, 0.2], [0.2, 0.5]] @ s + 0.3 * a @ a)
+        return reward + 0.9 * phi_ahead @ omega - phi @ omega, phi
+
+    for k, delay in enumerate(schedule.delay):
+        critic, actor = (
+            [np.asarray(leaf[k]) for leaf in x] for x in (result.transitions.critic, result.transitions.actor)
+        )
+        g, v = [], []
+        for j in (k - delay, k):
+            delta, phi = td_error(omegas[j], *critic)
+            g.append(delta * phi)
+            v.append(td_error(omegas[j], *actor)[0] * np.outer(actor[1] - thetas[j] @ actor[0], actor[0]) / std**2)
+        expected = [np.sum((x[0] - x[1]) ** 2) for x in (g, v)] + [np.sum(x[0] ** 2) for x in (g, v)]
+        measured = [result.metrics[name][k] for name in NAMES[1:]]
+        np.testing.assert_allclose(measured, expected, rtol=1e-9, atol=1e-18)
+    assert (result.metrics["actor_delay_error_sq"][schedule.delay > 0] > 0).all()

@@ -77,3 +77,16 @@ def test_what_cannot_be_known_is_nan():
     assert np.isnan(low)
     assert np.isnan(high)
     assert ratio_of_means([4.0, 4.0], [2.0, 2.0]) == (2.0, 2.0, 2.0)
+
+
+def test_of_pairs_the_pairs_are_resampled():
+    # x = 3y + noise of deviation .5: by the delta method Var(x̄/ȳ) ≈ .25/(n ȳ²), which independent resampling, that
+    # adds the variance of y twice over, would make 9·4·2/.25 times as large.
+    rng = np.random.default_rng(4)
+    y = rng.normal(10, 2, 400)
+    x = 3 * y + rng.normal(0, 0.5, 400)
+    ratio = ratio_of_means(x, y, paired=True)
+    assert ratio.high - ratio.low == pytest.approx(2 * 1.96 * 0.5 / (20 * 10), rel=0.15)
+    assert ratio.low < 3 + 5 * 0.0025
+    assert ratio.high > 3 - 5 * 0.0025
+    assert ratio_of_means(3 * y, y, paired=True) == pytest.approx((3, 3, 3))

@@ -46,13 +46,15 @@ def delay_bound(learner: A3C, num_updates: int, visited: float | None = None) ->
        for a table. ψ_θ(s,a) = Σ_b π_θ(b|s) (f(s,a) − f(s,b)), so ‖ψ‖ ≤ C_ψ := D. Its Jacobian in θ is −Cov_π f(s,·);
        a quantity within an interval of length D has variance D²/4 at most, so ψ is Lipschitz with L_ψ := D²/4.
        (A table: C_ψ = √2, L_ψ = ½.)
-    5. ‖v‖ = |δ̂| ‖ψ‖ ≤ C_ψ C_δ; with the prior's pull, ‖θ_k − θ_{k−τ}‖ ≤ τ α C_ψ (C_δ + λ).
-    6. v' − v = (δ̂' − δ̂) ψ' + δ̂ (ψ' − ψ), hence
-       ‖v(x̂, θ_{k−τ}, ω_{k−τ}) − v(x̂, θ_k, ω_k)‖ ≤ τ · ( C_ψ L Φ C_δ β + C_δ L_ψ C_ψ (C_δ + λ) α ).
-    7. Neither can exceed twice what the terms are at most, 2 Φ C_δ and 2 C_ψ C_δ.
+    5. v = wψ with the estimator's weight w, |w| ≤ W and Lipschitz with L_w in ω: for "td" C_δ and L, for its mean over
+       s', "advantage", the same; for "q" r_max + γΦR and γΦ; for "reinforce" r_max/(1−γ) and 0. A baseline adds
+       max |B| to W. So ‖v‖ ≤ C_ψ W, and with the prior's pull ‖θ_k − θ_{k−τ}‖ ≤ τ α C_ψ (W + λ).
+    6. v' − v = (w' − w) ψ' + w (ψ' − ψ), hence
+       ‖v(x̂, θ_{k−τ}, ω_{k−τ}) − v(x̂, θ_k, ω_k)‖ ≤ τ · ( C_ψ L_w Φ C_δ β + W L_ψ C_ψ (W + λ) α ).
+    7. Neither can exceed twice what the terms are at most, 2 Φ C_δ and 2 C_ψ W.
 
     A mini-batch's mean obeys the same bounds. There is none if the start is outside the ball, if neither a radius nor
-    ``visited`` is given, or for a policy of another kind.
+    ``visited`` is given, or for a policy of another kind, such as a Gaussian one, whose score is not bounded.
 
     >>> import a3cjax, jax
     >>> mdp = a3cjax.families.ring(4, discount=0.5)  # unit features: Φ = 1, L = √(1 + γ²); rewards within [0, 1]
@@ -70,14 +72,22 @@ def delay_bound(learner: A3C, num_updates: int, visited: float | None = None) ->
     phi, discount = np.asarray(learner.mdp.features, np.float64), float(learner.mdp.discount)
     largest = float(np.linalg.norm(phi, axis=1).max())
     stretch = max(float(np.linalg.norm(discount * phi - here, axis=1).max()) for here in phi)
-    td_error = float(np.abs(learner.mdp.reward).max()) + stretch * radius
+    reward = float(np.abs(learner.mdp.reward).max())
+    td_error = reward + stretch * radius
+    size, slope = {
+        "td": (td_error, stretch),
+        "advantage": (td_error, stretch),
+        "q": (reward + discount * largest * radius, discount * largest),
+        "reinforce": (reward / (1 - discount), 0.0),
+    }[learner.estimator]
+    size += 0.0 if learner.baseline is None else float(np.abs(learner.baseline).max())
     actor_step, critic_step = (_largest(step, num_updates) for step in (learner.actor_step, learner.critic_step))
-    omega_moves, theta_moves = critic_step * largest * td_error, actor_step * spread * (td_error + weight)
+    omega_moves, theta_moves = critic_step * largest * td_error, actor_step * spread * (size + weight)
     return DelayBound(
         critic_rate=stretch * largest * omega_moves,
         critic_most=2 * largest * td_error,
-        actor_rate=spread * stretch * omega_moves + td_error * spread**2 / 4 * theta_moves,
-        actor_most=2 * spread * td_error,
+        actor_rate=spread * slope * omega_moves + size * spread**2 / 4 * theta_moves,
+        actor_most=2 * spread * size,
     )
 
 

@@ -227,7 +227,9 @@ def _row(n: int, b: _Bin, bound: DelayBound | None, confidence: float) -> DelayE
         error, direction = b.means[f"{term}_error"][there], b.means[f"{term}_direction"][there]
         mean = [float(part[0]) for part in mean_interval(error[None], confidence=confidence)]
         totals = error * b.counts[there], direction * b.counts[there]
-        ratio = ratio_of_means(*totals, paired=True, confidence=confidence)
+        # A single action leaves v = 0, of which nothing is a share.
+        known = totals[1].sum() > 0
+        ratio = ratio_of_means(*totals, paired=True, confidence=confidence) if known else (np.nan,) * 3
         for what, parts in (("error", mean), ("share", ratio)):
             ends = (f"{term}_{what}", f"{term}_{what}_low", f"{term}_{what}_high")
             values |= dict(zip(ends, parts, strict=True))

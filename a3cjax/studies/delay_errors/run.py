@@ -10,7 +10,7 @@ import numpy as np
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
-from a3cjax.learners.a3c import A3CState
+from a3cjax.learners.messages import A3CState
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
 from a3cjax.studies.delay_errors.bound import delay_bound
