@@ -92,7 +92,9 @@ def test_logged_samples_give_back_the_parameters(name):
         schedule = a3cjax.Schedule.from_law(key, a3cjax.delays.Uniform(0, 6), K, num_workers=3)
     result = a3cjax.simulate(own, schedule, jax.random.key(3), history=history, transitions=True, record=LAST_ONLY)
     samples = jax.tree.map(np.asarray, result.transitions)
-    theta, omega, projected = replay(regulator(), start, schedule.delay, samples, *steps, case.get("radius"))
+    theta, omega, projected = replay(
+        regulator(), start, schedule.delay, samples, steps[0], steps[1], case.get("radius")
+    )
     np.testing.assert_allclose(result.params.theta, theta, rtol=0, atol=1e-9)
     np.testing.assert_allclose(result.params.omega, omega, rtol=0, atol=1e-9)
     assert np.abs(theta - start[0]).max() > 0.02  # something happened
@@ -106,10 +108,10 @@ def test_neither_the_history_nor_the_batch_changes_a_bit(sampling):
     own = learner(sampling=sampling, theta=GAIN, radius=20.0, actor_step=0.0005)
     schedule = a3cjax.Schedule.from_workers(jax.random.key(1), EXPONENTIAL, K)
     keys = jax.random.split(jax.random.key(2), 40)
-    alone, batch, ring = (
-        a3cjax.simulate(own, schedule, key, record=a3cjax.Record(every=40), transitions=True, history=history)
-        for key, history in ((keys[7], "mailbox"), (keys, "mailbox"), (keys[7], "ring"))
-    )
+    record = a3cjax.Record(40, ["objective"])
+    alone = a3cjax.simulate(own, schedule, keys[7], record=record, transitions=True, history="mailbox")
+    batch = a3cjax.simulate(own, schedule, keys, record=record, transitions=True, history="mailbox")
+    ring = a3cjax.simulate(own, schedule, keys[7], record=record, transitions=True, history="ring")
     for other, pick in ((batch, lambda leaf: leaf[7]), (ring, lambda leaf: leaf)):
         for name in ("params", "metrics", "transitions"):
             ours, theirs = jax.tree.leaves(getattr(alone, name)), jax.tree.leaves(getattr(other, name))
@@ -180,6 +182,19 @@ def test_it_learns():
     assert (share > 0.95).all()
     assert (result.metrics["gradient_norm_sq"][:, -1] < 0.1 * start["gradient_norm_sq"]).all()
     assert (result.metrics["critic_error_sq"][:, -1] < 0.5 * start["critic_error_sq"]).all()
+
+
+def test_what_a_delay_adds_is_measured():
+    """Without delay nothing; and v is what θ moved by, over α: records of θ after every update tell."""
+    own = learner(theta=GAIN, minibatch=2)
+    metrics = {"theta": lambda state: state.theta, "actor": "actor_direction_sq", "error": "actor_delay_error_sq"}
+    key = jax.random.key(6)
+    for delay in (0, 3):
+        schedule = a3cjax.Schedule.from_law(key, a3cjax.delays.Constant(delay), 40)
+        found = a3cjax.simulate(own, schedule, key, record=a3cjax.Record(1, metrics)).metrics
+        moves = np.diff(np.concatenate([GAIN[None], found["theta"]]), axis=0) / 0.001
+        np.testing.assert_allclose(found["actor"], (moves**2).sum((1, 2)), rtol=2e-2, atol=1e-4)
+        assert (np.asarray(found["error"][5:]) > 0).all() == (delay > 0)
 
 
 def test_an_unstable_gain_stops_the_count_of_an_iid_run():

@@ -54,26 +54,26 @@ class MarkovSampler:
     def init(self, key: jax.Array) -> Chains:
         """Both chains start at η, independently; a critic starts where it would without sharing."""
         count = self.dynamics.start_words
-        words = cut(jax.random.bits(key, (2 * count,), jnp.uint32), count, count)
-        start = self.dynamics.start(words[0])
-        return Chains(start, None if self.shared else self.dynamics.start(words[1]))
+        pieces = cut(jax.random.bits(key, (2 * count,), jnp.uint32), count, count)
+        start = self.dynamics.start(next(pieces))
+        return Chains(start, None if self.shared else self.dynamics.start(next(pieces)))
 
     def sample(
         self, policy: Any, theta: Any, chains: Chains, words: UInt32[Array, " num_words"]
     ) -> tuple[Draw, Chains]:
         """One step of each chain, with the actions of π_θ."""
         pieces = cut(words, *self._counts)
-        action, probabilities = self.dynamics.act(policy, theta, chains.critic, pieces[0])
-        critic = Transition(chains.critic, action, self.dynamics.move(chains.critic, action, pieces[1]))
+        action, probabilities = self.dynamics.act(policy, theta, chains.critic, next(pieces))
+        critic = Transition(chains.critic, action, self.dynamics.move(chains.critic, action, next(pieces)))
         if self.shared:
             return Draw(critic, critic, probabilities), Chains(critic.next_state, None)
         assert chains.actor is not None
-        action, probabilities = self.dynamics.act(policy, theta, chains.actor, pieces[2])
-        actor = Transition(chains.actor, action, self.dynamics.move(chains.actor, action, pieces[3]))
+        action, probabilities = self.dynamics.act(policy, theta, chains.actor, next(pieces))
+        actor = Transition(chains.actor, action, self.dynamics.move(chains.actor, action, next(pieces)))
         onward = stage(
             lambda word, ahead, anew: jnp.where(unit(word) < self.discount, ahead, anew),
-            pieces[4],
+            next(pieces),
             actor.next_state,
-            self.dynamics.start(pieces[5]),
+            self.dynamics.start(next(pieces)),
         )
         return Draw(critic, actor, probabilities), Chains(critic.next_state, onward)

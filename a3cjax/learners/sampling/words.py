@@ -6,6 +6,7 @@ Each draw takes one whole word: shorter pieces would bias a law on 100 states by
 import functools
 import itertools
 import operator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,10 @@ def unit(word: UInt32[Array, "*batch"]) -> Float[Array, "*batch"]:
     return (word >> (32 - bits)).astype(dtype) * jnp.asarray(2.0**-bits, dtype)
 
 
-def cut(words: UInt32[Array, " n"], *counts: int) -> list[UInt32[Array, "*count"]]:
+def cut(words: UInt32[Array, " n"], *counts: int) -> Iterator[UInt32[Array, "*count"]]:
     """The words in turn: one by itself where the count is 1, else a piece of that length."""
-    ends = list(itertools.accumulate(counts))
-    starts = [end - count for end, count in zip(ends, counts, strict=True)]
-    return [words[a] if b == a + 1 else words[a:b] for a, b in zip(starts, ends, strict=True)]
+    for end, count in zip(itertools.accumulate(counts), counts, strict=True):
+        yield words[end - 1] if count == 1 else words[end - count : end]
 
 
 def normal(words: UInt32[Array, "*batch"]) -> Float[Array, "*batch"]:
