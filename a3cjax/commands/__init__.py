@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from a3cjax.commands.chains import ChainsOptions
 from a3cjax.commands.command import Command, as_json
 from a3cjax.commands.delay_errors import DelayErrorsOptions
 from a3cjax.commands.speedup import SpeedupOptions
@@ -9,6 +10,7 @@ from a3cjax.commands.speedup import SpeedupOptions
 COMMANDS: dict[str, Any] = {
     "delay-errors": DelayErrorsOptions,
     "speedup": SpeedupOptions,
+    "chains": ChainsOptions,
 }
 
 __all__ = ["COMMANDS", "Command", "as_json"]

@@ -1,5 +1,6 @@
 """Questions asked of many runs, and what they share: statistics, tables, figures, files."""
 
+from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.delay_errors import DelayBound, DelayErrorRow, DelayErrorStudy, delay_bound, delay_errors
 from a3cjax.studies.speedup import SAMPLING, SpeedupRow, SpeedupStudy, speedup
 from a3cjax.studies.statistics import first_crossing, mean_interval, ratio_of_means
@@ -7,6 +8,8 @@ from a3cjax.studies.study import Study, StudyInterrupted
 
 __all__ = [
     "SAMPLING",
+    "ChainsRow",
+    "ChainsStudy",
     "DelayBound",
     "DelayErrorRow",
     "DelayErrorStudy",
@@ -14,6 +17,7 @@ __all__ = [
     "SpeedupStudy",
     "Study",
     "StudyInterrupted",
+    "chains",
     "delay_bound",
     "delay_errors",
     "first_crossing",
