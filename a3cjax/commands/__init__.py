@@ -4,6 +4,7 @@ from typing import Any
 
 from a3cjax.commands.chains import ChainsOptions
 from a3cjax.commands.command import Command, as_json
+from a3cjax.commands.compare import CompareOptions
 from a3cjax.commands.delay_errors import DelayErrorsOptions
 from a3cjax.commands.speedup import SpeedupOptions
 
@@ -11,6 +12,7 @@ COMMANDS: dict[str, Any] = {
     "delay-errors": DelayErrorsOptions,
     "speedup": SpeedupOptions,
     "chains": ChainsOptions,
+    "compare": CompareOptions,
 }
 
 __all__ = ["COMMANDS", "Command", "as_json"]

@@ -1,0 +1,7 @@
+"""The synchronous barrier against asynchronous workers, on the same compute times."""
+
+from a3cjax.studies.compare.result import CompareRow, CompareStudy
+from a3cjax.studies.compare.rounds import expected_round, idle_shares
+from a3cjax.studies.compare.run import compare
+
+__all__ = ["CompareRow", "CompareStudy", "compare", "expected_round", "idle_shares"]
