@@ -47,7 +47,7 @@ def expected_round(team: Sequence[ComputeTime]) -> float:
 
     N exponentials of mean one: H_N = 1 + 1/2 + … + 1/N.
 
-    >>> from a3cjax.compute_times import Deterministic, Exponential
+    >>> from a3cjax.schedules.compute_times import Deterministic, Exponential
     >>> round(expected_round([Exponential(1.0)] * 4), 6), expected_round([Deterministic(1.0), Deterministic(2.5)])
     (2.083333, 2.5)
     """
