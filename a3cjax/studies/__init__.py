@@ -2,10 +2,13 @@
 
 from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.compare import CompareRow, CompareStudy, compare
+from a3cjax.studies.critical_step import CriticalStepRow, CriticalStepStudy, critical_step
 from a3cjax.studies.delay_errors import DelayBound, DelayErrorRow, DelayErrorStudy, delay_bound, delay_errors
 from a3cjax.studies.speedup import SAMPLING, SpeedupRow, SpeedupStudy, speedup
-from a3cjax.studies.statistics import first_crossing, mean_interval, ratio_of_means
+from a3cjax.studies.stability import critic_eigenvalues, stability_limit
+from a3cjax.studies.statistics import first_crossing, mean_interval, proportion_interval, ratio_of_means
 from a3cjax.studies.study import Study, StudyInterrupted
+from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [
     "SAMPLING",
@@ -13,6 +16,8 @@ __all__ = [
     "ChainsStudy",
     "CompareRow",
     "CompareStudy",
+    "CriticalStepRow",
+    "CriticalStepStudy",
     "DelayBound",
     "DelayErrorRow",
     "DelayErrorStudy",
@@ -20,12 +25,19 @@ __all__ = [
     "SpeedupStudy",
     "Study",
     "StudyInterrupted",
+    "SweepRow",
+    "SweepStudy",
     "chains",
     "compare",
+    "critic_eigenvalues",
+    "critical_step",
     "delay_bound",
     "delay_errors",
     "first_crossing",
     "mean_interval",
+    "proportion_interval",
     "ratio_of_means",
     "speedup",
+    "stability_limit",
+    "sweep",
 ]

@@ -127,6 +127,34 @@ def mean_interval(sample: ArrayLike, *, confidence: float = 0.95, seed: int = 0,
     return Mean(cells.mean(-1), ends[..., 0], ends[..., 1])
 
 
+def proportion_interval(successes: ArrayLike, trials: int, *, confidence: float = 0.95) -> Mean:
+    """Shares of successes with Wilson's score interval (1927), which keeps its coverage for few trials and rare events.
+
+    With p = successes / trials, n = trials and z the normal quantile:
+    (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n).
+
+    Args:
+        successes: [*cells], whole numbers between 0 and ``trials``.
+        trials: how many there were, at least 1.
+        confidence: the intervals' coverage, between 0 and 1.
+
+    >>> share = proportion_interval(0, 8)  # none of eight: z² / (8 + z²)
+    >>> share.value.item(), share.low.item(), round(share.high.item(), 4)
+    (0.0, 0.0, 0.3244)
+    """
+    from statistics import NormalDist
+
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = np.asarray(successes, np.float64) / trials
+    middle = share + z**2 / (2 * trials)
+    reach = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    whole = 1 + z**2 / trials
+    # At none and at all, an end is 0 and 1 but for rounding.
+    low = np.where(share == 0, 0, (middle - reach) / whole)
+    high = np.where(share == 1, 1, (middle + reach) / whole)
+    return Mean(share, low, high)
+
+
 def _mean_ends(row: np.ndarray, confidence: float, seed: int, resamples: int) -> tuple[float, float]:
     if not np.isfinite(row).all() or row.size < 2:
         return np.nan, np.nan
