@@ -6,13 +6,17 @@ from a3cjax.commands.chains import ChainsOptions
 from a3cjax.commands.command import Command, as_json
 from a3cjax.commands.compare import CompareOptions
 from a3cjax.commands.delay_errors import DelayErrorsOptions
+from a3cjax.commands.rates import RatesOptions
+from a3cjax.commands.regularisation import RegularisationOptions
 from a3cjax.commands.speedup import SpeedupOptions
 
 COMMANDS: dict[str, Any] = {
-    "delay-errors": DelayErrorsOptions,
     "speedup": SpeedupOptions,
-    "chains": ChainsOptions,
     "compare": CompareOptions,
+    "rates": RatesOptions,
+    "delay-errors": DelayErrorsOptions,
+    "chains": ChainsOptions,
+    "regularisation": RegularisationOptions,
 }
 
 __all__ = ["COMMANDS", "Command", "as_json"]

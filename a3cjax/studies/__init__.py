@@ -4,9 +4,16 @@ from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.compare import CompareRow, CompareStudy, compare
 from a3cjax.studies.critical_step import CriticalStepRow, CriticalStepStudy, critical_step
 from a3cjax.studies.delay_errors import DelayBound, DelayErrorRow, DelayErrorStudy, delay_bound, delay_errors
+from a3cjax.studies.rates import RatesRow, RatesStudy, rates
+from a3cjax.studies.regularisation import (
+    RegularisationRow,
+    RegularisationStudy,
+    regularisation,
+    typical_priors,
+)
 from a3cjax.studies.speedup import SAMPLING, SpeedupRow, SpeedupStudy, speedup
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
-from a3cjax.studies.statistics import first_crossing, mean_interval, proportion_interval, ratio_of_means
+from a3cjax.studies.statistics import first_crossing, mean_interval, power_law, proportion_interval, ratio_of_means
 from a3cjax.studies.study import Study, StudyInterrupted
 from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
@@ -21,6 +28,10 @@ __all__ = [
     "DelayBound",
     "DelayErrorRow",
     "DelayErrorStudy",
+    "RatesRow",
+    "RatesStudy",
+    "RegularisationRow",
+    "RegularisationStudy",
     "SpeedupRow",
     "SpeedupStudy",
     "Study",
@@ -35,9 +46,13 @@ __all__ = [
     "delay_errors",
     "first_crossing",
     "mean_interval",
+    "power_law",
     "proportion_interval",
+    "rates",
     "ratio_of_means",
+    "regularisation",
     "speedup",
     "stability_limit",
     "sweep",
+    "typical_priors",
 ]

@@ -1,5 +1,6 @@
-"""When a curve first meets a target, and how sure one can be of means and of their ratios."""
+"""When a curve first meets a target, and how sure one can be of means, of their ratios and of their rates."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +41,15 @@ class Ratio(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class PowerLaw(NamedTuple):
+    """y = factor · x^exponent, and a confidence interval of the exponent."""
+
+    exponent: float
+    low: float
+    high: float
+    factor: float
 
 
 def first_crossing(curves: ArrayLike, target: float) -> Crossing:
@@ -153,6 +163,53 @@ def proportion_interval(successes: ArrayLike, trials: int, *, confidence: float 
     low = np.where(share == 0, 0, (middle - reach) / whole)
     high = np.where(share == 1, 1, (middle + reach) / whole)
     return Mean(share, low, high)
+
+
+def power_law(
+    x: ArrayLike,
+    samples: Sequence[ArrayLike],
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> PowerLaw:
+    """The line of least squares through (log x, log mean of the sample at x), with a bootstrap interval.
+
+    The samples are independent, and each is resampled (bias-corrected and accelerated, Efron 1987). With a NaN, or a
+    mean that is not positive, everything is NaN; if a sample has one entry only, the interval is NaN; if no sample
+    varies, both ends are the exponent.
+
+    Args:
+        x: [n], positive and not all equal.
+        samples: n of them, the one at x[i] of shape [m_i].
+        confidence: the interval's coverage, between 0 and 1.
+        seed: of the resampling.
+        resamples: how many.
+
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).uniform(0.8, 1.2, (3, 50))
+    >>> law = power_law([10, 100, 1000], [2 * 0.1 * noise[0], 2 * 0.01 * noise[1], 2 * 0.001 * noise[2]])
+    >>> bool(law.low < -1 < law.high), round(law.factor)
+    (True, 2)
+    """
+    at = np.log(np.asarray(x, np.float64))
+    values = [np.asarray(sample, np.float64) for sample in samples]
+    means = np.array([sample.mean() for sample in values])
+    if not np.isfinite(means).all() or (means <= 0).any():
+        return PowerLaw(np.nan, np.nan, np.nan, np.nan)
+    centred = at - at.mean()
+    weights = centred / (centred**2).sum()
+
+    def slope(*resampled, axis):
+        return sum(weight * np.log(sample.mean(axis)) for weight, sample in zip(weights, resampled, strict=True))
+
+    exponent = float(slope(*values, axis=-1))
+    factor = float(np.exp(np.log(means).mean() - exponent * at.mean()))
+    if min(sample.size for sample in values) < 2:
+        return PowerLaw(exponent, np.nan, np.nan, factor)
+    if all(np.ptp(sample) == 0 for sample in values):
+        return PowerLaw(exponent, exponent, exponent, factor)
+    return PowerLaw(exponent, *_bootstrap(tuple(values), slope, confidence, seed, resamples), factor)
 
 
 def _mean_ends(row: np.ndarray, confidence: float, seed: int, resamples: int) -> tuple[float, float]:

@@ -1,0 +1,60 @@
+"""Which small MDP a command works on, where the critic must be able to represent every value."""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from a3cjax import _check, families
+from a3cjax.commands._choices import own_options
+from a3cjax.problems import FiniteMDP
+
+# Which of the options below each family has, and what it takes them to be when they are not given.
+_FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
+    "synthetic": {"states": 5, "actions": 2, "mdp_seed": 0},
+    "garnet": {"states": 5, "actions": 2, "branching": 2, "mdp_seed": 0},
+    "ring": {"states": 5, "slip": 0.1},
+    "gridworld": {"height": 2, "width": 3, "slip": 0.1},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallProblemOptions:
+    """The MDP; the critic has one feature for each state, so that ε_app = 0."""
+
+    mdp: Literal["synthetic", "garnet", "ring", "gridworld"] = "synthetic"
+    """Family of the MDP; synthetic is the paper's, but smaller."""
+    discount: float = 0.5
+    """Discount γ."""
+    stay: float = 0.0
+    """Probability of staying put at every step: a lazy, slower chain."""
+    states: int | None = None
+    """States (synthetic, garnet and ring 5)."""
+    actions: int | None = None
+    """Actions (synthetic and garnet 2)."""
+    branching: int | None = None
+    """Successors of each state and action (garnet 2)."""
+    height: int | None = None
+    """Rows of the room (gridworld 2)."""
+    width: int | None = None
+    """Columns of the room (gridworld 3)."""
+    slip: float | None = None
+    """Probability of slipping (ring 0.1, gridworld 0.1)."""
+    mdp_seed: int | None = None
+    """Seed of the MDP (synthetic 0, garnet 0)."""
+
+    def build(self) -> FiniteMDP:
+        """The MDP that they describe."""
+        _check.number("--stay", self.stay, least=0, below=1)
+        own = own_options(self, "--mdp", self.mdp, _FAMILY_OPTIONS)
+        if "mdp_seed" in own:
+            own["key"] = jax.random.key(_check.integer("--mdp-seed", own.pop("mdp_seed"), 0))
+        for option, name in (("states", "num_states"), ("actions", "num_actions")):
+            if option in own:
+                own[name] = own.pop(option)
+        mdp = getattr(families, self.mdp)(**own, discount=self.discount)
+        if self.mdp == "synthetic":  # its features are random
+            tabular = jnp.eye(mdp.num_states)
+            mdp = FiniteMDP(mdp.transition, mdp.reward, mdp.initial, mdp.discount, tabular)
+        return families.lazy(mdp, self.stay) if self.stay else mdp

@@ -1,0 +1,102 @@
+"""The study of rates as a figure."""
+
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from a3cjax.studies.style import INK, NAMES, STYLE, shades
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LABELS = {
+    "critic_error_sq": ("Critic", "(1/K) Σ ‖ω − ω*(θ)‖²"),
+    "gradient_norm_sq": ("Actor", "(1/K) Σ ‖∇J_λ(θ)‖²"),
+}
+_MARKERS = "osD^vP"
+
+
+def rates_figure(curves: xr.Dataset, confidence: float) -> Figure:
+    """A row for critic and actor: the averages against K for each sampling, and their local slopes.
+
+    Points are means over seeds, bars their intervals.
+    """
+    samplings = [str(name) for name in curves.sampling.values]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(2.6 + 3.1 * len(samplings) + 2.6, 6.6), layout="constrained")
+        grid = figure.subplots(2, 2 * len(samplings), width_ratios=(1.15, 1) * len(samplings), squeeze=False)
+        for r, variable in enumerate(_LABELS):
+            for i, name in enumerate(samplings):
+                averages, slopes = grid[r, 2 * i], grid[r, 2 * i + 1]
+                _average_panel(averages, curves, variable, i, NAMES.get(name, name), grid[r, 0])
+                _slope_panel(slopes, curves, variable, i, NAMES.get(name, name), grid[r, 1])
+                if r == 1:
+                    averages.set_xlabel("updates K")
+                    slopes.set_xlabel("updates K")
+        handles = [
+            Line2D([], [], color=colour, marker=_MARKERS[j % len(_MARKERS)], ms=4.5, lw=1.3)
+            for j, colour in enumerate(shades(curves.sizes["delay"]))
+        ]
+        labels = [_delay(str(label)) for label in curves.delay.values]
+        handles.append(Line2D([], [], color=INK, lw=1, ls="--"))
+        labels.append("exponent −2/5")
+        how = "constant delays" if curves.attrs["delay_law"] == "constant" else "delays uniform on 0, …, K_0"
+        title = f"{how}; bars are {100 * confidence:g} % intervals"
+        figure.legend(handles, labels, title=title, loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+def _average_panel(ax: "Axes", curves: xr.Dataset, variable: str, i: int, sampling: str, first: "Axes") -> None:
+    who, label = _LABELS[variable]
+    counts = curves.num_updates.values
+    means = curves[variable].values[i].mean(-1)
+    low, high = (curves[f"{variable}_{end}"].values[i] for end in ("low", "high"))
+    for j, colour in enumerate(shades(means.shape[0])):
+        _series(ax, counts * _aside(j, len(means)), means[j], low[j], high[j], colour, j)
+    if np.isfinite(means[0, -1]):
+        # Through the last point of the first delay.
+        ax.plot(counts, means[0, -1] * (counts / counts[-1]) ** -0.4, color=INK, lw=1, ls="--", zorder=1)
+    ax.set(xscale="log", yscale="log", title=f"{who}, {sampling} sampling")
+    if ax is first:
+        ax.set_ylabel(f"{label}   [reward²]")
+    else:
+        ax.sharey(first)
+        first.autoscale(axis="y")
+
+
+def _slope_panel(ax: "Axes", curves: xr.Dataset, variable: str, i: int, sampling: str, first: "Axes") -> None:
+    who, _ = _LABELS[variable]
+    counts = curves.num_updates.values
+    middle = np.sqrt(counts[1:] * counts[:-1])
+    parts = [curves[f"{variable}_local_slope{end}"].values[i, :, 1:] for end in ("", "_low", "_high")]
+    for j, colour in enumerate(shades(parts[0].shape[0])):
+        value, low, high = (part[j] for part in parts)
+        _series(ax, middle * _aside(j, len(parts[0])), value, low, high, colour, j)
+    ax.axhline(-0.4, color=INK, lw=1, ls="--", zorder=1)
+    ax.set(xscale="log", title=f"{who}'s local slope", ylabel="d log average / d log K")
+    ax.set_xlim(counts[0], counts[-1])
+    if ax is not first:
+        ax.sharey(first)
+        first.autoscale(axis="y")
+
+
+def _series(
+    ax: "Axes", x: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, j: int
+) -> None:
+    there = np.isfinite(value)
+    spread = np.nan_to_num([value - low, high - value]).clip(0)[:, there]
+    marker = _MARKERS[j % len(_MARKERS)]
+    ax.errorbar(x[there], value[there], spread, color=colour, marker=marker, ms=4, lw=1.2, capsize=2, zorder=3)
+
+
+def _aside(j: int, count: int) -> float:
+    """A little to either side, so that intervals do not hide each other."""
+    return 1.05 ** (2 * j - count + 1)
+
+
+def _delay(label: str) -> str:
+    return f"K_0 = {label}" if label.isdecimal() else f"K_0 = ⌈{label}⌉"
