@@ -42,9 +42,8 @@ def regularisation_figure(curves: xr.Dataset, rows: Sequence["RegularisationRow"
                     label, (0, level), xycoords=("axes fraction", "data"), xytext=(4, 2 if above else -10),
                     textcoords="offset points", fontsize=8, color=INK,
                 )  # fmt: skip
-            low = min(values[i], min(row.best_regularized_objective for row in own))
-            room = 0.15 * (best - low) if best > low else 0.01
-            top.set(title=f"{name} prior", xscale="log", ylim=(low - 1.6 * room, best + room))
+            top.set(title=f"{name} prior", xscale="log")
+            top.margins(y=0.12)
             _lines(middle, weights, own, "divergence", _J, "o")
             middle.set(yscale="log")
             _bounds(bottom, weights, own, best)

@@ -97,7 +97,11 @@ class RegularisationStudy(Study):
         lines.append(
             f"Of {total:,} points, Theorem 5's premise ‖∇J_λ‖ ≤ λ/(2SA) held at {int(curves.premise_points.sum()):,} "
             f"and the sharper bound's at {int(curves.dominated_points.sum()):,}; "
-            + ("J* − J was within its bound at all of them." if not failed else f"at {failed} of them J* − J was NOT within its bound.")
+            + (
+                f"at {failed} of them J* − J is beyond the bound."
+                if failed
+                else "at all of them J* − J is within the bound."
+            )
         )
         shares = [row.gap / row.epsilon for row in self.rows if np.isfinite(row.epsilon)]
         if shares:
@@ -134,7 +138,10 @@ class RegularisationStudy(Study):
         ]
         if short:
             named = ", ".join(f"{row.prior} λ = {row.weight:g}" for row in short)
-            said.append(f"A3C's J_λ is more than 5 % short of the way from θ = 0 to the largest J_λ for {named}.")
+            said.append(
+                f"A3C's J_λ is more than 5 % short of the way from θ = 0 to the largest J_λ for {named}: "
+                "its steps are constant, so θ never comes to rest, or it has not arrived yet."
+            )
         return said
 
     def _start(self, row: RegularisationRow) -> float:
