@@ -81,7 +81,7 @@ def arbitrary(problem, weight=1.0):
 
 
 def test_gradient_dominance_on_many_problems():
-    """Theorem 5's bound and the sharper one, wherever their premises hold: at 15 problems × 4 weights × 900 points."""
+    """Theorem 5's bound and the sharper one, wherever their premises hold: at 15 problems × 4 weights × 1000 points."""
     rng = np.random.default_rng(2)
     held = sharply = outside = 0
     closest = 0.0
@@ -92,9 +92,9 @@ def test_gradient_dominance_on_many_problems():
         for weight in (0.01, 0.1, 1.0, 5.0):
             # Gradient ascent from three starts, points near its ends, and random policies from mild to extreme.
             theta, path = rng.normal(size=(3, states, actions)), []
-            for _ in range(200):
+            for step in range(600):
                 theta = theta + 1 / (0.5 + weight / states) * problem.gradient(theta, weight, law, even)
-                path.append(theta)
+                path += [theta] * (step % 3 == 2)
             near = theta + rng.normal(size=(100, 1, states, actions)) * rng.choice([0.01, 0.1, 1], (100, 1, 1, 1))
             spread = rng.normal(size=(100, 1, states, actions)) * rng.choice([0.1, 1, 5], (100, 1, 1, 1))
             points = np.concatenate([np.concatenate([*path]), near.reshape(-1, states, actions), spread[:, 0]])
@@ -114,7 +114,7 @@ def test_gradient_dominance_on_many_problems():
             assert (sharp <= epsilon / 2 + 1e-12).all()
             held, sharply = held + premise.sum(), sharply + wide.sum()
             outside += (gap > epsilon).sum()
-            closest = max(closest, (gap[wide] / sharp[wide]).max())
+            closest = max(closest, (gap[wide] / sharp[wide]).max(initial=0))
     assert held > 5000
     assert sharply > held
     assert outside > 100  # without its premise the bound is no bound
@@ -126,20 +126,22 @@ def test_a_point_is_what_plain_numpy_makes_of_it(problem, land, weight):
     prior = arbitrary(problem)
     states, policy = (np.asarray(x, np.float64) for x in (prior.states, prior.policy))
     thetas = np.random.default_rng(3).normal(scale=2, size=(40, 3, 2))
+    thetas = np.concatenate([thetas, land.maximise(prior, [weight])])
     point, pi = land.at(prior, weight, thetas), softmax(thetas)
     gradient = problem.gradient(thetas, weight, states, policy)
     assert land.optimal_objective == pytest.approx(problem.optimum, abs=1e-6)  # the MDP was rounded to single precision
     np.testing.assert_allclose(point.objective, problem.objective(pi), atol=1e-6)
     np.testing.assert_allclose(point.divergence, problem.divergence(pi, states, policy), rtol=1e-5)
     np.testing.assert_allclose(point.regularized_objective, point.objective - weight * point.divergence, atol=1e-14)
-    np.testing.assert_allclose(point.gradient_norm, np.sqrt((gradient**2).sum((1, 2))), rtol=1e-5)
+    np.testing.assert_allclose(point.gradient_norm, np.sqrt((gradient**2).sum((1, 2))), rtol=1e-5, atol=1e-7)
     bound = weight * (states * problem.best_visitation / problem.visitation(pi)).sum(-1)
     np.testing.assert_allclose(point.bound, bound, rtol=1e-5)
     wanted = (gradient <= weight * states[:, None] * policy) | (problem.best == 0)
     assert (point.dominated == wanted.all((1, 2))).all()
     gap = land.optimal_objective - point.objective
     assert (gap[point.dominated] <= point.bound[point.dominated]).all()
-    assert 0 < point.dominated.sum() < 40
+    assert point.dominated[-1]  # the maximiser
+    assert point.dominated.sum() < 41
 
 
 def test_epsilon_is_infinite_where_the_start_does_not_reach(problem):
@@ -259,7 +261,7 @@ def test_the_bounds_were_looked_at_and_held(study):
     assert (curves.premise_points.sel(prior="arbitrary") == 0).all()  # Theorem 5 speaks of uniform priors
     assert (curves.dominated_points > 0).all()
     assert (curves.violations == 0).all()
-    assert "within the bound" in study.summary()
+    assert "within its bound at all of them" in study.summary()
     uniform, other = study.rows[0], study.rows[2]
     assert 0 < uniform.gap <= uniform.bound <= uniform.epsilon / 2
     assert np.isnan(other.epsilon)
@@ -268,7 +270,7 @@ def test_the_bounds_were_looked_at_and_held(study):
 def test_broken_bounds_would_be_told(study):
     curves = study.curves.copy(deep=True)
     curves.violations.values[0, 0] = 2
-    assert "at 2 of them J* − J is beyond the bound" in RegularisationStudy.of(curves).summary()
+    assert "J* − J is beyond its bound at 2." in RegularisationStudy.of(curves).summary()
 
 
 def test_the_same_seed_gives_the_same_numbers_whatever_is_beside_it(study, problem):

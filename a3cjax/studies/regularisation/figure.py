@@ -30,6 +30,8 @@ def regularisation_figure(curves: xr.Dataset, rows: Sequence["RegularisationRow"
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1.2 + 3.2 * len(priors), 7.4), layout="constrained")
         grid = figure.subplots(3, len(priors), sharex=True, squeeze=False)
+        # Given beforehand, since one weight alone does not span an axis.
+        grid[0, 0].set(xscale="log", xlim=curves.weight.values[[0, -1]] * (0.7, 1.4))
         for i, name in enumerate(priors):
             own = [row for row in rows if row.prior == name]
             weights = np.array([row.weight for row in own])
@@ -42,7 +44,7 @@ def regularisation_figure(curves: xr.Dataset, rows: Sequence["RegularisationRow"
                     label, (0, level), xycoords=("axes fraction", "data"), xytext=(4, 2 if above else -10),
                     textcoords="offset points", fontsize=8, color=INK,
                 )  # fmt: skip
-            top.set(title=f"{name} prior", xscale="log")
+            top.set_title(f"{name} prior")
             top.margins(y=0.12)
             _lines(middle, weights, own, "divergence", _J, "o")
             middle.set(yscale="log")

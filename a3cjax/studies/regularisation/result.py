@@ -88,20 +88,16 @@ class RegularisationStudy(Study):
         for prior, value in zip(curves.prior.values, values, strict=True):
             own = [row for row in self.rows if row.prior == prior]
             small, large = own[0], own[-1]
-            lines.append(
-                f"{prior}: the prior policy has J = {value:.4f}. Maximising J_λ gives J = {small.best_objective:.4f} "
-                f"at λ = {small.weight:g} and {large.best_objective:.4f} at λ = {large.weight:g}, where the distance "
-                f"to the prior is {small.best_divergence:.3g} and {large.best_divergence:.3g}."
+            gives = " and ".join(
+                f"J = {row.best_objective:.4f} at λ = {row.weight:g}, {row.best_divergence:.3g} away from the prior"
+                for row in dict.fromkeys((small, large))
             )
+            lines.append(f"{prior}: the prior policy has J = {value:.4f}. Maximising J_λ gives {gives}.")
         total, failed = int(curves.points.sum()), int(curves.violations.sum())
         lines.append(
             f"Of {total:,} points, Theorem 5's premise ‖∇J_λ‖ ≤ λ/(2SA) held at {int(curves.premise_points.sum()):,} "
             f"and the sharper bound's at {int(curves.dominated_points.sum()):,}; "
-            + (
-                f"at {failed} of them J* − J is beyond the bound."
-                if failed
-                else "at all of them J* − J is within the bound."
-            )
+            + (f"J* − J is beyond its bound at {failed}." if failed else "J* − J is within its bound at all of them.")
         )
         shares = [row.gap / row.epsilon for row in self.rows if np.isfinite(row.epsilon)]
         if shares:

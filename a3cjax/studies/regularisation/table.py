@@ -1,5 +1,6 @@
 """The study of regularisation as text."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def regularisation_text(rows: Sequence["RegularisationRow"], confidence: float) 
             interval(row.divergence_low, row.divergence_high, ".3g"),
             number(row.gap, ".2g"),
             number(row.bound, ".2g"),
-            number(row.epsilon, ".2g"),
+            "∞" if math.isinf(row.epsilon) else number(row.epsilon, ".2g"),
         )
         for row in rows
     ]
