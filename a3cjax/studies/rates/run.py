@@ -301,9 +301,10 @@ def _fill(curves: "xr.Dataset", where: tuple[int, int], learner: A3C, result: Re
     weights, coarse = average_weights(count, spacing), average_weights(count, 2 * spacing)
     values = _evaluate(learner, theta, omega)
     for q, name in enumerate(METRICS):
-        average = np.where(lost >= 0, np.nan, (values[name] @ weights).reshape(shape))
+        # Sums rather than matrix products, whose last bits depend on how many runs there are.
+        average = np.where(lost >= 0, np.nan, (values[name] * weights).sum(-1).reshape(shape))
         curves[name].values[position, :, at] = average
-        halved = (values[name][:, ::2] @ coarse).reshape(shape)
+        halved = (values[name][:, ::2] * coarse).sum(-1).reshape(shape)
         error = np.abs(halved / average - 1) if spacing > 1 else np.zeros(shape)
         curves["quadrature_error"].values[position, :, at, :, q] = error
     for q, name in enumerate(("error_mu", "error_d")):
