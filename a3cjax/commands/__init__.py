@@ -6,6 +6,7 @@ from a3cjax.commands.chains import ChainsOptions
 from a3cjax.commands.command import Command, as_json
 from a3cjax.commands.compare import CompareOptions
 from a3cjax.commands.delay_errors import DelayErrorsOptions
+from a3cjax.commands.estimators import EstimatorsOptions
 from a3cjax.commands.rates import RatesOptions
 from a3cjax.commands.regularisation import RegularisationOptions
 from a3cjax.commands.speedup import SpeedupOptions
@@ -17,6 +18,7 @@ COMMANDS: dict[str, Any] = {
     "delay-errors": DelayErrorsOptions,
     "chains": ChainsOptions,
     "regularisation": RegularisationOptions,
+    "estimators": EstimatorsOptions,
 }
 
 __all__ = ["COMMANDS", "Command", "as_json"]

@@ -4,6 +4,7 @@ from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.compare import CompareRow, CompareStudy, compare
 from a3cjax.studies.critical_step import CriticalStepRow, CriticalStepStudy, critical_step
 from a3cjax.studies.delay_errors import DelayBound, DelayErrorRow, DelayErrorStudy, delay_bound, delay_errors
+from a3cjax.studies.estimators import EstimatorsRow, EstimatorsStudy, estimators
 from a3cjax.studies.rates import RatesRow, RatesStudy, rates
 from a3cjax.studies.regularisation import (
     RegularisationRow,
@@ -28,6 +29,8 @@ __all__ = [
     "DelayBound",
     "DelayErrorRow",
     "DelayErrorStudy",
+    "EstimatorsRow",
+    "EstimatorsStudy",
     "RatesRow",
     "RatesStudy",
     "RegularisationRow",
@@ -44,6 +47,7 @@ __all__ = [
     "critical_step",
     "delay_bound",
     "delay_errors",
+    "estimators",
     "first_crossing",
     "mean_interval",
     "power_law",

@@ -1,0 +1,64 @@
+"""The study of estimators as a figure."""
+
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from a3cjax.studies.style import INK, PALETTE, STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def estimators_figure(curves: xr.Dataset) -> Figure:
+    """Exact variances at two policies; J over updates for each N, means over seeds and their middle 80 %."""
+    with matplotlib.rc_context(STYLE):
+        count = curves.sizes["workers"]
+        figure = Figure(figsize=(3.9 * (1 + count), 3.9), layout="constrained")
+        panels = figure.subplots(1, 1 + count, squeeze=False)[0]
+        _variance_panel(panels[0], curves)
+        for j, ax in enumerate(panels[1:]):
+            _curve_panel(ax, curves, j)
+            ax.sharey(panels[1])
+        handles, labels = panels[1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)))
+    return figure
+
+
+def _variance_panel(ax: "Axes", curves: xr.Dataset) -> None:
+    kinds, height = curves.kind.values, 0.38
+    at = np.arange(len(kinds))
+    for p in range(curves.sizes["point"]):
+        # Light for the first policy, solid for the second.
+        ax.barh(
+            at + (p - 0.5) * height, curves.variance.values[:, p], height, color=PALETTE[: len(kinds)],
+            alpha=(0.45, 1.0)[p], edgecolor=INK, lw=0.5,
+        )  # fmt: skip
+    for p, point in enumerate(curves.point.values):
+        ax.barh([0], [np.nan], color=INK, alpha=(0.35, 0.9)[p], label=str(point))
+    ax.set(yticks=at, yticklabels=kinds, xscale="log", title="Variance of one direction, exact")
+    ax.set_xlabel("trace of the covariance (reward²)")
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.legend(loc="upper right")
+
+
+def _curve_panel(ax: "Axes", curves: xr.Dataset, j: int) -> None:
+    x = curves.updates.values
+    for i, (kind, colour) in enumerate(zip(curves.kind.values, PALETTE, strict=False)):
+        runs = curves.objective.values[i, j]
+        runs = runs[np.isfinite(runs).all(-1)]
+        if runs.size:
+            ax.fill_between(x, *np.quantile(runs, (0.1, 0.9), axis=0), color=colour, alpha=0.12, lw=0)
+            ax.plot(x, runs.mean(0), color=colour, lw=1.4, label=str(kind))
+    ax.axhline(curves.attrs["optimal_objective"], color=INK, lw=0.9)
+    ax.annotate(
+        "J*", (0, curves.attrs["optimal_objective"]), xycoords=("axes fraction", "data"), xytext=(4, 2),
+        textcoords="offset points", fontsize=8, color=INK,
+    )  # fmt: skip
+    n = int(curves.workers.values[j])
+    ax.margins(y=0.1)
+    ax.set(title=f"J, {n} worker{'s' * (n > 1)}", xlabel="updates k", ylabel="J(θ_k)")
