@@ -299,3 +299,15 @@ class Half(Whole):
 def test_what_cannot_be_averaged_is_refused(learner, history, sentence):
     with pytest.raises(ValueError, match=sentence):
         a3cjax.simulate(learner, drawn(0), KEY, history=history)
+
+
+def test_delay_errors_of_messages():
+    """‖h (x_{v−τ} − x_v)‖² at every row: one message each of versions 1, ¾, ¾, with h = 1; none at a barrier."""
+    record = a3cjax.Record(every=1, metrics=("delay_error_sq", "delay"))
+    schedule = a3cjax.Schedule([0] * 5, [0, 0, 1, 0, 1], range(5), commit=[0, 1, 0, 1, 1])
+    learner = quadratic(curvature=[1.0], start=[1.0])
+    result = a3cjax.simulate(learner, schedule, KEY, record=record)
+    # x = 1, then ¾; the second group's mean is (1 + ¾)/2, so x_2 = ¾ − 7/32 = 17/32.
+    np.testing.assert_allclose(result.metrics["delay_error_sq"], [0, 0, 1 / 16, 0, (24 / 32 - 17 / 32) ** 2], rtol=1e-6)
+    barrier = a3cjax.Schedule.barrier(KEY, [LAW] * 4, 5)
+    assert not np.any(a3cjax.simulate(learner, barrier, KEY, record=record).metrics["delay_error_sq"])

@@ -12,11 +12,11 @@ import numpy as np
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
-from a3cjax.problems import exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
 from a3cjax.studies.compare.result import METHODS, CompareStudy
 from a3cjax.studies.compare.rounds import expected_round, expected_samples_time, idle_shares
+from a3cjax.studies.gap import objective_gap
 from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def compare(
         record_every = _spacing(num_samples, workers)
     spacing = Record(every=record_every).spacing(num_samples)
     record = Record(every=spacing, metrics=("objective",))
-    start, optimum = _gap(learner)
+    start, optimum = objective_gap(learner)
 
     key = jax.random.key(seed)
     free, barrier = _draw(jax.random.fold_in(key, 0), teams, workers, seeds, num_samples)
@@ -157,18 +157,6 @@ def _spacing(num_samples: int, workers: tuple[int, ...]) -> int:
     """About a hundredth of the samples, in whole rounds for every N if these are short enough."""
     spacing, rounds = max(1, num_samples // 100), math.lcm(*workers)
     return spacing if rounds > max(1, num_samples // 20) else -(-spacing // rounds) * rounds
-
-
-def _gap(learner: A3C) -> tuple[float, float]:
-    """J(θ_0) and J*."""
-    start = float(exact.objective(learner.mdp, learner.policy.probabilities(learner.theta)))
-    optimum = float(exact.optimal_objective(learner.mdp))
-    if optimum - start <= 1e-5 * max(abs(optimum), abs(start)):
-        raise ValueError(
-            f"The start already has J(θ_0) = {start:.6g}, and no policy has more than J* = {optimum:.6g}, so there is "
-            "nothing to learn; choose another MDP."
-        )
-    return start, optimum
 
 
 def _draw(

@@ -12,9 +12,9 @@ from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
 from a3cjax.learners.sampling import SAMPLERS
-from a3cjax.problems import exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.gap import objective_gap
 from a3cjax.studies.speedup.result import SpeedupStudy
 from a3cjax.studies.study import StudyInterrupted, about
 
@@ -89,7 +89,7 @@ def speedup(
 
     # Before anything is drawn, so that a bad option is told at once.
     learners = {name: dataclasses.replace(learner, sampling=name) for name in sampling}
-    start, optimum = _gap(learner)
+    start, optimum = objective_gap(learner)
     team = compute_times if callable(compute_times) else lambda n: [compute_times or Exponential(1.0)] * n
 
     key = jax.random.key(seed)
@@ -129,18 +129,6 @@ def _check_sampling(sampling: Sequence[str]) -> tuple[str, ...]:
     for i, name in enumerate(names):
         _check.choice(f"sampling[{i}]", name, tuple(SAMPLERS))
     return names
-
-
-def _gap(learner: A3C) -> tuple[float, float]:
-    """J(θ_0) and J*."""
-    start = float(exact.objective(learner.mdp, learner.policy.probabilities(learner.theta)))
-    optimum = float(exact.optimal_objective(learner.mdp))
-    if optimum - start <= 1e-5 * max(abs(optimum), abs(start)):
-        raise ValueError(
-            f"The start already has J(θ_0) = {start:.6g}, and no policy has more than J* = {optimum:.6g}, so there is "
-            "nothing to learn; choose another MDP."
-        )
-    return start, optimum
 
 
 def _seed_keys(key: jax.Array, num_workers: int, seeds: int) -> jax.Array:
