@@ -92,7 +92,7 @@ class CompareOptions:
 
     def prepare(self) -> tuple[str, Callable[[], CompareStudy]]:
         """What will be done, and the doing of it."""
-        learner, laws = self.build_learner(), self.build_laws()
+        laws, learner = self.build_laws(), self.build_learner()
         counts = ", ".join(map(str, self.workers))
         task = (
             f"Simulating {self.seeds} seeds × N = {counts} workers × {self.samples:,} samples, {len(laws)} laws of "

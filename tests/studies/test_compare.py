@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import shlex
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +13,7 @@ import xarray as xr
 
 import a3cjax
 from a3cjax.cli import main
-from a3cjax.studies import CompareRow, CompareStudy, compare
+from a3cjax.studies import CompareRow, CompareStudy, StudyInterrupted, compare
 from a3cjax.studies.compare import expected_round, idle_shares, run
 
 ct = a3cjax.compute_times
@@ -243,3 +245,30 @@ def test_options_without_effect_are_refused(capsys):
     assert "--straggler-factor has no effect without the law straggler" in capsys.readouterr().err
     assert main(["compare", "--laws", "pareto", "pareto"]) == 2
     assert "--laws is pareto pareto; name each law once" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_what_was_done(learner, monkeypatch):
+    """Pressed in the barrier runs, after two of their records: the async curves are whole, the barriers' end there."""
+    calls = []
+
+    def simulate(learner, schedule, keys, *, record, throw, progress):
+        updates = np.arange(record.every, 201, record.every)[: None if not calls else 2]
+        calls.append(np.ravel(learner.actor_step))
+        runs = len(keys)
+        metrics = {"objective": np.full((runs, updates.size), 10.0)}
+        result: Any = SimpleNamespace(updates=updates, metrics=metrics, nonfinite_from=np.full(runs, -1))
+        if len(calls) == 2:
+            raise a3cjax.Interrupted("stopped", result)
+        return result
+
+    monkeypatch.setattr(run, "simulate", simulate)
+    with pytest.raises(StudyInterrupted, match="Interrupted in the barrier runs") as caught:
+        compare(learner, workers=(2, 4), seeds=2, num_samples=200, record_every=20)
+    study: Any = caught.value.study
+    ends = np.isfinite(study.curves.objective.values).sum(-1)  # with the start
+    assert (ends[0] == 11).all()
+    assert (ends[1:] == 3).all()
+    assert study.interrupted
+    assert study.notes()[0].startswith("The study was interrupted")
+    # Laws, then N, then seeds: the steps of the barrier, and N times the steps.
+    np.testing.assert_allclose(calls[1] / calls[0], [1] * 8 + [2, 2, 4, 4] * 2, rtol=1e-6)
