@@ -374,3 +374,21 @@ def test_both_terms_with_vectors_for_states_and_actions():
         measured = [result.metrics[name][k] for name in NAMES[1:]]
         np.testing.assert_allclose(measured, expected, rtol=1e-9, atol=1e-18)
     assert (result.metrics["actor_delay_error_sq"][schedule.delay > 0] > 0).all()
+
+
+@pytest.mark.usefixtures("x64")
+def test_where_messages_are_averaged_each_message_is_measured():
+    """Message k is computed from version v_k − τ_k and arrives when version v_k is the newest: ‖h (x_{v_k−τ_k} − x_{v_k})‖²
+    with the versions that the commits made."""
+    rng = np.random.default_rng(0)
+    commit = rng.random(80) < 0.4
+    newest = np.cumsum(commit) - commit
+    delay = np.minimum(rng.integers(0, 6, 80), newest)
+    schedule = a3cjax.Schedule(rng.integers(0, 3, 80), delay, np.arange(80), num_workers=3, commit=commit)
+    learner = a3cjax.QuadraticSGD(curvature=[1.0, 2.0], step=0.25, start=[1.0, -3.0], noise=0.5)
+    record = a3cjax.Record(every=1, metrics={"error": "delay_error_sq", "x": lambda state: state.x})
+    metrics = a3cjax.simulate(learner, schedule, KEYS[0], record=record).metrics
+    versions = np.concatenate([[[1.0, -3.0]], metrics["x"][commit]])
+    expected = np.sum(([1.0, 2.0] * (versions[newest - delay] - versions[newest])) ** 2, axis=-1)
+    np.testing.assert_allclose(metrics["error"], expected, rtol=1e-10, atol=1e-25)
+    assert (expected > 0).sum() > 40

@@ -49,6 +49,8 @@ def delay_errors_figure(study: "DelayErrorStudy") -> Figure:
         labels = [f"{n} worker{'s' if n > 1 else ''}" for n in workers]
         handles += [Line2D([], [], color=INK, ls=":", lw=1), Line2D([], [], color=INK, ls="--", lw=1)]
         labels += ["∝ √τ and ∝ τ", "bound"]
+        handles.append(Line2D([], [], color=INK, marker="|", ms=9, lw=0))
+        labels.append(f"{100 * study.confidence:g} % interval")
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 7))
     return figure
 
