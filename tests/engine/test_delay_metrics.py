@@ -378,8 +378,8 @@ def test_both_terms_with_vectors_for_states_and_actions():
 
 @pytest.mark.usefixtures("x64")
 def test_where_messages_are_averaged_each_message_is_measured():
-    """Message k is computed from version v_k − τ_k and arrives when version v_k is the newest: ‖h (x_{v_k−τ_k} − x_{v_k})‖²
-    with the versions that the commits made."""
+    """Message k is computed from version v_k − τ_k and arrives when version v_k is the newest, so the error is
+    ‖h (x_{v_k−τ_k} − x_{v_k})‖² with the versions that the commits made."""
     rng = np.random.default_rng(0)
     commit = rng.random(80) < 0.4
     newest = np.cumsum(commit) - commit
