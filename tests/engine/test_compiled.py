@@ -204,7 +204,7 @@ class _Captured(Exception):
     pass
 
 
-def program_of(monkeypatch, learner, schedule, **options):
+def program_of(monkeypatch, learner, schedule, metrics=(), **options):
     """What ``simulate`` would compile for 16 runs on one device, and the carry that it starts from."""
     advance, captured = driver._compiled_advance, []
 
@@ -214,7 +214,7 @@ def program_of(monkeypatch, learner, schedule, **options):
 
     monkeypatch.setattr(driver, "_compiled_advance", capture)
     keys = jax.random.split(jax.random.key(0), RUNS)
-    record = a3cjax.Record(every=100, metrics=())
+    record = a3cjax.Record(every=100, metrics=metrics)
     with pytest.raises(_Captured):
         a3cjax.simulate(learner, schedule, keys, record=record, devices=jax.devices()[:1], **options)
     monkeypatch.setattr(driver, "_compiled_advance", advance)
@@ -268,4 +268,20 @@ def test_no_message_copies_a_history_of_versions(monkeypatch):
     least = store.size * store.dtype.itemsize
     assert least > 2 * carry.state.theta.size * 4
     assert innermost_bodies(computations(text), least)
+    assert copies(text, least, every=True) == []
+
+
+@pytest.mark.parametrize("history", ["mailbox", "ring"])
+def test_no_measured_update_copies_a_history(history, monkeypatch):
+    """With delay metrics the last update before a record is taken in a loop of its own, which carries the history too:
+    every loop that does is searched."""
+    mailbox = history == "mailbox"
+    options = {"history": history} | ({} if mailbox else {"depth": 256})
+    metrics = ("critic_delay_error_sq", "actor_delay_error_sq")
+    lowered, carry = program_of(monkeypatch, a3c(), workers(64 if mailbox else 4), metrics, **options)
+    text = lowered.compile().as_text()
+    store = carry.slots if mailbox else carry.past[1]  # of ω, the smallest of the ring's
+    least = store.size * store.dtype.itemsize
+    assert least > 2 * carry.state.theta.size * 4
+    assert len(innermost_bodies(computations(text), least)) >= 2
     assert copies(text, least, every=True) == []
