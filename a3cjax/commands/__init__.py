@@ -5,11 +5,14 @@ from typing import Any
 from a3cjax.commands.chains import ChainsOptions
 from a3cjax.commands.command import Command, as_json
 from a3cjax.commands.compare import CompareOptions
+from a3cjax.commands.critical_step import CriticalStepOptions
 from a3cjax.commands.delay_errors import DelayErrorsOptions
 from a3cjax.commands.estimators import EstimatorsOptions
+from a3cjax.commands.knee import KneeOptions
 from a3cjax.commands.rates import RatesOptions
 from a3cjax.commands.regularisation import RegularisationOptions
 from a3cjax.commands.speedup import SpeedupOptions
+from a3cjax.commands.sweep import SweepOptions
 
 COMMANDS: dict[str, Any] = {
     "speedup": SpeedupOptions,
@@ -19,6 +22,9 @@ COMMANDS: dict[str, Any] = {
     "chains": ChainsOptions,
     "regularisation": RegularisationOptions,
     "estimators": EstimatorsOptions,
+    "sweep": SweepOptions,
+    "critical-step": CriticalStepOptions,
+    "knee": KneeOptions,
 }
 
 __all__ = ["COMMANDS", "Command", "as_json"]

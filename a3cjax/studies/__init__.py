@@ -5,6 +5,7 @@ from a3cjax.studies.compare import CompareRow, CompareStudy, compare
 from a3cjax.studies.critical_step import CriticalStepRow, CriticalStepStudy, critical_step
 from a3cjax.studies.delay_errors import DelayBound, DelayErrorRow, DelayErrorStudy, delay_bound, delay_errors
 from a3cjax.studies.estimators import EstimatorsRow, EstimatorsStudy, estimators
+from a3cjax.studies.knee import KneeRow, KneeStudy, knee
 from a3cjax.studies.rates import RatesRow, RatesStudy, rates
 from a3cjax.studies.regularisation import (
     RegularisationRow,
@@ -31,6 +32,8 @@ __all__ = [
     "DelayErrorStudy",
     "EstimatorsRow",
     "EstimatorsStudy",
+    "KneeRow",
+    "KneeStudy",
     "RatesRow",
     "RatesStudy",
     "RegularisationRow",
@@ -49,6 +52,7 @@ __all__ = [
     "delay_errors",
     "estimators",
     "first_crossing",
+    "knee",
     "mean_interval",
     "power_law",
     "proportion_interval",

@@ -104,7 +104,7 @@ class CriticalStepStudy(Study):
     def table(self) -> str:
         """The rows as text."""
         header = [
-            "iteration", "\ndelay", "critical\neigenvalue", "closed\nform", "\nmeasured", "between", "measured /\nclosed",
+            "iteration", "delay", "critical\neigenvalue", "closed\nform", "measured", "between", "measured /\nclosed",
         ]  # fmt: skip
         lines = [
             (

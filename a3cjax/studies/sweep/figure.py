@@ -9,12 +9,14 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from a3cjax.studies.style import INK, STYLE
+from a3cjax.studies.style import STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from a3cjax.studies.sweep.result import SweepRow
+
+_LINE = "#2060a0"
 
 
 def sweep_figure(curves: xr.Dataset, rows: Sequence["SweepRow"]) -> Figure:
@@ -35,7 +37,8 @@ def sweep_figure(curves: xr.Dataset, rows: Sequence["SweepRow"]) -> Figure:
         for i, law in enumerate(laws):
             above = _map(axes[0, i], curves, objective[i], "viridis", f"J(θ), {law} delay", **span)
             below = _map(axes[1, i], curves, diverged[i], "magma_r", f"Diverged, {law} delay", vmin=0, vmax=1)
-            line = [_limit(ax, curves) for ax in axes[:, i]][0]
+            _limit(axes[0, i], curves)
+            line = _limit(axes[1, i], curves)
             axes[1, i].set_xlabel(f"{curves.attrs['delay_is']} delay [updates]")
         for ax in axes[:, 0]:
             ax.set_ylabel(_step_label(curves))
@@ -68,8 +71,8 @@ def _limit(ax: "Axes", curves: xr.Dataset) -> Any:
     if curves.attrs["scale"] == "actor":
         return None
     limits = curves.stability_limit.values
-    ax.plot(np.arange(limits.size), limits, color="white", lw=3.2, zorder=3)
-    (line,) = ax.plot(np.arange(limits.size), limits, color=INK, lw=1.6, marker="o", ms=4, mfc="white", zorder=4)
+    ax.plot(np.arange(limits.size), limits, color="white", lw=3.6, zorder=3)
+    (line,) = ax.plot(np.arange(limits.size), limits, color=_LINE, lw=1.7, marker="o", ms=4, mfc="white", zorder=4)
     return line
 
 

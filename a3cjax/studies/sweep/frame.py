@@ -12,6 +12,7 @@ from a3cjax.problems import exact
 from a3cjax.schedules import Schedule
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.study import about
+from a3cjax.studies.sweep.laws import DelayIs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,7 +26,7 @@ class Grid:
 
     laws: tuple[str, ...]
     delays: tuple[int, ...]
-    delay_is: str
+    delay_is: DelayIs
     factors: tuple[float, ...]
     scale: str
     seeds: int

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -14,7 +14,6 @@ from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, SavedState, simulate
 from a3cjax.learners import A3C
 from a3cjax.schedules import Schedule
-from a3cjax.schedules.delays import DelayLaw
 from a3cjax.studies.study import StudyInterrupted
 from a3cjax.studies.sweep.frame import METRICS, Grid, empty_curves
 from a3cjax.studies.sweep.laws import DelayIs, find_law
@@ -85,7 +84,8 @@ def sweep(
     >>> import a3cjax, jax
     >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=4, num_actions=2, num_features=2)
     >>> learner = a3cjax.A3C(mdp, actor_step=0.1, critic_step=0.1)
-    >>> study = a3cjax.studies.sweep(learner, laws=["constant"], delays=(0, 5), factors=(1, 2), seeds=2, num_updates=100)
+    >>> few = dict(laws=["constant"], delays=(0, 5), factors=(1, 2), seeds=2, num_updates=100)
+    >>> study = a3cjax.studies.sweep(learner, **few)
     >>> dict(study.curves.sizes)
     {'law': 1, 'delay': 2, 'step': 2, 'seed': 2, 'record': 21}
     """
@@ -98,14 +98,11 @@ def sweep(
     kept = Partial(partial, _identity(learner, grid, num_updates, every, seed))
     state, values = kept.load()
 
-    key = jax.random.key(seed)
-    schedule = _draw(
-        jax.random.fold_in(key, 0), [find_law(name, grid.delay_is) for name in grid.laws], grid, num_updates
-    )
+    schedule = draw_schedules(grid, num_updates, seed)
     curves = empty_curves(learner, grid, schedule, every, diverged_above)
     _put(curves, values)
     batch = jax.tree.map(lambda column: column[grid.schedule_of_run()], schedule)
-    keys = jnp.tile(_seed_keys(jax.random.fold_in(key, 1), grid.seeds), grid.cells)
+    keys = jnp.tile(_seed_keys(jax.random.fold_in(jax.random.key(seed), 1), grid.seeds), grid.cells)
     scaled = _scaled(learner, grid)
     # Fixed for all pieces, so that one program serves them all.
     depth = 1 << int(schedule.max_delay.max()).bit_length()
@@ -173,9 +170,10 @@ def _seed_keys(key: jax.Array, seeds: int) -> jax.Array:
     return jax.vmap(lambda s: jax.random.fold_in(key, s))(jnp.arange(seeds))
 
 
-def _draw(key: jax.Array, laws: list[Callable[[int], DelayLaw]], grid: Grid, num_updates: int) -> Schedule:
-    """One schedule for each (law, delay, seed), [laws × delays × seeds, K]."""
-    keys = _seed_keys(key, grid.seeds)
+def draw_schedules(grid: Grid, num_updates: int, seed: int) -> Schedule:
+    """One schedule for each (law, delay, seed), [laws × delays × seeds, K]; the steps share them."""
+    keys = _seed_keys(jax.random.fold_in(jax.random.key(seed), 0), grid.seeds)
+    laws = [find_law(name, grid.delay_is) for name in grid.laws]
     return Schedule.stack(
         [Schedule.from_law(own, law(tau), num_updates) for law in laws for tau in grid.delays for own in keys]
     )

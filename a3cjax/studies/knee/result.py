@@ -1,0 +1,189 @@
+"""The knees found: where the efficiency last crosses the threshold."""
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from a3cjax.studies.study import Study, about
+from a3cjax.studies.tables import DASH, number, text_table
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+_RESAMPLES = 9999
+
+
+@dataclasses.dataclass(frozen=True)
+class KneeRow:
+    """One line of ``knee.csv``.
+
+    ``knee``: N*, infinite where the efficiency is at least the threshold at the ``largest`` N tried, NaN where one
+    worker did not meet the target with every seed. ``missed``: runs that did not meet it; with any, N* is at most
+    this. ``at_largest``: the efficiency at the largest N, at most this with missed runs.
+    """
+
+    problem: str
+    relaxation_time: float
+    actor_step: float
+    critic_step: float
+    updates_of_one: float
+    knee: float
+    knee_low: float
+    knee_high: float
+    largest: int
+    at_largest: float
+    missed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class KneeStudy(Study):
+    """The outcome of ``knee``.
+
+    ``curves``: an ``xarray.Dataset`` over (problem, step, workers, seed). ``rows``: a ``KneeRow`` for each problem and
+    step. ``confidence``: coverage of the intervals. ``interrupted``: whether Ctrl-C ended the study early.
+    """
+
+    name: ClassVar[str] = "knee"
+
+    curves: "xr.Dataset"
+    rows: tuple[KneeRow, ...]
+    confidence: float = 0.95
+    interrupted: bool = False
+
+    @classmethod
+    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "KneeStudy":
+        """Efficiencies ū(1)/ū(N), and where they cross the threshold."""
+        updates, workers = curves.updates_to_target.values, curves.workers.values
+        ran = curves.done.values.astype(bool)
+        missed = np.isnan(updates) & ran[..., None, None]
+        known = np.where(missed, curves.attrs["num_updates"], updates)
+        efficiency = _efficiency(known.mean(-1), missed[..., 0, :].any(-1))
+        curves = curves.assign(
+            efficiency=(("problem", "step", "workers"), efficiency, about("speedup(N)/N, at most where missed", "1"))
+        )
+        threshold = curves.attrs["threshold"]
+        rng = np.random.default_rng(0)
+        seeds = updates.shape[-1]
+        picks = rng.integers(0, seeds, (_RESAMPLES, workers.size, seeds))
+        rows = []
+        for i, j in np.ndindex(*ran.shape):
+            resampled = np.take_along_axis(known[i, j][None], picks, axis=-1).mean(-1)
+            spread = find_knee(_efficiency(resampled, missed[i, j, 0].any()), workers, threshold)
+            # Order statistics, because between a number and infinity nothing can be interpolated.
+            ends = np.quantile(spread, [(1 - confidence) / 2, (1 + confidence) / 2], method="closest_observation")
+            rows.append(
+                KneeRow(
+                    problem=str(curves.problem.values[i]),
+                    relaxation_time=float(curves.relaxation_time.values[i]),
+                    actor_step=float(curves.actor_step.values[i, j]),
+                    critic_step=float(curves.critic_step.values[i]),
+                    updates_of_one=float(updates[i, j, 0].mean()),
+                    knee=float(find_knee(efficiency[i, j], workers, threshold)),
+                    knee_low=float(ends[0]),
+                    knee_high=float(ends[1]),
+                    largest=int(workers[-1]),
+                    at_largest=float(efficiency[i, j, -1]),
+                    missed=int(missed[i, j].sum()),
+                )
+            )
+        return cls(curves, tuple(rows), confidence, interrupted)
+
+    def summary(self) -> str:
+        """What the knee is, and the range found."""
+        attrs = self.curves.attrs
+        said = (
+            f"N* is the largest number of workers at which speedup(N)/N is still at least {attrs['threshold']:g}, for "
+            f"{attrs['target_share']:.0%} of the gap from J(θ_0) to J*, {attrs['sampling']} sampling."
+        )
+        for problem in map(str, self.curves.problem.values):
+            own = [row for row in self.rows if row.problem == problem and not np.isnan(row.knee)]
+            if own:
+                told = ", ".join(f"{_knee(row)} (α = {row.actor_step:g})" for row in own)
+                said += f"\n{problem}: N* = {told}."
+        return said
+
+    def notes(self) -> list[str]:
+        """A sentence for each thing that a reader of the rows must know."""
+        said = []
+        if self.interrupted:
+            said.append("The study was interrupted; what was not done is a dash.")
+        num_updates = self.curves.attrs["num_updates"]
+        for row, ran in zip(self.rows, self.curves.done.values.reshape(-1), strict=True):
+            where = f"{row.problem}, α = {row.actor_step:g}"
+            if ran and np.isnan(row.knee):
+                said.append(
+                    f"{where}: one worker did not meet the target with every seed, so there is no knee; more updates "
+                    "or a smaller step will tell."
+                )
+            elif row.missed:
+                said.append(
+                    f"{where}: {row.missed} runs did not meet the target in {num_updates:,} updates; they count as "
+                    "meeting it then, so N* and the efficiencies are at most what is shown."
+                )
+        return said
+
+    def table(self) -> str:
+        """The rows as text."""
+        header = [
+            "MDP", "relaxation\ntime [steps]", "actor\nstep α", "critic\nstep β", "updates of\none worker", "\nN*",
+            f"\n{100 * self.confidence:g} %", f"efficiency\nat N = {self.rows[0].largest}", "runs that\nmissed",
+        ]  # fmt: skip
+        lines = [
+            (
+                row.problem,
+                number(row.relaxation_time, ".1f"),
+                number(row.actor_step, ".4g"),
+                number(row.critic_step, ".4g"),
+                number(row.updates_of_one, ",.0f"),
+                _knee(row),
+                DASH if np.isnan(row.knee_low) else f"{_end(row, row.knee_low)} to {_end(row, row.knee_high)}",
+                ("≤ " if row.missed and np.isfinite(row.at_largest) else "") + number(row.at_largest, ".2f"),
+                str(row.missed),
+            )
+            for row in self.rows
+        ]
+        return text_table(header, lines)
+
+    def figure(self) -> "Figure":
+        """Efficiency against workers for each step, and the knee against the step."""
+        from a3cjax.studies.knee.figure import knee_figure  # here: only those who draw wait for matplotlib
+
+        return knee_figure(self.curves, self.rows, self.confidence)
+
+
+def find_knee(
+    efficiency: Float[np.ndarray, "*cells N"], workers: np.ndarray, threshold: float
+) -> Float[np.ndarray, "*cells"]:
+    """The largest N with at least ``threshold``, interpolated in log N; infinite if that is the last; NaN if unknown.
+
+    >>> import numpy as np
+    >>> find_knee(np.array([[1.0, 0.75, 0.25], [1.0, 0.9, 0.8]]), np.array([1, 4, 16]), 0.5).round(6).tolist()
+    [8.0, inf]
+    """
+    count = workers.size
+    last = count - 1 - (efficiency >= threshold)[..., ::-1].argmax(-1)
+    after = np.minimum(last + 1, count - 1)
+    left, right = (np.take_along_axis(efficiency, at[..., None], -1)[..., 0] for at in (last, after))
+    fall = np.where(left > right, left - right, 1)
+    logs = np.log(workers)
+    between = np.exp(logs[last] + (left - threshold) / fall * (logs[after] - logs[last]))
+    knee = np.where(last == count - 1, np.inf, between)
+    return np.where(np.isnan(efficiency).any(-1), np.nan, knee)
+
+
+def _efficiency(means: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """ū(1)/ū(N) on the last axis; NaN where ū(1) is not known."""
+    return np.where(np.asarray(unknown)[..., None], np.nan, means[..., :1] / means)
+
+
+def _knee(row: KneeRow) -> str:
+    if np.isnan(row.knee):
+        return DASH
+    return ("≤ " if row.missed and np.isfinite(row.knee) else "") + _end(row, row.knee)
+
+
+def _end(row: KneeRow, value: float) -> str:
+    return f"{value:.0f}" if np.isfinite(value) else f"> {row.largest}"
