@@ -3,8 +3,8 @@
     python -m benchmarks.delay_sweep [--rounds 3] [--updates 10000] [--seeds 4]
 
 The sweep is that of ``a3cjax sweep`` at its defaults: three laws × six delays × seven step sizes × seeds on the paper's
-MDP, Markov option. Its figure is everything from drawing schedules to the picture on disk; its runs are the
-simulation alone, with exact J and critic gaps twenty times in each run. The NumPy loop (``numpy_loop.py``) replays the
+MDP, Markov option. Its figure is everything from drawing schedules to the picture on disk; runs per second leave out
+the files only, so they pay for schedules, exact J and critic gaps twenty times in each run, and intervals. The NumPy loop (``numpy_loop.py``) replays the
 sweep's own schedules one run at a time, measures nothing and draws nothing; it is timed on one run for each law and
 delay, and a figure's worth is as many seconds as the mean of these times the number of runs. Both sides may use every
 core, but NumPy has no use for a second. Medians of the rounds, in which the two take turns; compilation is apart.
@@ -30,7 +30,7 @@ from benchmarks.workload import arrays_of, time_rounds
 
 
 class Times(NamedTuple):
-    """Seconds: of a whole figure, of its runs alone, of the first call, and of the NumPy loop for all runs."""
+    """Seconds: of a whole figure, of the sweep without files, of the first call, and of the NumPy loop for all runs."""
 
     figure: float
     simulation: float

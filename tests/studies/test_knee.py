@@ -72,7 +72,7 @@ def test_the_interval_covers_the_knee_and_narrows_with_seeds():
 
 def test_the_command_writes_its_files(tmp_path, capsys):
     options = (
-        "knee --problems dense lazy --states 4 --workers 1 4 --factors 1 --seeds 2 --updates 3000 --actor-step 0.3 "
+        "knee --problems dense --states 4 --workers 1 2 --factors 1 --seeds 2 --updates 3000 --actor-step 0.3 "
         "--target 0.3"
     )
     assert main([*options.split(), "--out", str(tmp_path)]) == 0

@@ -44,7 +44,7 @@ def test_each_cell_is_the_run_that_it_says(learner, whole):
     for name in record.metrics or ():
         np.testing.assert_allclose(cell[name].values[1:], result.metrics[str(name)], rtol=1e-5)
     assert float(cell.mean_delay) == schedule.mean_delay
-    assert (float(cell.actor_step), float(cell.critic_step)) == (0.4, 0.8)
+    assert (float(cell.actor_step), float(cell.critic_step)) == pytest.approx((0.4, 0.8))
 
 
 def test_cells_share_their_random_numbers(whole):
@@ -60,13 +60,13 @@ def test_a_seed_does_not_depend_on_how_many_there_are(learner, whole):
 
 
 def test_an_interrupted_sweep_goes_on_to_the_same_bits(learner, whole, tmp_path, monkeypatch):
-    """Pieces of 14 updates; stopped by Ctrl-C in the third, off any record; gone on with; the files are the same."""
-    monkeypatch.setattr(module, "PIECE_WORK", 24 * 14)
+    """Pieces of 28 updates; stopped by Ctrl-C in the second, off any record; gone on with; the files are the same."""
+    monkeypatch.setattr(module, "PIECE_WORK", 24 * 28)
     simulate, calls = module.simulate, []
 
     def stopped(learner, schedule, keys, **options):
         calls.append(schedule.num_updates)
-        if len(calls) == 3:
+        if len(calls) == 2:
             part = simulate(learner, schedule[:31], keys, **options)
             raise a3cjax.Interrupted("stopped", part)
         return simulate(learner, schedule, keys, **options)
@@ -80,11 +80,10 @@ def test_an_interrupted_sweep_goes_on_to_the_same_bits(learner, whole, tmp_path,
     assert int(part.curves.updates_done) == 31
     assert np.isfinite(part.curves.objective.values).all((0, 1, 2, 3)).sum() == 5  # 0, 7, 14, 21, 28
     assert sorted(path.name for path in folder.iterdir()) == ["options.json", "state.npz", "values.npz"]
-    # As if a crash had come between the two files: values may be ahead of the state, and are written again.
     monkeypatch.setattr(module, "simulate", simulate)
     joined = studies.sweep(learner, **SMALL, partial=folder)
     xr.testing.assert_identical(joined.curves, whole.curves)
-    assert joined.rows == whole.rows or joined.table() == whole.table()
+    assert joined.table() == whole.table()
     assert not folder.exists()
     for name, study in (("joined", joined), ("whole", whole)):
         study.save(tmp_path / name)

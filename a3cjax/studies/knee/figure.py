@@ -25,6 +25,7 @@ def knee_figure(curves: xr.Dataset, rows: Sequence["KneeRow"], confidence: float
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1.2 + 2.9 * (len(factors) + 1), 3.7), layout="constrained")
         *panels, last = figure.subplots(1, len(factors) + 1)
+        top = 1.08 * max(1.0, np.nanmax(curves.efficiency.values, initial=1.0))
         handles: list[Any] = []
         for j, ax in enumerate(panels):
             ax.axhline(1, color=INK, lw=0.9, ls="--")
@@ -35,7 +36,7 @@ def knee_figure(curves: xr.Dataset, rows: Sequence["KneeRow"], confidence: float
                 handles += lines if j == 0 else []
             steps = sorted(set(curves.actor_step.values[:, j].round(12)))
             told = f"α = {steps[0]:.3g}" if len(steps) == 1 else f"α × {factors[j]:g}"
-            ax.set(title=f"Efficiency, {told}", xscale="log", xlabel="workers N", ylim=(0, None))
+            ax.set(title=f"Efficiency, {told}", xscale="log", xlabel="workers N", ylim=(0, top))
             ax.xaxis.set_major_locator(FixedLocator(workers))
             ax.xaxis.set_minor_locator(NullLocator())
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -58,7 +59,7 @@ def knee_figure(curves: xr.Dataset, rows: Sequence["KneeRow"], confidence: float
         for axis, places in ((last.yaxis, workers), (last.xaxis, np.unique(curves.actor_step.values.round(12)))):
             axis.set_major_locator(FixedLocator(places))
             axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
         times = curves.relaxation_time.values
         labels = [f"{name} (relaxes in {time:.1f} steps)" for name, time in zip(problems, times, strict=True)]
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))

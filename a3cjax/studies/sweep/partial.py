@@ -18,7 +18,7 @@ _OPTIONS, _VALUES, _STATE = "options.json", "values.npz", "state.npz"
 class Partial:
     """A folder with the sweep's options, what was recorded, and where its runs stand; each file whole or not at all.
 
-    Values are written before the state, so what they hold reaches at least to the state; what goes beyond it is cut.
+    Values are written before the state, so they reach at least as far; what goes beyond it is recorded once more.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> None:
