@@ -4,10 +4,11 @@
 
 The sweep is that of ``a3cjax sweep`` at its defaults: three laws × six delays × seven step sizes × seeds on the paper's
 MDP, Markov option. Its figure is everything from drawing schedules to the picture on disk; runs per second leave out
-the files only, so they pay for schedules, exact J and critic gaps twenty times in each run, and intervals. The NumPy loop (``numpy_loop.py``) replays the
-sweep's own schedules one run at a time, measures nothing and draws nothing; it is timed on one run for each law and
-delay, and a figure's worth is as many seconds as the mean of these times the number of runs. Both sides may use every
-core, but NumPy has no use for a second. Medians of the rounds, in which the two take turns; compilation is apart.
+the files only, so they pay for schedules, exact J and critic gaps twenty times in each run, and intervals. The NumPy
+loop (``numpy_loop.py``) replays the sweep's own schedules one run at a time, measures nothing and draws nothing; it is
+timed on one run for each law and delay, and a figure's worth is the mean of these times the number of runs. Both sides
+may use every core, but NumPy has no use for a second. Medians of the rounds, in which the two take turns; compilation
+is apart.
 """
 
 import argparse
