@@ -12,6 +12,7 @@ from a3cjax.commands.knee import KneeOptions
 from a3cjax.commands.rates import RatesOptions
 from a3cjax.commands.regularisation import RegularisationOptions
 from a3cjax.commands.speedup import SpeedupOptions
+from a3cjax.commands.speedup_lqr import LQRSpeedupOptions
 from a3cjax.commands.sweep import SweepOptions
 
 COMMANDS: dict[str, Any] = {
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Any] = {
     "sweep": SweepOptions,
     "critical-step": CriticalStepOptions,
     "knee": KneeOptions,
+    "speedup-lqr": LQRSpeedupOptions,
 }
 
 __all__ = ["COMMANDS", "Command", "as_json"]

@@ -20,6 +20,7 @@ __all__ = [
     "Evaluation",
     "action_values",
     "approximation_error",
+    "best_objective",
     "critic_optimum",
     "critic_system",
     "discounted_visitation",
@@ -163,6 +164,20 @@ def evaluate_policy(problem: FiniteMDP | LQR, policy: Any, theta: Any, prior: Pr
     if isinstance(problem, LQR):
         return problem.evaluate(policy, theta)
     return evaluate(problem, policy.probabilities(theta), prior)
+
+
+def best_objective(problem: FiniteMDP | LQR, policy: Any) -> Float[Array, ""]:
+    """J*, the most that a policy of this kind can have: any policy of a finite MDP, or any gain θ of an LQR.
+
+    An LQR's policy keeps its σ, which is not learned.
+
+    >>> import a3cjax
+    >>> lqr = a3cjax.families.double_integrator()
+    >>> loud, quiet = (a3cjax.policies.LinearGaussian(2, 1, std) for std in (1.0, 0.1))
+    >>> bool(a3cjax.exact.best_objective(lqr, loud) < a3cjax.exact.best_objective(lqr, quiet))
+    True
+    """
+    return problem.optimal_objective(policy) if isinstance(problem, LQR) else optimal_objective(problem)
 
 
 def policy_gradient(mdp: FiniteMDP, policy: Policy, theta: Any, prior: Prior | None = None) -> Any:

@@ -17,8 +17,8 @@ def objective_gap(learner: A3C) -> tuple[float, float]:
     """
     if not isinstance(learner.mdp, FiniteMDP):
         raise ValueError(f"the learner's problem is a {type(learner.mdp).__name__}; this study needs a FiniteMDP.")
-    start = float(exact.objective(learner.mdp, learner.policy.probabilities(learner.theta)))
-    optimum = float(exact.optimal_objective(learner.mdp))
+    start = float(exact.evaluate_policy(learner.mdp, learner.policy, learner.theta).objective)
+    optimum = float(exact.best_objective(learner.mdp, learner.policy))
     if optimum - start <= 1e-5 * max(abs(optimum), abs(start)):
         raise ValueError(
             f"The start already has J(θ_0) = {start:.6g}, and no policy has more than J* = {optimum:.6g}, so there is "

@@ -38,7 +38,8 @@ def speedup_figure(curves: xr.Dataset, rows: Sequence["SpeedupRow"], confidence:
             objective = figure.add_subplot(grid[i, 1], sharex=objective, sharey=objective)
             _critic_panel(gap, curves, i, f"Critic gap, {NAMES.get(name, name)} sampling", last)
             _objective_panel(objective, curves, i, f"Objective, {NAMES.get(name, name)} sampling", last)
-        _speedup_panel(figure.add_subplot(grid[:, 2]), rows, samplings, confidence)
+        paper = PAPER if curves.attrs.get("beside_paper", 1) else {}
+        _speedup_panel(figure.add_subplot(grid[:, 2]), rows, samplings, confidence, paper)
         colours = shades(curves.sizes["workers"])
         # One legend for the colours of both columns on the left.
         handles = [Line2D([], [], color=colours[j], lw=1.8) for j in range(len(colours))]
@@ -69,7 +70,13 @@ def _objective_panel(ax: "Axes", curves: xr.Dataset, i: int, title: str, last: b
     _label_x(ax, "samples per worker", last)
 
 
-def _speedup_panel(ax: "Axes", rows: Sequence["SpeedupRow"], samplings: Sequence[str], confidence: float) -> None:
+def _speedup_panel(
+    ax: "Axes",
+    rows: Sequence["SpeedupRow"],
+    samplings: Sequence[str],
+    confidence: float,
+    figures: dict[str, dict[int, float]],
+) -> None:
     workers = sorted({row.workers for row in rows})
     reach = (workers[0], max(workers[-1], 2))
     legend: list[Any] = ax.plot(reach, reach, color=INK, lw=0.9, ls="--", label="ideal: N", zorder=1)
@@ -84,7 +91,7 @@ def _speedup_panel(ax: "Axes", rows: Sequence["SpeedupRow"], samplings: Sequence
         label = f"{NAMES.get(name, name)}, with {100 * confidence:g} % interval"
         look: dict[str, Any] = {"color": colour, "marker": marker, "label": label}
         legend.append(ax.errorbar(at, value, spread, ms=5, lw=1.3, capsize=3, zorder=3, **look))
-        paper = {n: figure for n, figure in PAPER.get(name, {}).items() if n in workers}
+        paper = {n: figure for n, figure in figures.get(name, {}).items() if n in workers}
         if paper:
             label = f"{NAMES.get(name, name)}, the paper's figure"
             points = (np.array(list(paper)), np.array(list(paper.values())))

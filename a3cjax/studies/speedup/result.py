@@ -116,8 +116,9 @@ class SpeedupStudy(Study):
         return said
 
     def table(self) -> str:
-        """The rows as text, beside the paper's figures."""
-        return speedup_text(self.rows, self.reached, self.curves.sizes["seed"], self.confidence)
+        """The rows as text, beside the paper's figures if the problem is of its kind."""
+        beside_paper = bool(self.curves.attrs.get("beside_paper", 1))
+        return speedup_text(self.rows, self.reached, self.curves.sizes["seed"], self.confidence, beside_paper)
 
     @property
     def reached(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
 from a3cjax.learners.sampling import SAMPLERS
+from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
 from a3cjax.studies.gap import objective_gap
@@ -52,7 +53,7 @@ def speedup(
     keys. The n-th seed's runs are the same however many seeds there are.
 
     Args:
-        learner: the actor-critic; its own ``sampling`` is replaced by each of those asked for.
+        learner: the actor-critic, on a finite MDP or an LQR; its own ``sampling`` is replaced by those asked for.
         workers: the numbers N of workers; 1 must be among them, for eq. (1) compares with it.
         sampling: "iid", "markov" or both.
         seeds: runs for each N, at least 1; the intervals need 2.
@@ -199,6 +200,7 @@ def _frame(
             "initial_objective": start,
             "optimal_objective": optimum,
             "minibatch": learner.minibatch,
+            "beside_paper": int(isinstance(learner.mdp, FiniteMDP)),  # whose figures are of a finite MDP
             "num_updates": schedule.num_updates,
         },
     )

@@ -15,7 +15,9 @@ PAPER = {
 }
 
 
-def speedup_text(rows: Sequence["SpeedupRow"], reached: Sequence[int], seeds: int, confidence: float) -> str:
+def speedup_text(
+    rows: Sequence["SpeedupRow"], reached: Sequence[int], seeds: int, confidence: float, beside_paper: bool = True
+) -> str:
     """An aligned table; a dash stands where there is no number.
 
     >>> from a3cjax.studies import SpeedupRow
@@ -31,7 +33,7 @@ def speedup_text(rows: Sequence["SpeedupRow"], reached: Sequence[int], seeds: in
     for row, count in zip(rows, reached, strict=True):
         paper = PAPER.get(row.sampling, {}).get(row.workers)
         lines.append(
-            (
+            [
                 row.sampling,
                 str(row.workers),
                 short(row.speedup),
@@ -43,6 +45,10 @@ def speedup_text(rows: Sequence["SpeedupRow"], reached: Sequence[int], seeds: in
                 number(row.time_to_target, ",.4g" if row.time_to_target < 100 else ",.0f"),
                 short(row.time_speedup),
                 f"{count} of {seeds}",
-            )
+            ]
         )
+    if not beside_paper:
+        column = header.index("paper")
+        for line in [header, *lines]:
+            del line[column]
     return text_table(header, lines)
