@@ -167,7 +167,7 @@ axes[0].set_xticks(workers, [str(n) for n in workers])
 axes[0].minorticks_off()
 axes[0].legend()
 axes[1].axvline(1, color="0.25", linestyle="--", linewidth=0.9)
-axes[1].annotate("knee", (1, 1.5), (4, 0), textcoords="offset points")
+axes[1].annotate("knee", (1, 1.1), (4, 0), textcoords="offset points")
 _ = axes[1].set(xscale="log", xlabel="workers N / calculated knee", ylabel="speedup(N) / N", title="Against the knee")
 
 # %% [markdown]
