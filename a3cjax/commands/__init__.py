@@ -17,15 +17,15 @@ from a3cjax.commands.sweep import SweepOptions
 
 COMMANDS: dict[str, Any] = {
     "speedup": SpeedupOptions,
+    "knee": KneeOptions,
     "compare": CompareOptions,
-    "rates": RatesOptions,
-    "delay-errors": DelayErrorsOptions,
-    "chains": ChainsOptions,
-    "regularisation": RegularisationOptions,
-    "estimators": EstimatorsOptions,
     "sweep": SweepOptions,
     "critical-step": CriticalStepOptions,
-    "knee": KneeOptions,
+    "delay-errors": DelayErrorsOptions,
+    "rates": RatesOptions,
+    "estimators": EstimatorsOptions,
+    "chains": ChainsOptions,
+    "regularisation": RegularisationOptions,
     "speedup-lqr": LQRSpeedupOptions,
 }
 
