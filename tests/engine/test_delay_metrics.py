@@ -389,6 +389,6 @@ def test_where_messages_are_averaged_each_message_is_measured():
     record = a3cjax.Record(every=1, metrics={"error": "delay_error_sq", "x": lambda state: state.x})
     metrics = a3cjax.simulate(learner, schedule, KEYS[0], record=record).metrics
     versions = np.concatenate([[[1.0, -3.0]], metrics["x"][commit]])
-    expected = np.sum(([1.0, 2.0] * (versions[newest - delay] - versions[newest])) ** 2, axis=-1)
+    expected = np.sum((np.array([1.0, 2.0]) * (versions[newest - delay] - versions[newest])) ** 2, axis=-1)
     np.testing.assert_allclose(metrics["error"], expected, rtol=1e-10, atol=1e-25)
     assert (expected > 0).sum() > 40
