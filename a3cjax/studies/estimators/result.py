@@ -79,7 +79,7 @@ class EstimatorsStudy(Study):
         for p, point in enumerate(curves.point.values):
             order = np.argsort(curves.variance.values[:, p], kind="stable")
             ranked = ", ".join(f"{curves.kind.values[i]} {curves.variance.values[i, p]:.3g}" for i in order)
-            lines.append(f"Variance at the {point}, least first: {ranked}.")
+            lines.append(f"Variance {point}, least first: {ranked}.")
         for n in curves.workers.values:
             own = [row for row in self.rows if row.workers == n and np.isfinite(row.objective)]
             ranked = ", ".join(f"{r.kind} {r.objective:.3f}" for r in sorted(own, key=lambda r: -r.objective))

@@ -22,7 +22,7 @@ from a3cjax.studies.study import StudyInterrupted, about
 if TYPE_CHECKING:
     import xarray as xr
 
-POINTS = ("start", "near optimum")
+POINTS = ("at the start", "near the optimum")
 NEAR = 0.9  # probability of the optimal action at the second of them
 _RECORDS = 50
 
