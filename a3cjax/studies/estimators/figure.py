@@ -29,20 +29,18 @@ def estimators_figure(curves: xr.Dataset) -> Figure:
 
 
 def _variance_panel(ax: "Axes", curves: xr.Dataset) -> None:
-    kinds, height = curves.kind.values, 0.38
+    kinds, variance = curves.kind.values, curves.variance.values
     at = np.arange(len(kinds))
-    for p in range(curves.sizes["point"]):
-        # Light for the first policy, solid for the second.
-        ax.barh(
-            at + (p - 0.5) * height, curves.variance.values[:, p], height, color=PALETTE[: len(kinds)],
-            alpha=(0.45, 1.0)[p], edgecolor=INK, lw=0.5,
-        )  # fmt: skip
-    for p, point in enumerate(curves.point.values):
-        ax.barh([0], [np.nan], color=INK, alpha=(0.35, 0.9)[p], label=str(point))
+    colours = PALETTE[: len(kinds)]
+    ax.hlines(at, variance.min(1), variance.max(1), color=colours, lw=1)
+    # Hollow at the first policy, filled at the second.
+    for p, (point, faces) in enumerate(zip(curves.point.values, ("white", colours), strict=True)):
+        ax.scatter(variance[:, p], at, s=42, c=faces, edgecolors=colours, linewidths=1.4, zorder=3)
+        ax.plot([], [], "o", ms=6, mec=INK, mfc=("white", INK)[p], ls="none", label=str(point))
     ax.set(yticks=at, yticklabels=kinds, xscale="log", title="Variance of one direction, exact")
     ax.set_xlabel("trace of the covariance (reward²)")
+    ax.margins(y=0.12)
     ax.invert_yaxis()
-    ax.grid(visible=False, axis="y")
     ax.legend(loc="upper right")
 
 
