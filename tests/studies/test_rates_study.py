@@ -11,7 +11,7 @@ import pytest
 
 import a3cjax
 from a3cjax.cli import main
-from a3cjax.studies import RatesStudy, power_law
+from a3cjax.studies import RatesStudy, StudyInterrupted, power_law
 
 RUN: Any = sys.modules["a3cjax.studies.rates.run"]
 DELAYS: Any = sys.modules["a3cjax.studies.rates.delays"]
@@ -201,6 +201,22 @@ def test_a_lost_run_makes_its_cell_unknown(exact_sums):
     assert "–" in study.table()
 
 
+def test_ctrl_c_leaves_what_was_done(tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise a3cjax.Interrupted("stopped", None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RUN, "simulate", stopped)
+    with pytest.raises(StudyInterrupted, match="Interrupted in the markov runs of 64 updates") as caught:
+        small()
+    study: Any = caught.value.study
+    assert study.interrupted
+    assert np.isnan(study.curves.critic_error_sq).all()
+    assert "interrupted" in study.notes()[0]
+    assert "–" in study.table()
+    study.save(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["interrupted"]
+
+
 def test_features_that_represent_nothing_are_told(exact_sums):
     curves = exact_sums.curves.copy(deep=True)
     curves.approximation_error.values[..., 0] = 0.25
@@ -242,6 +258,12 @@ def test_the_command_writes_its_files_and_says_what_it_found(tmp_path, capsys):
 def test_bad_input_is_refused_with_a_sentence(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         small(**options)
+
+
+def test_a_problem_without_exact_tables_is_refused():
+    own: Any = a3cjax.QuadraticSGD(curvature=[1.0], step=0.1)
+    with pytest.raises(ValueError, match=r"an a3cjax\.A3C on an a3cjax\.FiniteMDP"):
+        a3cjax.studies.rates(own)
 
 
 def test_a_weight_for_each_run_is_refused():

@@ -1,4 +1,5 @@
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 import a3cjax
 from a3cjax.cli import main
-from a3cjax.studies import RegularisationStudy, regularisation, typical_priors
+from a3cjax.studies import RegularisationStudy, StudyInterrupted, regularisation, typical_priors
 from a3cjax.studies.regularisation import Landscape
 
 
@@ -265,6 +266,23 @@ def test_the_bounds_were_looked_at_and_held(study):
     uniform, other = study.rows[0], study.rows[2]
     assert 0 < uniform.gap <= uniform.bound <= uniform.epsilon / 2
     assert np.isnan(other.epsilon)
+
+
+def test_ctrl_c_leaves_the_maximisers(problem, study, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise a3cjax.Interrupted("stopped", None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sys.modules["a3cjax.studies.regularisation.run"], "simulate", stopped)
+    priors = {"uniform": a3cjax.Prior.uniform(1.0, 3, 2)}
+    with pytest.raises(StudyInterrupted, match="Interrupted in the runs with the uniform prior") as caught:
+        regularisation(problem.mdp(), priors=priors, weights=[0.05, 1.0], seeds=2, num_updates=600)
+    found: Any = caught.value.study
+    assert [row.gap for row in found.rows] == pytest.approx([row.gap for row in study.rows[:2]], rel=1e-6)
+    assert np.isnan(found.rows[0].objective)
+    assert "interrupted" in found.notes()[0]
+    assert found.summary()
+    found.save(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["interrupted"]
 
 
 def test_broken_bounds_would_be_told(study):

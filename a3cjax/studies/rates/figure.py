@@ -32,6 +32,8 @@ def rates_figure(curves: xr.Dataset, confidence: float) -> Figure:
         for r, variable in enumerate(_LABELS):
             for i, name in enumerate(samplings):
                 averages, slopes = grid[r, 2 * i], grid[r, 2 * i + 1]
+                for ax in (averages, slopes):
+                    ax.set(xscale="log", xlim=curves.num_updates.values[[0, -1]] * (0.6, 1.7))
                 _average_panel(averages, curves, variable, i, NAMES.get(name, name), grid[r, 0])
                 _slope_panel(slopes, curves, variable, i, NAMES.get(name, name), grid[r, 1])
                 if r == 1:
@@ -60,7 +62,9 @@ def _average_panel(ax: "Axes", curves: xr.Dataset, variable: str, i: int, sampli
     if np.isfinite(means[0, -1]):
         # Through the last point of the first delay.
         ax.plot(counts, means[0, -1] * (counts / counts[-1]) ** -0.4, color=INK, lw=1, ls="--", zorder=1)
-    ax.set(xscale="log", yscale="log", title=f"{who}, {sampling} sampling")
+    ax.set_title(f"{who}, {sampling} sampling")
+    if np.isfinite(means).any():  # an interrupted study may have nothing to put on a logarithmic axis
+        ax.set_yscale("log")
     if ax is first:
         ax.set_ylabel(f"{label}   [reward²]")
     else:
@@ -77,8 +81,7 @@ def _slope_panel(ax: "Axes", curves: xr.Dataset, variable: str, i: int, sampling
         value, low, high = (part[j] for part in parts)
         _series(ax, middle * _aside(j, len(parts[0])), value, low, high, colour, j)
     ax.axhline(-0.4, color=INK, lw=1, ls="--", zorder=1)
-    ax.set(xscale="log", title=f"{who}'s local slope", ylabel="d log average / d log K")
-    ax.set_xlim(counts[0], counts[-1])
+    ax.set(title=f"{who}'s local slope", ylabel="d log average / d log K")
     if ax is not first:
         ax.sharey(first)
         first.autoscale(axis="y")

@@ -13,7 +13,7 @@ from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
 from a3cjax.learners.sampling import SAMPLERS
-from a3cjax.problems import exact
+from a3cjax.problems import FiniteMDP, exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules import delays as laws
 from a3cjax.studies.rates.delays import DELAYS, MaximalDelay
@@ -84,6 +84,10 @@ def rates(
     >>> [(row.quantity, row.bound, row.slope < 0) for row in study.rows]
     [('critic', -0.4, True), ('actor', -0.4, True)]
     """
+    if not isinstance(learner, A3C) or not isinstance(learner.mdp, FiniteMDP):
+        raise ValueError(
+            "learner must be an a3cjax.A3C on an a3cjax.FiniteMDP, whose ω* and ∇J_λ are exact here; give it one."
+        )
     counts = _check_updates(num_updates)
     found = _check_delays(delays)
     names = _check_sampling(sampling)

@@ -79,6 +79,8 @@ def regularisation(
     >>> [row.gap <= row.bound <= row.epsilon for row in study.rows]
     [True, True]
     """
+    if not isinstance(mdp, FiniteMDP):
+        raise ValueError(f"mdp must be an a3cjax.FiniteMDP, but is a {type(mdp).__name__}.")
     priors = _check_priors(mdp, typical_priors(mdp) if priors is None else priors)
     grid = _check_weights(weights)
     workers = _check.integer("workers", workers, 1)
