@@ -165,6 +165,21 @@ def test_the_schedules_have_the_delays_that_were_asked_for():
     assert (abs(shares - 332.5) < 67).all()
 
 
+def test_steps_beyond_the_stability_limit_are_told(exact_sums):
+    # A ring where every policy that is the same everywhere is uniform over S = 3 states: −A = (I − γP)/3 with P
+    # symmetric and rows (0, ½, ½): eigenvalues 1 and −½ (twice), so those of −A are 1/6 and 5/12 at γ = ½, and
+    # the limit at delay τ is 2 sin(π/(2(2τ + 1))) / (5/12).
+    own = a3cjax.A3C(a3cjax.families.ring(3, discount=0.5), actor_step=0.1, critic_step=0.1)
+    delays = tuple(DELAYS.MaximalDelay.parse("delays[0]", text) for text in ("0", "K^1/2"))
+    curves = RUN._frame(own, (100, 10_000), delays, "constant", ("iid",), 2, None, (5.0, 3.0))
+    tau = np.array([[0, 0], [10, 100]])
+    np.testing.assert_allclose(curves.critic_limit, 2 * np.sin(np.pi / 2 / (2 * tau + 1)) / (5 / 12), rtol=1e-5)
+    # β = 3 · 100^(−2/5) = 0.475 > 0.359, and 3 · 10000^(−2/5) = 0.0754 > 0.0375.
+    (said,) = RatesStudy.of(curves).notes()
+    assert said.startswith("K_0 = K^1/2, K = 100, 10,000: β is above the largest step")
+    assert not any("largest step" in note for note in exact_sums.notes())
+
+
 # ------------------------------------------------------------------------------------------------------------ verdict
 
 

@@ -149,6 +149,14 @@ class RatesStudy(Study):
                 f"{runs.size} of {lost.shape[-1]} runs stopped being finite, the first by update {runs.min()}; take "
                 "smaller constants."
             )
+        if curves.attrs["delay_law"] == "constant":
+            beyond = curves.critic_step.values > curves.critic_limit.values
+            for j in np.flatnonzero(beyond.any(1)):
+                which = ", ".join(f"{count:,}" for count in curves.num_updates.values[beyond[j]])
+                said.append(
+                    f"K_0 = {curves.delay.values[j]}, K = {which}: β is above the largest step that is stable under "
+                    "this delay in the mean (at the start), so the critic diverges until its projection stops it."
+                )
         error = curves.quadrature_error.values
         if np.isfinite(error).any():
             worst = np.nanmax(np.nanmean(error, axis=3)) if np.nanmax(error) else 0.0

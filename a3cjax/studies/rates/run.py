@@ -18,6 +18,7 @@ from a3cjax.schedules import Schedule
 from a3cjax.schedules import delays as laws
 from a3cjax.studies.rates.delays import DELAYS, MaximalDelay
 from a3cjax.studies.rates.result import RatesStudy
+from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
@@ -241,6 +242,8 @@ def _frame(
     empty = np.full((len(sampling), len(delays), len(counts), seeds), np.nan)
     bounds = [[float(delay.bound(name)) for delay in delays] for name in sampling]
     at = np.array(counts)
+    longest = np.array([[delay.at(count) for count in counts] for delay in delays])
+    start = np.asarray(learner.policy.probabilities(learner.theta))
     spacing = [max(1, int(count**0.4 / 5)) if record_every is None else record_every for count in counts]
     return xr.Dataset(
         {
@@ -264,8 +267,13 @@ def _frame(
             "bound": (("sampling", "delay"), np.array(bounds), about("exponent of K in the theorem's bound", "1")),
             "max_delay": (
                 ("delay", "num_updates"),
-                np.array([[delay.at(count) for count in counts] for delay in delays]),
+                longest,
                 about("maximal delay K_0", "updates"),
+            ),
+            "critic_limit": (
+                ("delay", "num_updates"),
+                stability_limit(critic_eigenvalues(learner.mdp, start), longest),
+                about("largest stable β under the constant delay K_0 in the mean, at the start", "1"),
             ),
             "spacing": ("num_updates", spacing, about("updates between records", "updates")),
             "actor_step": ("num_updates", constants[0] * at**-0.6, about("α = c_α K^(−3/5)", "1")),
