@@ -52,7 +52,7 @@ class KneeOptions:
     """Share of the gap from J(θ_0) to J* that a run has to close."""
     actor_step: float = 0.1
     """Step α of the actor at factor 1."""
-    critic_step: float = 0.2
+    critic_step: float = 0.1
     """Step β of the critic, whatever the factor."""
     radius: float = 100.0
     """Radius of the critic's projection."""

@@ -1,5 +1,7 @@
 """The two sides of the benchmark do the same work."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ def test_the_numpy_loop_replays_the_sweeps_schedules():
     one = a3cjax.FiniteMDP(np.ones((1, 1, 1)), np.ones((1, 1)), [1.0], 0.9, np.ones((1, 1)))
     learner = a3cjax.A3C(one, actor_step=0.1, critic_step=0.3, radius=1000.0)
     grid = Grid(("constant", "geometric"), (0, 4), "mean", (1.0,), "both", 2)
-    options = dict(laws=grid.laws, delays=grid.delays, factors=grid.factors, seeds=grid.seeds, num_updates=40)
+    options: Any = dict(laws=grid.laws, delays=grid.delays, factors=grid.factors, seeds=grid.seeds, num_updates=40)
     study = a3cjax.studies.sweep(learner, **options)
     runs = numpy_runs(learner, draw_schedules(grid, 40, seed=0), list(range(8)))
     gaps = np.array([(run.omega[0] - 10) ** 2 for run in runs])  # ω* = 1/(1 − γ)

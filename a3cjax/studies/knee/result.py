@@ -101,8 +101,8 @@ class KneeStudy(Study):
         for problem in map(str, self.curves.problem.values):
             own = [row for row in self.rows if row.problem == problem and not np.isnan(row.knee)]
             if own:
-                told = ", ".join(f"{_knee(row)} (α = {row.actor_step:g})" for row in own)
-                said += f"\n{problem}: N* = {told}."
+                told = ", ".join(f"{_knee(row)} with α = {row.actor_step:g}" for row in own)
+                said += f"\n{problem}: N* is {told}."
         return said
 
     def notes(self) -> list[str]:
@@ -139,7 +139,7 @@ class KneeStudy(Study):
                 number(row.critic_step, ".4g"),
                 number(row.updates_of_one, ",.0f"),
                 _knee(row),
-                DASH if np.isnan(row.knee_low) else f"{_end(row, row.knee_low)} to {_end(row, row.knee_high)}",
+                _interval(row),
                 ("≤ " if row.missed and np.isfinite(row.at_largest) else "") + number(row.at_largest, ".2f"),
                 str(row.missed),
             )
@@ -183,6 +183,13 @@ def _knee(row: KneeRow) -> str:
     if np.isnan(row.knee):
         return DASH
     return ("≤ " if row.missed and np.isfinite(row.knee) else "") + _end(row, row.knee)
+
+
+def _interval(row: KneeRow) -> str:
+    if np.isnan(row.knee_low):
+        return DASH
+    ends = [_end(row, row.knee_low), _end(row, row.knee_high)]
+    return " to ".join(ends[:1] if ends[0] == ends[1] and np.isinf(row.knee_low) else ends)
 
 
 def _end(row: KneeRow, value: float) -> str:
