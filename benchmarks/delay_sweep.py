@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -42,12 +42,14 @@ class Times(NamedTuple):
 
 def numpy_runs(learner: a3cjax.A3C, schedule: a3cjax.Schedule, which: list[int], factor: float = 1.0) -> list[NumpyRun]:
     """The NumPy loop on some of the sweep's schedules, the learner's steps times ``factor``."""
-    own: Any = arrays_of(learner.mdp)
+    transition, reward, initial, discount, features = arrays_of(learner.mdp)
     radius = np.inf if learner.radius is None else float(learner.radius)
     steps = {name: float(getattr(learner, name)) * factor for name in ("actor_step", "critic_step")}
     return [
-        numpy_loop(*own, np.asarray(schedule.worker[b]), np.asarray(schedule.delay[b]), schedule.num_workers,
-                   history="ring", radius=radius, **steps)
+        numpy_loop(
+            transition, reward, initial, discount, features, np.asarray(schedule.worker[b]),
+            np.asarray(schedule.delay[b]), schedule.num_workers, history="ring", radius=radius, **steps,
+        )
         for b in which
     ]  # fmt: skip
 

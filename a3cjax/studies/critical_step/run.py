@@ -119,8 +119,12 @@ def _frame(tried: Sequence[System], delays: tuple[int, ...], resolution: float, 
     return xr.Dataset(
         {
             "closed_form": (("system", "delay"), limits, about("critical step of the theory", "1")),
-            "eigenvalue_real": (("system", "delay"), modes.real, about("real part of the critical eigenvalue", "1")),
-            "eigenvalue_imag": (("system", "delay"), modes.imag, about("its imaginary part", "1")),
+            "eigenvalue_real": (
+                ("system", "delay"),
+                np.real(modes),
+                about("real part of the critical eigenvalue", "1"),
+            ),
+            "eigenvalue_imag": (("system", "delay"), np.imag(modes), about("its imaginary part", "1")),
             "step": (("system", "delay", "factor"), limits[..., None] * factors, about("step β tried", "1")),
             "growth": (
                 ("system", "delay", "factor"),

@@ -24,8 +24,10 @@ def knee_figure(curves: xr.Dataset, rows: Sequence["KneeRow"], confidence: float
     threshold, largest = curves.attrs["threshold"], workers[-1]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1.2 + 2.9 * (len(factors) + 1), 3.7), layout="constrained")
-        *panels, last = figure.subplots(1, len(factors) + 1)
-        top = 1.08 * max(1.0, np.nanmax(curves.efficiency.values, initial=1.0))
+        places = figure.add_gridspec(1, len(factors) + 1)
+        panels = [figure.add_subplot(places[0, 0])]
+        panels += [figure.add_subplot(places[0, j], sharey=panels[0]) for j in range(1, len(factors))]
+        last = figure.add_subplot(places[0, -1])
         handles: list[Any] = []
         for j, ax in enumerate(panels):
             ax.axhline(1, color=INK, lw=0.9, ls="--")
@@ -36,7 +38,8 @@ def knee_figure(curves: xr.Dataset, rows: Sequence["KneeRow"], confidence: float
                 handles += lines if j == 0 else []
             steps = sorted(set(curves.actor_step.values[:, j].round(12)))
             told = f"α = {steps[0]:.3g}" if len(steps) == 1 else f"α × {factors[j]:g}"
-            ax.set(title=f"Efficiency, {told}", xscale="log", xlabel="workers N", ylim=(0, top))
+            ax.set(title=f"Efficiency, {told}", xscale="log", xlabel="workers N", yscale="log")
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.xaxis.set_major_locator(FixedLocator(workers))
             ax.xaxis.set_minor_locator(NullLocator())
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -56,8 +59,8 @@ def knee_figure(curves: xr.Dataset, rows: Sequence["KneeRow"], confidence: float
         last.axhline(largest, color=INK, lw=0.9, ls=":")
         last.set(title=f"Knee N*, {100 * confidence:g} % interval", xscale="log", yscale="log")
         last.set(xlabel="actor step α", ylabel="N*")
-        for axis, places in ((last.yaxis, workers), (last.xaxis, np.unique(curves.actor_step.values.round(12)))):
-            axis.set_major_locator(FixedLocator(places))
+        for axis, ticks in ((last.yaxis, workers), (last.xaxis, np.unique(curves.actor_step.values.round(12)))):
+            axis.set_major_locator(FixedLocator(ticks.tolist()))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
         times = curves.relaxation_time.values

@@ -123,6 +123,13 @@ class KneeStudy(Study):
                     f"{where}: {row.missed} runs did not meet the target in {num_updates:,} updates; they count as "
                     "meeting it then, so N* and the efficiencies are at most what is shown."
                 )
+        above = self.curves.efficiency.values.max(-1, initial=0).reshape(-1)
+        for row, most in zip(self.rows, above, strict=True):
+            if most > 1.5:
+                said.append(
+                    f"{row.problem}, α = {row.actor_step:g}: an efficiency of {most:.1f} says that one worker alone was "
+                    "slow, held up by few seeds or by samples that depend on each other; N* compares with it."
+                )
         return said
 
     def table(self) -> str:

@@ -33,7 +33,9 @@ def sweep_figure(curves: xr.Dataset, rows: Sequence["SweepRow"]) -> Figure:
         axes = figure.subplots(2, len(laws), sharex=True, sharey=True, squeeze=False)
         known = objective[np.isfinite(objective)]
         span: dict[str, float] = {} if not known.size else {"vmin": known.min(), "vmax": known.max()}
-        above = below = line = None
+        above: Any = None
+        below: Any = None
+        line = None
         for i, law in enumerate(laws):
             above = _map(axes[0, i], curves, objective[i], "viridis", f"J(θ), {law} delay", **span)
             below = _map(axes[1, i], curves, diverged[i], "magma_r", f"Diverged, {law} delay", vmin=0, vmax=1)
@@ -61,7 +63,7 @@ def _map(ax: "Axes", curves: xr.Dataset, values: np.ndarray, colours: str, title
     ax.set(yscale="log", title=title, ylim=(_edges(steps)[0], _edges(steps)[-1]), xlim=(-0.5, len(delays) - 0.5))
     ax.xaxis.set_major_locator(FixedLocator(range(len(delays))))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda at, _: str(delays[int(at)])))
-    ax.yaxis.set_major_locator(FixedLocator(steps))
+    ax.yaxis.set_major_locator(FixedLocator(steps.tolist()))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     return mesh

@@ -69,7 +69,8 @@ def updates_kept(folder: str | os.PathLike[str]) -> int:
 
 def _savez(path: str, values: Mapping[str, np.ndarray]) -> None:
     with open(path, "wb") as file:
-        np.savez(file, **dict(values))
+        arrays: dict[str, Any] = dict(values)
+        np.savez(file, **arrays)
 
 
 def _brief(value: Any) -> str:
