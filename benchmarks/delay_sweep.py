@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -44,7 +44,7 @@ def numpy_runs(learner: a3cjax.A3C, schedule: a3cjax.Schedule, which: list[int],
     """The NumPy loop on some of the sweep's schedules, the learner's steps times ``factor``."""
     transition, reward, initial, discount, features = arrays_of(learner.mdp)
     radius = np.inf if learner.radius is None else float(learner.radius)
-    steps = {name: float(getattr(learner, name)) * factor for name in ("actor_step", "critic_step")}
+    steps: dict[str, Any] = {name: float(getattr(learner, name)) * factor for name in ("actor_step", "critic_step")}
     return [
         numpy_loop(
             transition, reward, initial, discount, features, np.asarray(schedule.worker[b]),

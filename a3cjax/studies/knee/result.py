@@ -127,8 +127,8 @@ class KneeStudy(Study):
         for row, most in zip(self.rows, above, strict=True):
             if most > 1.5:
                 said.append(
-                    f"{row.problem}, α = {row.actor_step:g}: an efficiency of {most:.1f} says that one worker alone was "
-                    "slow, held up by few seeds or by samples that depend on each other; N* compares with it."
+                    f"{row.problem}, α = {row.actor_step:g}: an efficiency of {most:.1f} says that one worker alone "
+                    "was slow, held up by few seeds or by samples that depend on each other; N* compares with it."
                 )
         return said
 
