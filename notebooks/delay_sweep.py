@@ -8,9 +8,6 @@
 
 # %%
 # %matplotlib inline
-import dataclasses
-from typing import ClassVar
-
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,13 +27,7 @@ plt.rcParams.update({**STYLE, "figure.dpi": 80, "figure.constrained_layout.use":
 # Every pixel below is a run: 48 steps for each of nine delays, 432 runs in one call. The colour says how far x is
 # from its goal in the end.
 
-
 # %%
-def limit(delay):
-    """The largest stable step at curvature 1."""
-    return 2 * np.sin(np.pi / (2 * (2 * np.asarray(delay) + 1)))
-
-
 num_updates = 600
 delays = [0, 1, 2, 3, 5, 8, 13, 21, 34]
 steps = np.geomspace(0.02, 3, 48)
@@ -54,7 +45,7 @@ end = 0.5 * np.log10(distance_sq[..., -1].clip(1e-12, 1e12))
 figure, ax = plt.subplots(figsize=(7, 3.4))
 rows = np.arange(len(delays))
 mesh = ax.pcolormesh(steps, rows, end, cmap="RdBu_r", vmin=-6, vmax=6, shading="nearest")
-ax.plot(limit(delays), rows, "ko-", markersize=4, linewidth=1, label="limit, calculated")
+ax.plot(a3cjax.studies.stability_limit(1.0, delays), rows, "ko-", markersize=4, linewidth=1, label="limit, calculated")
 ax.set(
     xscale="log", xlabel="step a", ylabel="delay τ (updates)", title=f"|x| after {num_updates} updates, from |x| = 1"
 )
@@ -65,192 +56,78 @@ bar = figure.colorbar(mesh, ax=ax, label="|x|", ticks=[-6, -3, 0, 3, 6])
 _ = bar.set_ticklabels(["≤ 10⁻⁶", "10⁻³", "1", "10³", "≥ 10⁶"])
 
 # %% [markdown]
-# Blue runs went to the goal, red ones blew up, and the calculated limit runs along the white seam between them. To
-# compare numbers, call a run unstable if it was farther from the goal in its last third than in the third before.
-
-# %%
-middle, last = distance_sq[..., 10:20].max(-1), distance_sq[..., 20:].max(-1)
-unstable = (last > middle) | np.isinf(last)
-first_unstable = unstable.argmax(1)
-assert unstable.any(1).all()
-print("delay   limit  largest step that died out  smallest that grew")
-for delay, first in zip(delays, first_unstable, strict=True):
-    print(f"{delay:5}  {limit(delay):6.4f}  {steps[first - 1]:26.4f}  {steps[first]:18.4f}")
-    assert steps[first - 1] < limit(delay) < steps[first]
-
-# %% [markdown]
-# For every delay the limit lies between two neighbouring steps of the sweep. For large τ it is about π/(2τ + 1):
-# twice the delay, half the step.
+# Blue runs went to the goal, red ones blew up, and the calculated limit runs along the pale seam between them. For
+# large τ it is about π/(2τ + 1): twice the delay, half the step.
 #
 # ## TD(0) in the mean
 #
 # The critic of A3C moves on average by β (b + A ω). Without noise this is the same iteration in several dimensions,
-# and each eigenvalue λ of −A has its own limit: a real one the limit above with a = β λ, a complex one, which turns,
-# the smaller 2 sin((π/2 − |arg λ|)/(2τ + 1)). Any learner can be simulated that has the five methods `init`,
-# `init_worker`, `view`, `propose` and `apply`; here is one for the mean of TD(0), on a walk round a ring that mostly
-# goes right.
-
+# and each eigenvalue λ of −A has a limit of its own: β |λ| < 2 sin((π/2 − |arg λ|)/(2τ + 1)), which for a real λ is
+# the limit above. The smallest of them counts. The study `critical_step` finds, for each delay, where runs begin to
+# grow, and sets it beside this number; once for the example above, once for the critic of `A3C` where it has no
+# noise, and for the mean of TD(0) on two problems, the first of which is a walk round a ring that mostly goes right.
 
 # %%
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class MeanTD:
-    """The error e = ω − ω* of the mean of TD(0): e ← e + β A · (the e of τ updates ago)."""
-
-    matrix: jax.Array
-    start: jax.Array
-    step: jax.Array
-
-    num_words: ClassVar = 0  # it draws nothing
-    run_scalars: ClassVar = ("step",)  # may differ from run to run
-
-    def init(self, key):
-        return self.start
-
-    def init_worker(self, key):
-        return ()
-
-    def view(self, state):
-        return state
-
-    def propose(self, view, worker_state, key):
-        return self.matrix @ view, worker_state
-
-    def apply(self, state, message, delay):
-        return state + self.step * message
-
-
-def eigenvalues(mdp, policy):
-    """Those of −A that move: states that the policy never visits have the eigenvalue 0."""
-    values = np.linalg.eigvals(-np.asarray(a3cjax.exact.critic_system(mdp, policy)[0], np.float64))
-    return values[np.abs(values) > 1e-5]
-
-
-def td_limit(values, delay):
-    """The largest stable critic step: the smallest of the eigenvalues' limits."""
-    room = np.pi / 2 - np.abs(np.angle(values))
-    return (2 * np.sin(room / (2 * np.asarray(delay)[..., None] + 1)) / np.abs(values)).min(-1)
-
-
 ring = a3cjax.families.ring(9)
 rightwards = np.tile([0.1, 0.9], (9, 1))
-values = eigenvalues(ring, rightwards)
-print("eigenvalues of −A:", ", ".join(f"{value:.3f}" for value in values[np.argsort(np.abs(values))]))
+critical = a3cjax.studies.critical_step(ring, rightwards, delays=(0, 2, 8, 32), resolution=0.02)
+print(critical.table())
+assert all(abs(row.measured / row.closed_form - 1) < 0.02 for row in critical.rows)
 
 # %%
-num_updates = 4000
-td_delays = np.array([0, 1, 2, 4, 8, 16, 32])
-relative = np.array([0.9, 0.95, 0.98, 1.02, 1.05, 1.1])  # steps, relative to the calculated limit
-steps_of_runs = (td_limit(values, td_delays)[:, None] * relative).ravel()
-constant = [a3cjax.Schedule.from_law(jax.random.key(0), a3cjax.delays.Constant(d), num_updates) for d in td_delays]
-td = MeanTD(
-    matrix=a3cjax.exact.critic_system(ring, rightwards)[0],
-    start=-a3cjax.exact.critic_optimum(ring, rightwards),  # ω = 0
-    step=steps_of_runs,
-)
-record = a3cjax.Record(every=40, metrics={"error_sq": lambda error: jax.numpy.sum(error**2)})
-schedules = a3cjax.Schedule.stack([schedule for schedule in constant for _ in relative])
-keys = jax.random.split(jax.random.key(0), steps_of_runs.size)
-result = a3cjax.simulate(td, schedules, keys, record=record, throw=False)
-
-error_sq = np.asarray(result.metrics["error_sq"], np.float64).reshape(len(td_delays), len(relative), -1)
-middle, last = error_sq[..., 50:75].max(-1), error_sq[..., 75:].max(-1)
-grows = (last > middle) | ~np.isfinite(last)
-print("delay   limit  grows at " + "  ".join(f"{factor:.0%}" for factor in relative) + " of the limit")
-for delay, step, row in zip(td_delays, td_limit(values, td_delays), grows, strict=True):
-    print(f"{delay:5}  {step:6.3f}           " + "  ".join("yes" if grown else " no" for grown in row))
-assert (grows == (relative > 1)).all()
+critical.figure()
 
 # %% [markdown]
-# Two per cent below the limit every run dies out, two per cent above it every run grows.
+# Left, the steps at which runs begin to grow, with the calculated lines; right, the ratio of the two. Measured and
+# calculated agree as closely as the steps were spaced.
 #
 # ## A3C, with its noise, under three delay laws
 #
 # Now the whole algorithm on the same ring: the policy changes while it learns, every sample is noisy, and delays are
-# constant, uniform or geometric with the same mean. Three laws, seven mean delays, ten steps and three seeds are 630
-# runs, and still one call. The actor's step is 0.3 of the critic's. The colour is the share of the gap from the start
-# to J* that a run has closed in the end.
+# constant, uniform or geometric with the same mean. The study `sweep` makes a batch of three laws, seven mean delays,
+# ten factors for both steps and three seeds: 630 runs in one call. A run has *diverged* if in the end the critic is
+# more than ten times as far from its goal, in square, as it was at the start.
 
 # %%
-laws = {
-    "constant": a3cjax.delays.Constant,
-    "uniform": lambda mean: a3cjax.delays.Uniform(0, 2 * mean),
-    "geometric": a3cjax.delays.Geometric,
-}
-mean_delays = [1, 2, 4, 8, 16, 32, 64]
-steps, seeds, num_updates = np.geomspace(0.02, 2.56, 10), 3, 5000
-
-schedules = [
-    a3cjax.Schedule.from_law(jax.random.key(mean), law(mean), num_updates)
-    for law in laws.values()
-    for mean in mean_delays
-]
-cells = len(schedules) * len(steps)
-critic_step = np.tile(np.repeat(steps, seeds), len(schedules))
-learner = a3cjax.A3C(ring, actor_step=0.3 * critic_step, critic_step=critic_step, radius=30.0)
-result = a3cjax.simulate(
+learner = a3cjax.A3C(ring, actor_step=0.006, critic_step=0.02, radius=30.0)
+sweep = a3cjax.studies.sweep(
     learner,
-    a3cjax.Schedule.stack([schedule for schedule in schedules for _ in range(len(steps) * seeds)]),
-    jax.random.split(jax.random.key(9), seeds)[np.tile(np.arange(seeds), cells)],
-    record=a3cjax.Record(every=250, metrics=["objective", "critic_error_sq"]),
+    laws=("constant", "uniform", "geometric"),
+    delays=(1, 2, 4, 8, 16, 32, 64),
+    factors=np.geomspace(1, 128, 10),
+    seeds=3,
+    num_updates=5000,
 )
-
-uniform = np.full((9, 2), 0.5)
-start, best = float(a3cjax.exact.objective(ring, uniform)), float(a3cjax.exact.optimal_objective(ring))
-closed = (np.asarray(result.metrics["objective"])[:, -4:].mean(-1) - start) / (best - start)
-closed = closed.reshape(len(laws), len(mean_delays), len(steps), seeds).mean(-1)
-critic_error = np.asarray(result.metrics["critic_error_sq"])[:, -4:].mean(-1)
-critic_error = np.median(critic_error.reshape(len(laws), len(mean_delays), len(steps), seeds), axis=-1)
+print(sweep.summary())
 
 # %%
-limits = {
-    "limit, uniform policy": td_limit(eigenvalues(ring, uniform), mean_delays),
-    "limit, optimal policy": td_limit(eigenvalues(ring, a3cjax.exact.optimal_policy(ring)), mean_delays),
-}
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.3), sharey=True)
-rows = np.arange(len(mean_delays))
-for ax, name, values in zip(axes, laws, closed, strict=True):
-    mesh = ax.pcolormesh(steps, rows, values, cmap="viridis", vmin=0, vmax=1, shading="nearest")
-    for (label, at), style in zip(limits.items(), ("--", "-"), strict=True):
-        ax.plot(at, rows, color="white", linewidth=2.6)
-        ax.plot(at, rows, color="#c05020", linestyle=style, linewidth=1.4, label=label)
-    ax.set(xscale="log", xlim=(steps[0] / 1.3, steps[-1] * 1.3), xlabel="critic step β", title=f"{name} delays")
-    ax.grid(visible=False)
-axes[0].set_ylabel("mean delay (updates)")
-axes[0].set_yticks(rows, [str(mean) for mean in mean_delays])
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-_ = figure.colorbar(mesh, ax=axes, label="share of the gap closed")
+sweep.figure()
 
 # %% [markdown]
-# Small steps on the left learn slowly; then comes a band that learns nearly everything; then it breaks, and what
-# little is gained there is chance. The boundary moves left as delays grow. To put numbers on it, call a cell stable
-# if the critic's error in the end, the median of the seeds, is less than ten times the error at the start.
+# Above, how good the policy is in the end: small steps, at the bottom, learn slowly, then comes a band that learns
+# nearly everything, and then it breaks. Below, the share of runs that diverged. The line is the calculated limit for
+# constant delays and the uniform policy, with which every run begins. A run ends near the optimal policy, and that
+# has another limit.
 
 # %%
-start_error = float(np.sum(np.square(a3cjax.exact.critic_optimum(ring, uniform))))  # ω = 0
-stable = critic_error < 10 * start_error
-largest = steps[np.cumprod(stable, axis=-1).sum(-1) - 1]  # with all smaller steps stable too
-assert stable[..., 0].all()
+optimal = a3cjax.studies.critic_eigenvalues(ring, a3cjax.exact.optimal_policy(ring))
+stable = {(row.law, row.delay): row.stable_up_to * 0.02 for row in sweep.delays}
+laws, delays = sweep.curves.law.values, sweep.curves.delay.values
+print("largest stable critic step" + " " * 20 + "limit for constant delays")
+print("mean delay" + "".join(f"{law:>11}" for law in laws) + "  optimal policy")
+for delay in delays:
+    cells = "".join(f"{stable[law, delay]:11.3f}" for law in laws)
+    print(f"{delay:10}{cells}{a3cjax.studies.stability_limit(optimal, delay):16.3f}")
 
-print("largest stable step            " + " " * 13 + "calculated limit, constant delay")
-print("mean delay  " + "".join(f"{name:>10}" for name in laws) + "   optimal policy  uniform policy")
-for j, mean in enumerate(mean_delays):
-    uniform_limit, optimal_limit = (limit[j] for limit in limits.values())
-    print(f"{mean:10}  " + "".join(f"{step:10.3f}" for step in largest[:, j]), end="")
-    print(f"{optimal_limit:17.3f}{uniform_limit:16.3f}")
-    assert largest[0, j] < uniform_limit
-
-times = np.exp(np.log(largest[1:] / largest[0]).mean(-1))
-print(f"uniform delays bear {times[0]:.1f} times the step of constant ones, geometric delays {times[1]:.1f} times")
-assert 1 < times[0] < times[1]
+ratio = {law: np.exp(np.mean([np.log(stable[law, d] / stable["constant", d]) for d in delays])) for law in laws}
+print(f"compared with constant delays, uniform ones bear {ratio['uniform']:.1f} times the step", end=", ")
+print(f"geometric ones {ratio['geometric']:.1f} times")
+assert 1 < ratio["uniform"] < ratio["geometric"]
 
 # %% [markdown]
-# With constant delays the stable steps end near the limit of the optimal policy, and always below that of the uniform
-# one. That is as it should be: a run begins with the uniform policy and ends near the optimal one, which stays near
-# the state with the reward, updates it often, and so bears only the smaller step. Delays of the same mean that vary
-# from update to update are milder. On average over the rows, uniform delays bear larger steps than constant ones, and
-# geometric delays the largest, though their greatest delays are many times the mean: it is not the greatest delay
-# that decides.
+# With constant delays the stable steps end near the limit of the optimal policy. That policy stays near the state
+# with the reward, updates it often, and so bears only the smaller step. Delays of the same mean that vary from update
+# to update are milder. On average over the rows, uniform delays bear larger steps than constant ones, and geometric
+# delays the largest, though their greatest delays are many times the mean: it is not the greatest delay that decides.
 #
-# `QuadraticSGD`, `MeanTD` and `A3C` went through the same `simulate`. For your own problem, put its MDP in the place
-# of `ring` and read off how large a step it bears.
+# For your own problem, put its MDP in the place of `ring` and read off how large a step it bears.

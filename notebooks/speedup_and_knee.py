@@ -81,8 +81,7 @@ def knee(mdp, critic_step):
     """The number of workers at which the mean update of the critic becomes unstable."""
     found = []
     for policy in (np.full((num_states, num_actions), 1 / num_actions), a3cjax.exact.optimal_policy(mdp)):
-        matrix, _ = a3cjax.exact.critic_system(mdp, policy)
-        values = np.linalg.eigvals(-np.asarray(matrix, np.float64))
+        values = a3cjax.studies.critic_eigenvalues(mdp, policy)
         values = values[np.abs(values) > 1e-5]  # states that the policy never visits do not move
         room = np.pi / 2 - np.abs(np.angle(values))
         delay = (room / np.arcsin(critic_step * np.abs(values) / 2) - 1) / 2
