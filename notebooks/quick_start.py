@@ -10,6 +10,7 @@
 # takes about fifteen seconds.
 
 # %%
+# %matplotlib inline
 import tempfile
 from pathlib import Path
 
@@ -18,8 +19,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import a3cjax
+from a3cjax.studies.style import STYLE
 
-plt.style.use("look.mplstyle")
+plt.rcParams.update({**STYLE, "figure.dpi": 80, "figure.constrained_layout.use": True})
 
 # %% [markdown]
 # ## What a delay is
@@ -154,11 +156,11 @@ reached = np.asarray(result.metrics["objective"]) >= target
 assert reached.any(axis=1).all(), "some seed never reached the target"
 first = np.asarray(result.time)[np.arange(32), reached.argmax(axis=1)]  # when each run first reached it
 one, eight = first[:16], first[16:]
-speedup = one.mean() / eight.mean()
-relative = [times.std(ddof=1) / len(times) ** 0.5 / times.mean() for times in (one, eight)]
+speedup = a3cjax.studies.ratio_of_means(one, eight)
 print(f"one worker needs {one.mean():,.0f} units of time, eight need {eight.mean():,.0f}")
-print(f"speedup {speedup:.1f} ± {speedup * np.hypot(*relative):.1f} with 8 workers (one standard error over seeds)")
-assert abs(speedup - 8) < 4 * speedup * np.hypot(*relative)
+print(f"speedup {speedup.value:.1f} with 8 workers, 95 % interval {speedup.low:.1f} to {speedup.high:.1f} over seeds")
+assert speedup.low < 8.5
+assert speedup.high > 7.5
 
 # %% [markdown]
 # The speedup is close to the number of workers: *linear speedup*. When it fails, and why, is the subject of the other
@@ -211,4 +213,5 @@ assert same
 # - `delay_sweep`: which delays and steps are stable, and the limit that can be calculated.
 # - `speedup_and_knee`: how far more workers help.
 # - `chains_and_bias`: why each worker walks two Markov chains.
+# - `continuous_actions`: the same on a linear-quadratic regulator.
 # - On the command line, `a3cjax --help`.
