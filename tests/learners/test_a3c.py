@@ -28,7 +28,7 @@ def last(learner, num_updates=40, **options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mdp": wrong}, "mdp must be an a3cjax.FiniteMDP, but is a str"),
+        ({"mdp": wrong}, "mdp must be an a3cjax.FiniteMDP or an a3cjax.LQR, but is a str"),
         ({"actor_step": -0.1}, "actor_step is -0.1, but must be at least 0"),
         ({"critic_step": [0.1, -0.2]}, r"critic_step\[1\] is -0.2, but must be at least 0"),
         ({"actor_step": np.nan}, "actor_step is nan; every entry must be a finite number"),

@@ -191,4 +191,5 @@ def test_bad_input_is_refused_with_a_sentence(build, sentence):
 
 
 def test_every_family_is_public():
-    assert set(a3cjax.families.__all__) == {"garnet", "gridworld", "lazy", "ring", "synthetic"}
+    finite = {"garnet", "gridworld", "lazy", "ring", "synthetic"}
+    assert set(a3cjax.families.__all__) == finite | {"double_integrator", "random_lqr"}
