@@ -15,7 +15,7 @@ from a3cjax.studies import CriticalStepStudy
 class CriticalStepOptions:
     """Measure the step at which a constant delay makes updates unstable, beside 2 sin(π/(2(2τ+1)))/|λ|.
 
-    Prints a table and writes critical_step.csv, critical_step.nc, critical_step.png and run.json.
+    Prints a table and writes critical-step.csv, critical-step.nc, critical-step.png and run.json.
     """
 
     delays: tuple[int, ...] = (0, 1, 2, 3, 7, 15, 31)

@@ -58,6 +58,6 @@ def test_the_command_writes_its_files(tmp_path, capsys):
     assert main([*options.split(), "--out", str(tmp_path)]) == 0
     assert "times the closed form" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "critical_step.csv", "critical_step.nc", "critical_step.png", "run.json",
+        "critical-step.csv", "critical-step.nc", "critical-step.png", "run.json",
     ]  # fmt: skip
-    assert json.loads((tmp_path / "run.json").read_text())["study"] == "critical_step"
+    assert json.loads((tmp_path / "run.json").read_text())["study"] == "critical-step"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class CriticalStepRow:
-    """One line of ``critical_step.csv``.
+    """One line of ``critical-step.csv``.
 
     ``measured`` is half-way, as a ratio, between ``stable``, up to which all steps tried were stable, and
     ``unstable``, the next; NaN where the steps tried do not tell. ``ratio``: measured over closed form.
@@ -40,7 +40,7 @@ class CriticalStepStudy(Study):
     delay. ``interrupted``: whether Ctrl-C ended the study early.
     """
 
-    name: ClassVar[str] = "critical_step"
+    name: ClassVar[str] = "critical-step"
 
     curves: "xr.Dataset"
     rows: tuple[CriticalStepRow, ...]
