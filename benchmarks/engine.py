@@ -36,6 +36,7 @@ from benchmarks.workload import (
     paper_mdp,
     policy_features,
     time_rounds,
+    use_cores,
     use_one_core,
 )
 
@@ -76,8 +77,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only 256 runs and 16 workers or versions")
     parser.add_argument("--all-cores", action="store_true", help="only the case in which the simulator has all cores")
     options = parser.parse_args()
-    if not options.all_cores:
-        use_one_core()
+    cores = set() if options.all_cores else use_one_core()
     mdp = paper_mdp()
     arrays = arrays_of(mdp)
     scalar, vector = CLoop(*arrays), CLoop(*arrays, hand_vectors=True)
@@ -95,6 +95,7 @@ def main() -> None:
         )
         sys.stdout.flush()
     if not options.all_cores and not options.quick:  # in a process of its own: this one's threads stay on their core
+        use_cores(cores)
         rounds = ["--rounds", str(options.rounds)]
         subprocess.run([sys.executable, "-m", "benchmarks.engine", "--all-cores", *rounds], check=True)
 

@@ -47,11 +47,20 @@ def arrays_of(mdp: a3cjax.FiniteMDP) -> list[Any]:
     return [*arrays, float(mdp.discount), np.asarray(mdp.features)]
 
 
-def use_one_core() -> None:
-    """One JAX device, and this process on one core."""
+def use_one_core() -> set[int]:
+    """One JAX device, and this process on one core; returns the cores that it had."""
     jax.config.update("jax_num_cpu_devices", 1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if not hasattr(os, "sched_setaffinity"):
+        return set()
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    return cores
+
+
+def use_cores(cores: set[int]) -> None:
+    """This process, and those that it starts, on ``cores``."""
+    if cores:
+        os.sched_setaffinity(0, cores)
 
 
 def own_schedules(history: History, runs: int, updates: int, size: int) -> a3cjax.Schedule:
