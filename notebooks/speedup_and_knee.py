@@ -178,3 +178,6 @@ _ = axes[1].set(xscale="log", xlabel="workers N / calculated knee", ylabel="spee
 # bears more workers, because laziness makes the eigenvalues of A smaller. The ring bears few, because the optimal
 # policy stays near one state: that state is updated often, so its eigenvalue is large. What counts is delay times
 # step times curvature. Where it fails, take a smaller step, or fewer workers.
+#
+# `a3cjax knee`, or `a3cjax.studies.knee`, measures without any calculation where half of each worker's samples are
+# lost, for several of the actor's steps, with intervals.

@@ -1,7 +1,6 @@
 """Which MDP a command works on."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -50,25 +49,15 @@ class ProblemOptions:
 
     def build(self) -> FiniteMDP:
         """The MDP that they describe."""
-        _check.number("--stay", self.stay, least=0, below=1)
-        own = own_options(self, "--mdp", self.mdp, _FAMILY_OPTIONS)
-        build: dict[str, Callable[..., FiniteMDP]] = {
-            "synthetic": lambda mdp_seed, states, actions, features: families.synthetic(
-                _key("--mdp-seed", mdp_seed), states, actions, features, self.discount
-            ),
-            "garnet": lambda mdp_seed, states, actions, features, branching: families.garnet(
-                _key("--mdp-seed", mdp_seed), states, actions, branching, features, self.discount
-            ),
-            "ring": lambda states, slip, features: families.ring(
-                states, slip=slip, discount=self.discount, num_features=features
-            ),
-            "gridworld": lambda height, width, slip: families.gridworld(
-                height, width, slip=slip, discount=self.discount
-            ),
-        }
-        mdp = build[self.mdp](**own)
-        return families.lazy(mdp, self.stay) if self.stay else mdp
+        return build_mdp(self, _FAMILY_OPTIONS)
 
 
-def _key(option: str, seed: int) -> jax.Array:
-    return jax.random.key(_check.integer(option, seed, 0))
+def build_mdp(given: Any, table: dict[str, dict[str, Any]]) -> FiniteMDP:
+    """The MDP of the family ``given.mdp`` with the options that it has according to ``table``."""
+    _check.number("--stay", given.stay, least=0, below=1)
+    own = own_options(given, "--mdp", given.mdp, table)
+    if "mdp_seed" in own:
+        own["key"] = jax.random.key(_check.integer("--mdp-seed", own.pop("mdp_seed"), 0))
+    named = {f"num_{name}" if name in ("states", "actions", "features") else name: own[name] for name in own}
+    mdp = getattr(families, given.mdp)(**named, discount=given.discount)
+    return families.lazy(mdp, given.stay) if given.stay else mdp

@@ -1,13 +1,11 @@
 """Which small MDP a command works on, where the critic must be able to represent every value."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from a3cjax import _check, families
-from a3cjax.commands._choices import own_options
+from a3cjax.commands._problem import Family, build_mdp
 from a3cjax.problems import FiniteMDP
 
 # Which of the options below each family has, and what it takes them to be when they are not given.
@@ -23,7 +21,7 @@ _FAMILY_OPTIONS: dict[str, dict[str, Any]] = {
 class SmallProblemOptions:
     """The MDP; the critic has one feature for each state, so that ε_app = 0."""
 
-    mdp: Literal["synthetic", "garnet", "ring", "gridworld"] = "synthetic"
+    mdp: Family = "synthetic"
     """Family of the MDP; synthetic is the paper's, but smaller."""
     discount: float = 0.5
     """Discount γ."""
@@ -46,15 +44,8 @@ class SmallProblemOptions:
 
     def build(self) -> FiniteMDP:
         """The MDP that they describe."""
-        _check.number("--stay", self.stay, least=0, below=1)
-        own = own_options(self, "--mdp", self.mdp, _FAMILY_OPTIONS)
-        if "mdp_seed" in own:
-            own["key"] = jax.random.key(_check.integer("--mdp-seed", own.pop("mdp_seed"), 0))
-        for option, name in (("states", "num_states"), ("actions", "num_actions")):
-            if option in own:
-                own[name] = own.pop(option)
-        mdp = getattr(families, self.mdp)(**own, discount=self.discount)
-        if self.mdp == "synthetic":  # its features are random
-            tabular = jnp.eye(mdp.num_states)
-            mdp = FiniteMDP(mdp.transition, mdp.reward, mdp.initial, mdp.discount, tabular)
-        return families.lazy(mdp, self.stay) if self.stay else mdp
+        mdp = build_mdp(self, _FAMILY_OPTIONS)
+        if self.mdp != "synthetic":
+            return mdp
+        # Its features are random.
+        return FiniteMDP(mdp.transition, mdp.reward, mdp.initial, mdp.discount, jnp.eye(mdp.num_states))

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -60,21 +60,26 @@ class SpeedupOptions:
 
     def prepare(self) -> tuple[str, Callable[[], SpeedupStudy]]:
         """What will be done, and the doing of it."""
-        learner, team = self.build_learner(), self.team.build()
-        samplings = studies.SAMPLING if self.sampling == "both" else (self.sampling,)
-        counts = ", ".join(map(str, self.workers))
-        task = (
-            f"Simulating {self.seeds} seeds × N = {counts} workers × {self.updates:,} updates, "
-            f"{' and '.join(samplings)} sampling"
-        )
-        return task, lambda: studies.speedup(
-            learner,
-            workers=self.workers,
-            sampling=samplings,
-            seeds=self.seeds,
-            num_updates=self.updates,
-            target=self.target,
-            compute_times=team,
-            record_every=self.record_every,
-            seed=self.seed,
-        )
+        return prepare_speedup(self, self.build_learner())
+
+
+def prepare_speedup(options: Any, learner: A3C) -> tuple[str, Callable[[], SpeedupStudy]]:
+    """A speedup study of ``learner`` as the options, which are those of any such study, want it."""
+    team = options.team.build()
+    samplings = studies.SAMPLING if options.sampling == "both" else (options.sampling,)
+    counts = ", ".join(map(str, options.workers))
+    task = (
+        f"Simulating {options.seeds} seeds × N = {counts} workers × {options.updates:,} updates, "
+        f"{' and '.join(samplings)} sampling"
+    )
+    return task, lambda: studies.speedup(
+        learner,
+        workers=options.workers,
+        sampling=samplings,
+        seeds=options.seeds,
+        num_updates=options.updates,
+        target=options.target,
+        compute_times=team,
+        record_every=options.record_every,
+        seed=options.seed,
+    )

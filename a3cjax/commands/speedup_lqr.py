@@ -8,8 +8,9 @@ from typing import Literal
 import jax
 from tyro.conf import OmitArgPrefixes
 
-from a3cjax import _check, families, studies
+from a3cjax import _check, families
 from a3cjax.commands._team import TeamOptions
+from a3cjax.commands.speedup import prepare_speedup
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import LinearGaussian
 from a3cjax.studies import SpeedupStudy
@@ -77,21 +78,4 @@ class LQRSpeedupOptions:
 
     def prepare(self) -> tuple[str, Callable[[], SpeedupStudy]]:
         """What will be done, and the doing of it."""
-        learner, team = self.build_learner(), self.team.build()
-        samplings = studies.SAMPLING if self.sampling == "both" else (self.sampling,)
-        counts = ", ".join(map(str, self.workers))
-        task = (
-            f"Simulating {self.seeds} seeds × N = {counts} workers × {self.updates:,} updates, "
-            f"{' and '.join(samplings)} sampling"
-        )
-        return task, lambda: studies.speedup(
-            learner,
-            workers=self.workers,
-            sampling=samplings,
-            seeds=self.seeds,
-            num_updates=self.updates,
-            target=self.target,
-            compute_times=team,
-            record_every=self.record_every,
-            seed=self.seed,
-        )
+        return prepare_speedup(self, self.build_learner())

@@ -164,7 +164,7 @@ def test_what_cannot_be_said_is_said():
     ("options", "message"),
     [
         ({"workers": []}, r"workers is \[\]; name one number"),
-        ({"workers": [4, 4]}, r"workers is \[4, 4\]; name one number of workers or more, each once"),
+        ({"workers": [4, 4]}, r"workers is \[4, 4\]; give one or more numbers of workers, each once"),
         ({"seeds": 0}, "seeds is 0, but must be at least 1"),
         ({"record_every": 11}, "every is 11, but the schedule has 10 updates"),
         ({"compute_times": lambda n: []}, r"compute_times\(4\) gave 0 laws"),

@@ -16,6 +16,7 @@ from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
 from a3cjax.studies.compare.result import METHODS, CompareStudy
 from a3cjax.studies.compare.rounds import expected_round, expected_samples_time, idle_shares
+from a3cjax.studies.design import distinct_workers
 from a3cjax.studies.gap import objective_gap
 from a3cjax.studies.study import StudyInterrupted, about
 
@@ -79,7 +80,7 @@ def compare(
     >>> [(row.method, row.idle) for row in study.rows]  # equal workers never wait for one another
     [('async', 0.0), ('barrier', 0.0), ('barrier, N × step', 0.0)]
     """
-    workers = _check_workers(workers)
+    workers = distinct_workers(workers, least=2)
     seeds, seed = _check.integer("seeds", seeds, 1), _check.integer("seed", seed, 0)
     num_samples = _check.integer("num_samples", num_samples, max(workers))
     _check.number("target", target, above=0, most=1)
@@ -124,13 +125,6 @@ def compare(
             raise StudyInterrupted(f"Interrupted in the {METHODS[methods.start]} runs.", study) from error
         _fill(curves, methods, result)
     return CompareStudy.of(curves, confidence)
-
-
-def _check_workers(workers: Sequence[int]) -> tuple[int, ...]:
-    numbers = tuple(_check.integer(f"workers[{i}]", n, 2) for i, n in enumerate(workers))
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ValueError(f"workers is {list(numbers)}; give one or more numbers of workers, each once.")
-    return tuple(sorted(numbers))
 
 
 def _teams(

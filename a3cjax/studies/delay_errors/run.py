@@ -1,6 +1,6 @@
 """Both error terms of every update of many runs, along the schedules of N workers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,10 +11,10 @@ from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
 from a3cjax.learners.messages import A3CState
-from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
 from a3cjax.studies.delay_errors.bound import delay_bound
 from a3cjax.studies.delay_errors.result import DelayErrorStudy
+from a3cjax.studies.design import Team, distinct_workers, seed_keys, worker_schedules
 from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 WORKERS = (4, 16)
 TERMS = ("critic", "actor")
 METRICS = ("delay", *(f"{term}_{what}_sq" for term in TERMS for what in ("delay_error", "direction")))
-
-Team = Callable[[int], Sequence[ComputeTime]]
 
 
 def delay_errors(
@@ -69,7 +67,7 @@ def delay_errors(
     >>> [(row.delay_low, row.delay_high) for row in study.rows][:4], study.rows[0].critic_error
     ([(0, 0), (1, 1), (2, 2), (3, 4)], 0.0)
     """
-    workers = _check_workers(workers)
+    workers = distinct_workers(workers)
     seeds = _check.integer("seeds", seeds, 1)
     seed = _check.integer("seed", seed, 0)
     num_updates = _check.integer("num_updates", num_updates, 1)
@@ -80,8 +78,8 @@ def delay_errors(
     team = compute_times if callable(compute_times) else lambda n: [compute_times or Exponential(1.0)] * n
 
     key = jax.random.key(seed)
-    schedule = _draw(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
-    keys = jnp.concatenate([_seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
+    schedule = worker_schedules(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
+    keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
     try:
         result, stopped = simulate(learner, schedule, keys, record=record, throw=False, progress=progress), None
     except Interrupted as error:
@@ -96,13 +94,6 @@ def delay_errors(
     return study
 
 
-def _check_workers(workers: Sequence[int]) -> tuple[int, ...]:
-    numbers = tuple(_check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers))
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ValueError(f"workers is {list(numbers)}; name one number of workers or more, each once.")
-    return tuple(sorted(numbers))
-
-
 def _check_one_run(learner: A3C) -> None:
     for name in ("actor_step", "critic_step", "radius"):
         value = getattr(learner, name)
@@ -112,26 +103,6 @@ def _check_one_run(learner: A3C) -> None:
 
 def _omega_norm(state: A3CState) -> jax.Array:
     return jnp.linalg.norm(state.omega)
-
-
-def _seed_keys(key: jax.Array, num_workers: int, seeds: int) -> jax.Array:
-    own = jax.random.fold_in(key, num_workers)
-    return jax.vmap(lambda s: jax.random.fold_in(own, s))(jnp.arange(seeds))
-
-
-def _draw(key: jax.Array, team: Team, workers: tuple[int, ...], seeds: int, num_updates: int) -> Schedule:
-    """Every seed's schedule for every N, one batch [N × seeds, K]."""
-    batches = []
-    for n in workers:
-        laws = list(team(n))
-        if len(laws) != n:
-            raise ValueError(f"compute_times({n}) gave {len(laws)} laws, but must give one for each of {n} workers.")
-        batch = jax.vmap(lambda own, laws=laws: Schedule.from_workers(own, laws, num_updates))(
-            _seed_keys(key, n, seeds)
-        )
-        batches.append([np.asarray(column) for column in (batch.worker, batch.delay, batch.time)])
-    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
-    return Schedule(*columns, num_workers=max(workers))
 
 
 def _frame(learner: A3C, workers: tuple[int, ...], seeds: int, num_updates: int, result: Result) -> "xr.Dataset":

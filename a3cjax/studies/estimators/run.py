@@ -15,6 +15,7 @@ from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.problems import exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.design import distinct_workers, seed_keys
 from a3cjax.studies.estimators.moments import KINDS, moments_at
 from a3cjax.studies.estimators.result import EstimatorsStudy
 from a3cjax.studies.study import StudyInterrupted, about
@@ -77,9 +78,7 @@ def estimators(
         _check.choice(f"kinds[{i}]", kind, tuple(KINDS))
     if not kinds or len(set(kinds)) < len(kinds):
         raise ValueError(f"kinds is {list(kinds)}; give one or more kinds of estimators, each once.")
-    workers = tuple(_check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers))
-    if not workers or len(set(workers)) < len(workers):
-        raise ValueError(f"workers is {list(workers)}; give one or more numbers of workers, each once.")
+    workers = distinct_workers(workers)
     seeds, seed = _check.integer("seeds", seeds, 1), _check.integer("seed", seed, 0)
     num_updates = _check.integer("num_updates", num_updates, 1)
     _check.number("confidence", confidence, above=0, below=1)
@@ -90,12 +89,12 @@ def estimators(
     key = jax.random.key(seed)
     columns = []
     for n in workers:
-        own = _seed_keys(jax.random.fold_in(key, 0), n, seeds)
+        own = seed_keys(jax.random.fold_in(key, 0), n, seeds)
         laws = list(team(n))
         batch = jax.vmap(lambda k, laws=laws: Schedule.from_workers(k, laws, num_updates))(own)
         columns.append([np.asarray(column) for column in (batch.worker, batch.delay, batch.time)])
     schedule = Schedule(*(np.concatenate(column) for column in zip(*columns, strict=True)), num_workers=max(workers))
-    keys = jnp.concatenate([_seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
+    keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
     curves = _frame(learner, kinds, workers, seeds, updates)
     start_values = exact.state_values(learner.mdp, learner.policy.probabilities(learner.theta))
     for position, (estimator, less) in enumerate(KINDS[kind] for kind in kinds):
@@ -112,11 +111,6 @@ def estimators(
         values = np.where((lost >= 0) & (updates >= lost), np.nan, values)
         curves["objective"].values[position, ..., 1:] = values.reshape(len(workers), seeds, -1)
     return EstimatorsStudy.of(curves, confidence)
-
-
-def _seed_keys(key: jax.Array, num_workers: int, seeds: int) -> jax.Array:
-    own = jax.random.fold_in(key, num_workers)
-    return jax.vmap(lambda s: jax.random.fold_in(own, s))(jnp.arange(seeds))
 
 
 def _near_optimum(learner: A3C) -> np.ndarray:

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
-from a3cjax.learners.sampling import SAMPLERS
 from a3cjax.problems import FiniteMDP, exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules import delays as laws
+from a3cjax.studies.design import distinct_samplings, seed_keys
 from a3cjax.studies.rates.delays import DELAYS, MaximalDelay
 from a3cjax.studies.rates.result import RatesStudy
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
@@ -91,7 +91,7 @@ def rates(
         )
     counts = _check_updates(num_updates)
     found = _check_delays(delays)
-    names = _check_sampling(sampling)
+    names = distinct_samplings(sampling)
     _check.choice("law", law, LAWS)
     seeds = _check.integer("seeds", seeds, 1)
     seed = _check.integer("seed", seed, 0)
@@ -120,7 +120,7 @@ def rates(
                 critic_step=constants[1] * count**-0.4,
             )
             schedule = _draw(jax.random.fold_in(key, 0), law, [delay.at(count) for delay in found], seeds, count)
-            keys = jnp.tile(_seed_keys(jax.random.fold_in(key, 1), count, seeds), len(found))
+            keys = jnp.tile(seed_keys(jax.random.fold_in(key, 1), count, seeds), len(found))
             record = Record(every=int(curves.spacing.values[at]), metrics=[_theta, _omega])
             try:
                 result = simulate(own, schedule, keys, record=record, throw=False, progress=progress)
@@ -175,23 +175,9 @@ def _check_delays(delays: Sequence[str | int]) -> tuple[MaximalDelay, ...]:
     return found
 
 
-def _check_sampling(sampling: Sequence[str]) -> tuple[str, ...]:
-    names = (sampling,) if isinstance(sampling, str) else tuple(sampling)
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"sampling is {list(names)}; give one or more of {list(SAMPLERS)}, each once.")
-    for i, name in enumerate(names):
-        _check.choice(f"sampling[{i}]", name, tuple(SAMPLERS))
-    return names
-
-
-def _seed_keys(key: jax.Array, num_updates: int, seeds: int) -> jax.Array:
-    own = jax.random.fold_in(key, num_updates)
-    return jax.vmap(lambda s: jax.random.fold_in(own, s))(jnp.arange(seeds))
-
-
 def _draw(key: jax.Array, law: str, longest: Sequence[int], seeds: int, num_updates: int) -> Schedule:
     """One schedule for each delay and seed, a batch [delays × seeds, K]."""
-    keys = jnp.tile(_seed_keys(key, num_updates, seeds), len(longest))
+    keys = jnp.tile(seed_keys(key, num_updates, seeds), len(longest))
     high = jnp.repeat(jnp.asarray(longest), seeds)
 
     def one(own, high):

@@ -14,6 +14,7 @@ from a3cjax.learners.a3c import Sampling
 from a3cjax.problems import FiniteMDP, Prior, exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import Exponential
+from a3cjax.studies.design import seed_keys
 from a3cjax.studies.regularisation.landscape import Landscape
 from a3cjax.studies.regularisation.result import RegularisationStudy
 from a3cjax.studies.study import StudyInterrupted, about
@@ -104,8 +105,8 @@ def regularisation(
     }
     key = jax.random.key(seed)
     draw = jax.vmap(lambda own: Schedule.from_workers(own, [Exponential(1.0)] * workers, num_updates))
-    schedule = jax.tree.map(lambda x: np.tile(x, (len(grid), 1)), draw(_seed_keys(key, 0, seeds)))
-    keys = jnp.tile(_seed_keys(key, 1, seeds), len(grid))
+    schedule = jax.tree.map(lambda x: np.tile(x, (len(grid), 1)), draw(seed_keys(key, 0, seeds)))
+    keys = jnp.tile(seed_keys(key, 1, seeds), len(grid))
 
     land = Landscape(mdp)
     curves = _frame(land, priors, grid, seeds, num_updates, workers, sampling, (actor_step, critic_step))
@@ -177,11 +178,6 @@ def _check_weights(weights: Sequence[float]) -> np.ndarray:
     if not found.size or found.size < len(weights):
         raise ValueError(f"weights is {list(weights)}; give one or more, each once.")
     return found
-
-
-def _seed_keys(key: jax.Array, what: int, seeds: int) -> jax.Array:
-    own = jax.random.fold_in(key, what)
-    return jax.vmap(lambda s: jax.random.fold_in(own, s))(jnp.arange(seeds))
 
 
 def _frame(

@@ -1,7 +1,7 @@
 """The paper's Fig. 3: how much sooner a target is met by more workers."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax
@@ -11,10 +11,10 @@ import numpy as np
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
-from a3cjax.learners.sampling import SAMPLERS
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.design import Team, distinct_samplings, seed_keys, worker_schedules
 from a3cjax.studies.gap import objective_gap
 from a3cjax.studies.speedup.result import SpeedupStudy
 from a3cjax.studies.study import StudyInterrupted, about
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 WORKERS = (1, 2, 4, 8, 16)
 SAMPLING = ("iid", "markov")
 METRICS = ("objective", "critic_error_sq")
-
-Team = Callable[[int], Sequence[ComputeTime]]
 
 
 def speedup(
@@ -77,7 +75,7 @@ def speedup(
     >>> [row.workers for row in study.rows], study.rows[0].speedup
     ([1, 2], 1.0)
     """
-    workers, sampling = _check_workers(workers), _check_sampling(sampling)
+    workers, sampling = _check_workers(workers), distinct_samplings(sampling)
     seeds = _check.integer("seeds", seeds, 1)
     seed = _check.integer("seed", seed, 0)
     num_updates = _check.integer("num_updates", num_updates, 1)
@@ -94,8 +92,8 @@ def speedup(
     team = compute_times if callable(compute_times) else lambda n: [compute_times or Exponential(1.0)] * n
 
     key = jax.random.key(seed)
-    schedule = _draw(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
-    keys = jnp.concatenate([_seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
+    schedule = worker_schedules(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
+    keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
     curves = _frame(learner, workers, sampling, seeds, schedule, updates, start, optimum)
     curves.attrs["target_share"] = target
     curves.attrs["target_objective"] = start + target * (optimum - start)
@@ -121,34 +119,6 @@ def _check_workers(workers: Sequence[int]) -> tuple[int, ...]:
     if repeated:
         raise ValueError(f"workers is {list(numbers)}, which names {repeated[0]} more than once; name each once.")
     return tuple(sorted(numbers))
-
-
-def _check_sampling(sampling: Sequence[str]) -> tuple[str, ...]:
-    names = (sampling,) if isinstance(sampling, str) else tuple(sampling)
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"sampling is {list(names)}; give one or more of {list(SAMPLERS)}, each once.")
-    for i, name in enumerate(names):
-        _check.choice(f"sampling[{i}]", name, tuple(SAMPLERS))
-    return names
-
-
-def _seed_keys(key: jax.Array, num_workers: int, seeds: int) -> jax.Array:
-    own = jax.random.fold_in(key, num_workers)
-    return jax.vmap(lambda s: jax.random.fold_in(own, s))(jnp.arange(seeds))
-
-
-def _draw(key: jax.Array, team: Team, workers: tuple[int, ...], seeds: int, num_updates: int) -> Schedule:
-    """Every seed's schedule for every N, one batch [N × seeds, K]."""
-    batches = []
-    for n in workers:
-        laws = list(team(n))
-        if len(laws) != n:
-            raise ValueError(f"compute_times({n}) gave {len(laws)} laws, but must give one for each of {n} workers.")
-        draw = jax.vmap(lambda own, laws=laws: Schedule.from_workers(own, laws, num_updates))
-        batch = draw(_seed_keys(key, n, seeds))
-        batches.append([np.asarray(column) for column in (batch.worker, batch.delay, batch.time)])
-    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
-    return Schedule(*columns, num_workers=max(workers))
 
 
 def _frame(
