@@ -163,7 +163,7 @@ def test_what_cannot_be_said_is_said():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"workers": []}, r"workers is \[\]; name one number"),
+        ({"workers": []}, r"workers is \[\]; give one or more numbers"),
         ({"workers": [4, 4]}, r"workers is \[4, 4\]; give one or more numbers of workers, each once"),
         ({"seeds": 0}, "seeds is 0, but must be at least 1"),
         ({"record_every": 11}, "every is 11, but the schedule has 10 updates"),

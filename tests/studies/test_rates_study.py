@@ -12,6 +12,7 @@ import pytest
 import a3cjax
 from a3cjax.cli import main
 from a3cjax.studies import RatesStudy, StudyInterrupted, power_law
+from a3cjax.studies.design import seed_keys
 
 RUN: Any = sys.modules["a3cjax.studies.rates.run"]
 DELAYS: Any = sys.modules["a3cjax.studies.rates.delays"]
@@ -97,7 +98,7 @@ def test_the_averages_are_those_of_the_engines_own_metrics_on_a_sequential_sched
     # K_0 = 0 is the sequential algorithm, and ``simulate`` records both quantities at every update.
     for at, count in enumerate(COUNTS):
         own = dataclasses.replace(learner(), actor_step=5 * count**-0.6, critic_step=3 * count**-0.4)
-        keys = RUN._seed_keys(jax.random.fold_in(jax.random.key(0), 1), count, 3)
+        keys = seed_keys(jax.random.fold_in(jax.random.key(0), 1), count, 3)
         record = a3cjax.Record(every=1, metrics=RUN.METRICS)
         result = a3cjax.simulate(own, a3cjax.Schedule.sequential(count), keys, record=record, progress=False)
         for name in RUN.METRICS:
