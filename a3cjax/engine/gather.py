@@ -11,10 +11,10 @@ from jax import lax
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import read_row, stage, write_row
-from a3cjax.engine.histories import Carry, Event, first_read, propose, samples_of
+from a3cjax.engine.histories import Carry, Event, enlisted, first_read, propose, samples_of
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import PastLeaf
-from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key
+from a3cjax.engine.randomness import INIT_SERVER, derived_key
 
 T = TypeVar("T")
 
@@ -65,8 +65,7 @@ class GatheringRing:
 
     def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker's own state at the start."""
-        own = learner.init_worker(derived_key((run_key[0], run_key[1]), worker, INIT_WORKER))
-        return stage(self._packing.pack, own)
+        return enlisted(learner, self._packing, run_key, worker)
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
         """Nothing to prepare."""

@@ -17,7 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax.engine.randomness import key_from_words
+from a3cjax._kernel import stage
+from a3cjax.engine.packing import Packing
+from a3cjax.engine.randomness import INIT_WORKER, derived_key, key_from_words
 
 
 class Carry(NamedTuple):
@@ -60,3 +62,8 @@ def first_read(learner: Any) -> tuple[Any, Any, Any]:
     key = jax.random.key(0)
     words = jnp.zeros((words_per_proposal(learner),), jnp.uint32)
     return learner.view(learner.init(key)), learner.init_worker(key), words
+
+
+def enlisted(learner: Any, packing: Packing, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+    """The slot of a worker that has not proposed yet: its own state at the start."""
+    return stage(packing.pack, learner.init_worker(derived_key((run_key[0], run_key[1]), worker, INIT_WORKER)))
