@@ -191,7 +191,3 @@ class RatesStudy(Study):
         attrs = self.curves.attrs
         known = {"approximation_error": float(np.nanmax(missing))} if np.isfinite(missing).any() else {}
         return {name: float(attrs[name]) for name in ("actor_constant", "critic_constant", "weight")} | known
-
-
-def _of(some: int, all_of_them: int) -> str:
-    return f"all {all_of_them}" if some == all_of_them else f"{some} of {all_of_them}"
