@@ -9,7 +9,7 @@ the arithmetic is done several times over. Two marks on a function say what to d
 
 Both are attributes of a call in the compiled program. They change no result, and a compiler that does not know them
 ignores them. Within a kernel a few operations are not supported (``fits_kernel``), scatters among them, so rows of
-tables are written with ``write_row``.
+tables are read and written by ``_rows.py``. Between stages what is short lies with its lanes last (``_lanes.py``).
 """
 
 import contextlib
@@ -24,7 +24,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer, eval_jaxpr
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
+
+from a3cjax._lanes import lane_axis, settled
 
 try:
     from jax.experimental.xla_metadata import set_xla_metadata
@@ -43,8 +46,6 @@ _target: ContextVar[Target] = ContextVar("target", default="accelerator")
 _zero: ContextVar[Any] = ContextVar("zero")  # within a kernel: an integer 0 that the compiler does not know to be one
 _SMALL = 1024  # elements
 _FOLD, _MOST_BLOCKS = 8, 64  # a sum is written out up to 8·64 terms
-# Indices come from the schedule and from samplers, which stay in range; checking them again costs as much as the work.
-_IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
 
 
 @contextlib.contextmanager
@@ -59,8 +60,56 @@ def compiling_for(target: Target) -> Iterator[None]:
 
 def stage(function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)``, computed once and stored before anything uses it."""
-    if _target.get() == "accelerator":
+    target = _target.get()
+    if target == "accelerator":
         return function(*args)
+    if target == "loops":
+        return stored(function, *args)
+    # Values that the function closes over are arguments too: a rule for lanes may be applied where they are unknown.
+    # A new function each time, for what JAX has traced before was perhaps not meant for this target.
+    program, shapes = jax.make_jaxpr(lambda *args: function(*args), return_shape=True)(*args)
+    places = [lane_axis(one.shape) for one in jax.tree.leaves(shapes)]
+
+    def of_one(*inputs):
+        count = len(program.consts)
+        return eval_jaxpr(program.jaxpr, inputs[:count], *inputs[count:])
+
+    def of_all(lanes, batched, *inputs):
+        del lanes
+        axes = [lane_axis(x.shape[1:]) if own else None for x, own in zip(inputs, batched, strict=True)]
+        given = [settled(x) if own else x for x, own in zip(inputs, batched, strict=True)]
+        results = stored(jax.vmap(of_one, axes, places), *given)
+        return [jnp.moveaxis(x, place, 0) for x, place in zip(results, places, strict=True)], [True] * len(places)
+
+    call = custom_vmap(functools.partial(stored, of_one))
+    call.def_vmap(of_all)
+    return jax.tree.unflatten(jax.tree.structure(shapes), call(*program.consts, *jax.tree.leaves(args)))
+
+
+def stage_words(function: Callable[..., tuple[Array, Array]], *args: Any) -> tuple[Array, Array]:
+    """``stage`` for a function that makes two arrays of 32-bit words together.
+
+    The compiler writes a loop for each result, and would compute both in each. As the two parts of a complex number
+    they are one result.
+    """
+    if not in_kernel():
+        return stage(function, *args)
+
+    def as_complex(*args):
+        return lax.complex(*(lax.bitcast_convert_type(word, jnp.float32) for word in function(*args)))
+
+    both = stage(as_complex, *args)
+    first, second = (lax.bitcast_convert_type(part, jnp.uint32) for part in (lax.real(both), lax.imag(both)))
+    return first, second
+
+
+def in_kernel() -> bool:
+    """Whether what is traced is meant for one CPU kernel."""
+    return _target.get() == "kernel"
+
+
+def stored(function: Callable[..., Any], *args: Any) -> Any:
+    """A stage of arrays as they lie."""
 
     def with_spare(*args):
         return function(*args), jnp.int32(0)
@@ -157,73 +206,16 @@ def _unless(never: Bool[Array, ""], x: Array) -> Array:
     return jnp.where(never, (x == 0).astype(x.dtype), x)
 
 
-def read_row(table: Array, index: Int[Array, ""]) -> Array:
-    """Row ``index`` of a table, which must exist."""
-    if _target.get() != "kernel":
-        return table.at[index].get(**_IN_BOUNDS)
-    return _read(table, index)
-
-
-def write_row(table: Array, index: Int[Array, ""], row: Array) -> Array:
-    """The table with another row ``index``, which must exist."""
-    if _target.get() != "kernel":
-        return table.at[index].set(row, unique_indices=True, **_IN_BOUNDS)
-    return _write(table, index, row)
-
-
-@jax.custom_batching.custom_vmap
-def _read(table, index):
-    return lax.dynamic_index_in_dim(table, index, keepdims=False)
-
-
-@_read.def_vmap
-def _read_lanes(lanes, batched, table, index):
-    own_table, own_index = batched
-    if not own_table:
-        return table.at[index].get(**_IN_BOUNDS), True
-    if not own_index:
-        return lax.dynamic_index_in_dim(table, index, axis=1, keepdims=False), True
-    return _flat(table).at[_first_rows(lanes, table) + index].get(**_IN_BOUNDS), True
-
-
-@jax.custom_batching.custom_vmap
-def _write(table, index, row):
-    return lax.dynamic_update_index_in_dim(table, row, index, 0)
-
-
-@_write.def_vmap
-def _write_lanes(lanes, batched, table, index, row):
-    table, row = (
-        x if own else jnp.broadcast_to(x, (lanes, *x.shape))
-        for x, own in zip((table, row), (batched[0], batched[2]), strict=True)
-    )
-    if not batched[1]:
-        return lax.dynamic_update_index_in_dim(table, row, index, 1), True
-    places = _first_rows(lanes, table) + index
-
-    def write(lane, rows):
-        return lax.dynamic_update_index_in_dim(rows, row[lane], places[lane], 0)
-
-    return lax.fori_loop(0, lanes, write, _flat(table)).reshape(table.shape), True
-
-
-def _flat(table: Array) -> Array:
-    return table.reshape(table.shape[0] * table.shape[1], *table.shape[2:])
-
-
-def _first_rows(lanes: int, table: Array) -> Int[Array, " lanes"]:
-    return jnp.arange(lanes, dtype=jnp.int32) * table.shape[1]
-
-
 _CALLS = "jit pjit closed_call custom_jvp_call custom_vjp_call custom_vmap_call while cond scan"
 _SUPPORTED = frozenset(  # without reductions, which the compiler may hand to a library
     f"""
     {_CALLS}
-    abs add and bitcast_convert_type broadcast_in_dim ceil clamp concatenate convert_element_type copy copy_p cos
-    div dynamic_slice eq erf_inv exp exp2 expm1 floor gather ge gt integer_pow iota is_finite le log log1p logistic lt
-    max min mul ne neg not or pad pow random_bits random_fold_in random_split random_unwrap random_wrap rem reshape rev
-    round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin slice split sqrt square squeeze
-    stack stop_gradient sub tanh threefry2x32 transpose unstack xla_metadata_value xor
+    abs add and bitcast_convert_type broadcast_in_dim ceil clamp complex concatenate convert_element_type copy
+    copy_p cos div dynamic_slice eq erf_inv exp exp2 expm1 floor gather ge gt imag integer_pow iota is_finite le log
+    log1p logistic lt max min mul ne neg not or pad pow random_bits random_fold_in random_split random_unwrap
+    random_wrap real rem reshape rev round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign
+    sin slice split sqrt square squeeze stack stop_gradient sub tanh threefry2x32 transpose unstack
+    xla_metadata_value xor
     """.split()
 )
 
@@ -234,13 +226,15 @@ def fits_kernel(function: Callable[..., Any], *args: Any) -> bool:
 
 
 def _supported(jaxpr: Any, within_row: bool) -> bool:
+    """``within_row``: inside a write of ``_rows.py``, which knows how to update a slice for all lanes."""
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         if name not in _SUPPORTED and not (within_row and name == "dynamic_update_slice"):
             return False
+        writes = name == "custom_vmap_call" and getattr(equation.params["rule"], "__name__", "") == "_write_lanes"
         parts = jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns"))
         for part in parts:
             inner = getattr(part, "jaxpr", part)
-            if hasattr(inner, "eqns") and not _supported(inner, within_row or name == "custom_vmap_call"):
+            if hasattr(inner, "eqns") and not _supported(inner, within_row or writes):
                 return False
     return True

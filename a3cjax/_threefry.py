@@ -1,13 +1,29 @@
 """The one cipher behind every random word: JAX's own, written out so that it fuses and vectorises."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, UInt32
+from jaxtyping import Array, Key, UInt32
+
+from a3cjax._kernel import stage_words
 
 Words = UInt32[Array, "*batch"]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
+def bits(key: Key[Array, ""], count: int) -> UInt32[Array, " count"]:
+    """What ``jax.random.bits(key, (count,))`` gives; keys of another generator go through it."""
+    if jax.random.key_impl(key) != "threefry2x32":
+        return jax.random.bits(key, (count,), jnp.uint32)
+    first, second = jax.random.key_data(key)
+    counter = jnp.zeros(count, jnp.uint32), jnp.arange(count, dtype=jnp.uint32)
+    x, y = stage_words(threefry2x32, (first, second), counter)
+    return x ^ y
+
+
+@functools.partial(jax.jit, inline=True)  # traced once for each shape
 def threefry2x32(key: tuple[Words, Words], counter: tuple[Words, Words]) -> tuple[Words, Words]:
     """Twenty rounds of threefry-2x32 (Salmon et al., SC 2011), unrolled, elementwise over broadcast arrays.
 

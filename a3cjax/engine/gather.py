@@ -10,7 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._kernel import read_row, stage, write_row
+from a3cjax._kernel import stage
+from a3cjax._rows import read_row, write_row
 from a3cjax.engine.histories import Carry, Event, enlisted, first_read, propose, samples_of
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import PastLeaf
@@ -81,7 +82,7 @@ class GatheringRing:
         stores = _if_any(first, self._keep, (now, past.version), past.stores)
         version = past.version - event.delay
         view = [self._read(i, kept, version) for i, kept in enumerate(stores)]
-        own = self._packing.unpack(stage(read_row, slots, event.worker))
+        own = self._packing.unpack(read_row(slots, event.worker))
         message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
         if self._packing.width:
             slots = write_row(slots, event.worker, stage(self._packing.pack, own))
@@ -126,7 +127,7 @@ class _Rows:
         """Row ``index`` of this version."""
         depth, rows, *row = self.kept.shape
         first = lax.rem(self.version, jnp.int32(depth)) * rows
-        return stage(read_row, self.kept.reshape(depth * rows, *row), first + index)
+        return read_row(self.kept.reshape(depth * rows, *row), first + index)
 
     def __jax_array__(self) -> Any:
         return self.store.read(self.kept, self.version)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._kernel import Target
+from a3cjax._lanes import LANES_AT_ONCE
 
 # The most runs in a tile, so that what an update touches stays in a core's cache.
-LANES = {"mailbox": 64, "ring": 64}
+LANES = {"mailbox": 128, "ring": 64}
 _FEW_LANES = 16  # up to here a tile costs as much as its runs one by one
 _LEAST_LANES = 32  # a larger tile has at least as many: shorter loops are unrolled by the compiler and not vectorised
 _LANES_FOR_LOOPS = 4  # times as many where every operation is a kernel of its own, which costs a call
@@ -35,7 +36,7 @@ class Layout:
         if target != "kernel":
             lanes = max(lanes, 2)  # a single lane would compile to another program, with other roundings
         elif lanes > _FEW_LANES:
-            lanes = max(lanes, min(_LEAST_LANES, most))
+            lanes = math.ceil(max(lanes, min(_LEAST_LANES, most)) / LANES_AT_ONCE) * LANES_AT_ONCE
         return cls(runs, tiles, lanes, shares)
 
     def split(self, leaf: Any) -> Any:

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
-from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel, stage, write_row
+from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel
+from a3cjax._lanes import lanes_first, settled
+from a3cjax._rows import write_row
 from a3cjax.engine.gather import GatheringRing, apply_mean, gather
 from a3cjax.engine.histories import Carry, Event, first_read, propose, words_per_proposal
 from a3cjax.engine.mailbox import Mailbox
@@ -162,16 +164,24 @@ def _advance_tile(
     mine = number if block.worker.shape[0] > 1 else jnp.int32(0)
 
     part = min(chunk, BLOCK)
+    at_start = jax.eval_shape(lambda: carry.state)
     count = words_per_proposal(one)
+
+    def settle(carry):
+        return carry._replace(state=jax.tree.map(settled, carry.state))
+
+    def unsettle(carry):
+        return carry._replace(state=jax.tree.map(lambda x, one: lanes_first(x, one.shape[1:]), carry.state, at_start))
 
     def draw(begin, updates):
         """The events of ``updates`` updates from ``begin`` on, as a function of their place among them."""
         where = (mine, jnp.int32(0), begin - base)
         columns = [lax.dynamic_slice(x, where, (1, x.shape[1], updates))[0].T for x in jax.tree.leaves(block)]
         worker, delay, turn, *commit = (jnp.broadcast_to(column, (updates, lanes)) for column in columns)
-        words = stage(functools.partial(_words, count), run_key, worker, turn + history.proposal_offset)
-        words = jnp.stack(words, axis=1)
-        return lambda j: Event(worker[j], delay[j], words[j], *(column[j] for column in commit))
+        words = proposal_words(run_key, worker, turn + history.proposal_offset, count)
+        return lambda j: Event(
+            worker[j], delay[j], jnp.stack([word[j] for word in words]), *(column[j] for column in commit)
+        )
 
     def note(log, k, samples):
         if not plan.log:
@@ -185,18 +195,20 @@ def _advance_tile(
             event = draw(c * chunk, chunk)
 
             def take_update(k, loop):
-                carry, log = loop
-                carry, samples, _ = step(carry, k, event(k - c * chunk))
-                return carry, note(log, k, samples)
+                settled, log = loop
+                carry, samples, _ = step(unsettle(settled), k, event(k - c * chunk))
+                return settle(carry), note(log, k, samples)
 
             def take_part(p, loop):
                 carry, log = loop
                 start = jnp.maximum(begin, p * part)
-                return lax.fori_loop(start, jnp.minimum(end, (p + 1) * part), take_update, (enter(carry, start), log))
+                entered = settle(enter(unsettle(carry), start))
+                return lax.fori_loop(start, jnp.minimum(end, (p + 1) * part), take_update, (entered, log))
 
             return _over_pieces(part, jnp.maximum(begin, c * chunk), jnp.minimum(end, (c + 1) * chunk), take_part, loop)
 
-        return _over_pieces(chunk, begin, end, take_chunk, (carry, log))
+        carry, log = _over_pieces(chunk, begin, end, take_chunk, (settle(carry), log))
+        return unsettle(carry), log
 
     def take_last(end, carry, log, begin):
         """Update ``begin``, the last before ``end`` if there is one; its samples, and what it was computed from."""
@@ -261,10 +273,6 @@ def _advance_tile(
     loop = (carry, log, first, metrics, delay_metrics)
     carry, log, _, metrics, delay_metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
     return carry, metrics | delay_metrics, log
-
-
-def _words(count: int, run_key: Any, worker: Array, turn: Array) -> tuple[Array, ...]:
-    return tuple(proposal_words(run_key, worker, turn, count))
 
 
 def _over_pieces(size: int, begin: Array, end: Array, body: Callable[[Any, Any], Any], init: Any) -> Any:

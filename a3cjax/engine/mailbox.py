@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._kernel import read_row, stage, write_row
+from a3cjax._kernel import stage
+from a3cjax._rows import read_row, write_row
 from a3cjax.engine.histories import Carry, Event, first_read, propose, samples_of, words_per_proposal
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key, proposal_words
@@ -52,7 +53,7 @@ class Mailbox:
     def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Apply the waiting message of the event's worker, which then reads and computes its next."""
         del k
-        message, own, stale = self._packing.unpack(stage(read_row, carry.slots, event.worker))
+        message, own, stale = self._packing.unpack(read_row(carry.slots, event.worker))
         state = learner.apply(carry.state, message, event.delay)
         proposal = self._proposal(learner, learner.view(state), own, event.words)
         slots = write_row(carry.slots, event.worker, stage(self._packing.pack, proposal))

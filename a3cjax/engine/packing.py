@@ -13,6 +13,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, UInt32
 
+from a3cjax._lanes import SHORT
+from a3cjax._rows import reshape, row_of
+
 T = TypeVar("T")
 
 
@@ -28,7 +31,11 @@ class Packing(Generic[T]):
     def pack(self, tree: T) -> UInt32[Array, " width"]:
         """The words of ``tree``, bit for bit."""
         rows = [_to_words(leaf) for leaf in jax.tree.leaves(tree)]
-        return jnp.concatenate(rows) if rows else jnp.zeros((0,), jnp.uint32)
+        if not rows:
+            return jnp.zeros((0,), jnp.uint32)
+        if self.width <= SHORT:
+            return row_of([row[j] for row in rows for j in range(row.shape[0])])
+        return jnp.concatenate(rows)
 
     def unpack(self, row: UInt32[Array, " width"]) -> T:
         """The inverse of ``pack``."""
@@ -44,16 +51,17 @@ def _to_words(leaf: Array) -> UInt32[Array, " words"]:
     if leaf.dtype.itemsize < 4:  # booleans and small integers take a word each
         leaf = leaf.astype(jnp.uint32)
     if leaf.dtype == jnp.uint32:
-        return leaf.reshape(-1)
-    return lax.bitcast_convert_type(leaf, jnp.uint32).reshape(-1)  # 64-bit numbers give two words
+        return reshape(leaf, (leaf.size,))
+    words = lax.bitcast_convert_type(leaf, jnp.uint32)  # 64-bit numbers give two words
+    return reshape(words, (words.size,))
 
 
 def _from_words(words: UInt32[Array, " words"], like: jax.ShapeDtypeStruct) -> Array:
     dtype = np.dtype(like.dtype)
     if dtype.itemsize < 4:
-        return words.astype(dtype).reshape(like.shape)
+        return reshape(words.astype(dtype), like.shape)
     if dtype == np.uint32:
-        return words.reshape(like.shape)
+        return reshape(words, like.shape)
     if dtype.itemsize == 8:
-        words = words.reshape(-1, 2)
-    return lax.bitcast_convert_type(words, dtype).reshape(like.shape)
+        words = reshape(words, (words.size // 2, 2))
+    return reshape(lax.bitcast_convert_type(words, dtype), like.shape)

@@ -13,7 +13,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from a3cjax._kernel import read_row, stage, write_row
+from a3cjax._kernel import stage
+from a3cjax._rows import read_row, write_row
 
 BLOCK = 16  # versions between two checkpoints of a table
 
@@ -68,7 +69,7 @@ class PastLeaf:
 
     def read(self, kept: Array, version: Int[Array, ""]) -> Array:
         """A past version."""
-        return stage(read_row, kept, _rem(version, self.depth))
+        return read_row(kept, _rem(version, self.depth))
 
     def note(self, kept: Array, rows: Any) -> Array:
         """Nothing to note."""
@@ -128,15 +129,14 @@ class PastTable:
         place = _rem(k + (places - 1), places)  # of k − 1, kept positive
         values = kept.values
         for i in range(self.changes):
-            values = write_row(values, place * self.changes + i, stage(read_row, now, kept.last[i]))
+            values = write_row(values, place * self.changes + i, read_row(now, kept.last[i]))
         return kept._replace(rows=write_row(kept.rows, place, kept.last), values=values)
 
     def read(self, kept: _Log, version: Int[Array, ""]) -> "_Version":
         """A past version, to be looked up row by row."""
         block = _rem(_div(version, BLOCK), self._blocks)
-        window = stage(
-            lambda rows, first: lax.dynamic_slice_in_dim(rows, first, BLOCK), kept.rows, block * BLOCK
-        ).reshape(-1)
+        # In a stage of its own, or the log would be copied at every update.
+        window = stage(lambda rows, block: read_row(rows.reshape(self._blocks, -1), block), kept.rows, block)
         logged = _rem(version, BLOCK) * self.changes
         return _Version(kept, block, window, logged)
 
@@ -197,19 +197,17 @@ class _Version:
             return jnp.where(newest > 0, logged, checkpointed)
 
         newest = stage(newest_change, self.rows, self.logged, index)
-        logged = stage(read_row, self.kept.values, first + jnp.maximum(newest - 1, 0))
+        logged = read_row(self.kept.values, first + jnp.maximum(newest - 1, 0))
         blocks, states, *row = self.kept.checkpoints.shape
         checkpoints = self.kept.checkpoints.reshape(blocks * states, *row)
-        return stage(choose, newest, logged, stage(read_row, checkpoints, self.block * states + index))
+        return stage(choose, newest, logged, read_row(checkpoints, self.block * states + index))
 
     def __jax_array__(self) -> Any:
         first = self.block * self.rows.shape[0]
 
         def redo(i, table):
             state = self.rows[i]
-            row = jnp.where(
-                i < self.logged, stage(read_row, self.kept.values, first + i), stage(read_row, table, state)
-            )
+            row = jnp.where(i < self.logged, read_row(self.kept.values, first + i), read_row(table, state))
             return write_row(table, state, row)
 
-        return lax.fori_loop(0, self.rows.shape[0], redo, stage(read_row, self.kept.checkpoints, self.block))
+        return lax.fori_loop(0, self.rows.shape[0], redo, read_row(self.kept.checkpoints, self.block))

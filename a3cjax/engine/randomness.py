@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
+from a3cjax._kernel import stage_words
 from a3cjax._threefry import Words, threefry2x32
 
 INIT_WORKER = 0xFFFFFFFF  # proposals count from 0, so these two never meet one
@@ -26,13 +27,13 @@ def proposal_words(
     turn = turn.astype(jnp.uint32)
     words: list[Words] = []
     for pair in range(pairs):
-        words.extend(threefry2x32(run_key, (first + jnp.uint32(pair), turn)))
+        words.extend(stage_words(threefry2x32, run_key, (first + jnp.uint32(pair), turn)))
     return words[:count]
 
 
 def derived_key(run_key: tuple[Words, Words], worker: Int[Array, ""] | int, turn: Int[Array, ""] | int) -> jax.Array:
     """A JAX key of worker's ``turn``-th proposal, for learners that draw with ``jax.random``."""
-    return key_from_words(threefry2x32(run_key, (jnp.uint32(worker), jnp.uint32(turn))))
+    return key_from_words(stage_words(threefry2x32, run_key, (jnp.uint32(worker), jnp.uint32(turn))))
 
 
 def key_from_words(words: Sequence[Words]) -> jax.Array:

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._kernel import read_row, stage, write_row
+from a3cjax._kernel import stage
+from a3cjax._rows import read_row, write_row
 from a3cjax.engine.histories import Carry, Event, enlisted, first_read, propose, samples_of
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import Past, PastLeaf, PastTable
@@ -61,7 +62,7 @@ class Ring:
         past = [store.keep(kept, leaf, k) for store, kept, leaf in zip(self._stores, past, now, strict=True)]
         version = k - event.delay
         view = [store.read(kept, version) for store, kept in zip(self._stores, past, strict=True)]
-        own = self._packing.unpack(stage(read_row, slots, event.worker))
+        own = self._packing.unpack(read_row(slots, event.worker))
         message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
         if self._packing.width:
             slots = write_row(slots, event.worker, stage(self._packing.pack, own))

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int, UInt32
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._kernel import read_row, rounded, stage
+from a3cjax._kernel import rounded, stage
+from a3cjax._rows import read_row, reshape
 from a3cjax._tree import pytree, static
 from a3cjax.learners.critic import features, inner, td_error
 from a3cjax.learners.delay_errors import DELAY_METRICS, delay_errors
@@ -185,9 +186,8 @@ class A3C:
         """Sample with the policy of the view, and make the message of eq. (13) from it."""
         if self.minibatch == 1:
             message, worker_state = self._sample(view, worker_state, key)
-            message = jax.tree.map(lambda leaf: leaf[None], message._replace(samples=None))._replace(
-                samples=message.samples
-            )
+            one_of_each = jax.tree.map(lambda leaf: reshape(leaf, (1, *leaf.shape)), message._replace(samples=None))
+            message = one_of_each._replace(samples=message.samples)
         else:
             words = key.reshape(self.minibatch, self._words_per_sample)
 
@@ -285,7 +285,7 @@ class A3C:
     def _above_baseline(self, weight: Float[Array, ""], x: Transition) -> Float[Array, ""]:
         if self.baseline is None:
             return weight
-        return stage(operator.sub, weight, stage(read_row, self.baseline, x.state))
+        return stage(operator.sub, weight, read_row(self.baseline, x.state))
 
     def _project(self, omega: Float[Array, " d"]) -> Float[Array, " d"]:
         if self.radius is None:

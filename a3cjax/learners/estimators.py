@@ -26,7 +26,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt32
 
 from a3cjax import _check
-from a3cjax._kernel import read_row, rounded, stage
+from a3cjax._kernel import rounded, stage
+from a3cjax._rows import read_row
 from a3cjax._threefry import threefry2x32
 from a3cjax._tree import pytree, static
 from a3cjax.learners.critic import features, td_error, value_ahead, value_change
@@ -74,7 +75,7 @@ class ExpectedStep:
     def at(self, x: Transition) -> tuple[Float[Array, ""], Float[Array, " d"]]:
         """The entries of a state and an action."""
         reward = self.reward.at[x.state, x.action].get(mode="promise_in_bounds")
-        return reward, stage(read_row, self.features, x.state * self.reward.shape[1] + x.action)
+        return reward, read_row(self.features, x.state * self.reward.shape[1] + x.action)
 
 
 @pytree

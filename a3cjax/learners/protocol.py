@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 from jaxtyping import Array, Int
 
-from a3cjax._kernel import read_row, stage
+from a3cjax._rows import read_row
 
 
 @runtime_checkable
@@ -65,4 +65,4 @@ def table_row(table: Any, index: Int[Array, ""]) -> Array:
     """
     if hasattr(table, "row"):
         return table.row(index)
-    return stage(read_row, table, index)
+    return read_row(table, index)

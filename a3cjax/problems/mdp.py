@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._kernel import read_row, stage
+from a3cjax._rows import read_row
 from a3cjax._tree import pytree
 
 
@@ -110,7 +110,7 @@ class FiniteMDP:
         >>> a3cjax.families.ring(3).features_at(1).tolist()
         [0.0, 1.0, 0.0]
         """
-        return stage(read_row, self.features, state)
+        return read_row(self.features, state)
 
     @property
     def _reward_on_action(self) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from jax import lax
 
 import a3cjax
+from a3cjax._lanes import LANES_AT_ONCE
 from a3cjax.engine import driver
 
 RUNS = 16
@@ -79,7 +80,7 @@ def innermost_bodies(program: dict[str, list[Instruction]], least: int) -> list[
         return [one for one in program[name] if one.operation == "while" and max(sizes(one.type)) >= least]
 
     def over_lanes(one: Instruction) -> bool:
-        return f'"n":"{RUNS}"' in one.rest.replace(" ", "")
+        return f'"n":"{RUNS // LANES_AT_ONCE}"' in one.rest.replace(" ", "")
 
     bodies = {called(one)["body"][0] for name in program for one in loops(name) if not over_lanes(one)}
     return [body for body in bodies if all(over_lanes(one) for name in within(program, body) for one in loops(name))]

@@ -1,12 +1,14 @@
 """The marks that make one kernel of the loop: which learners get it, and that it is right where it could stop."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax import _kernel
+from a3cjax import _kernel, _rows
 from a3cjax._tree import pytree
 from a3cjax.engine import driver, loop
 
@@ -68,14 +70,78 @@ def test_rows_are_read_and_written_lane_by_lane():
     row = -jnp.ones((2, 4))
     with _kernel.compiling_for("kernel"):
         own, shared = jnp.array([2, 0]), jnp.int32(1)
-        np.testing.assert_array_equal(jax.vmap(_kernel.read_row)(table, own), table[[0, 1], [2, 0]])
-        np.testing.assert_array_equal(jax.vmap(_kernel.read_row, (0, None))(table, shared), table[:, 1])
-        np.testing.assert_array_equal(jax.vmap(_kernel.read_row, (None, 0))(table[0], own), table[0, [2, 0]])
+        np.testing.assert_array_equal(jax.vmap(_rows.read_row)(table, own), table[[0, 1], [2, 0]])
+        np.testing.assert_array_equal(jax.vmap(_rows.read_row, (0, None))(table, shared), table[:, 1])
+        np.testing.assert_array_equal(jax.vmap(_rows.read_row, (None, 0))(table[0], own), table[0, [2, 0]])
         for index, axis in ((own, 0), (shared, None)):
             expected = np.array(table)
             expected[[0, 1], index] = -1
-            written = jax.jit(jax.vmap(_kernel.write_row, (0, axis, 0)))(table, index, row)
+            written = jax.jit(jax.vmap(_rows.write_row, (0, axis, 0)))(table, index, row)
             np.testing.assert_array_equal(written, expected)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 8])
+@pytest.mark.parametrize("width", [1, 5, 10, 40])
+def test_short_and_wide_rows_of_any_number_of_lanes(lanes, width):
+    """Rows of the lanes' own tables and of one for all, their difference, and a write: against NumPy's indexing."""
+    rng = np.random.default_rng(width)
+    own, shared = rng.normal(size=(lanes, 6, width)), rng.normal(size=(6, width))
+    at, other, each = rng.integers(0, 6, lanes), rng.integers(0, 6, lanes), np.arange(lanes)
+    with _kernel.compiling_for("kernel"):
+        given = [jnp.asarray(x, jnp.float32 if x.dtype == float else jnp.int32) for x in (own, shared, at, other)]
+        mine, common, where, elsewhere = given
+        read = jax.jit(jax.vmap(_rows.read_row))(mine, where)
+        taken = jax.jit(jax.vmap(_rows.read_row, (None, 0)))(common, where)
+        change = jax.jit(jax.vmap(_rows.read_difference, (0, 0, None, 0)))(mine, where, common, elsewhere)
+        written = jax.jit(jax.vmap(_rows.write_row))(mine, where, taken)
+    mine, common = np.asarray(mine), np.asarray(common)
+    np.testing.assert_array_equal(read, mine[each, at])
+    np.testing.assert_array_equal(taken, common[at])
+    np.testing.assert_array_equal(change, mine[each, at] - common[other])
+    expected = mine.copy()
+    expected[each, at] = common[at]
+    np.testing.assert_array_equal(written, expected)
+
+
+def test_lanes_last_is_a_matter_of_layout():
+    """A stage, scalars as a row and a reshaped row are what they are without lanes."""
+    x = jnp.arange(24.0).reshape(4, 6)
+    for target in ("kernel", "loops", "accelerator"):
+        with _kernel.compiling_for(target):
+            swapped = jax.vmap(lambda row: _kernel.stage(lambda r: (r[::-1], r.sum()), row))(x)
+            stacked = jax.vmap(lambda row: _rows.row_of([row[5], row[0]]))(x)
+            folded = jax.vmap(lambda row: _rows.reshape(row, (2, 3)))(x)
+        np.testing.assert_array_equal(swapped[0], x[:, ::-1])
+        np.testing.assert_array_equal(swapped[1], x.sum(1))
+        np.testing.assert_array_equal(stacked, x[:, [5, 0]])
+        np.testing.assert_array_equal(folded, x.reshape(4, 2, 3))
+
+
+@pytest.mark.parametrize("runs", [1, 40])
+@pytest.mark.parametrize("history", ["mailbox", "ring"])
+def test_every_product_is_rounded_before_it_is_added(history, runs):
+    """The critic replayed in NumPy, float32, operation by operation, from the logged samples: equal bit for bit.
+
+    A product that were added without rounding would show in some last digit, and might depend on the number of runs.
+    """
+    problem, updates = mdp(), 60
+    learner = a3cjax.A3C(problem, actor_step=0.3, critic_step=0.4)
+    schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, updates)
+    keys = jax.random.split(jax.random.key(1), runs)
+    result = a3cjax.simulate(learner, schedule, keys, history=history, transitions=True)
+    state, action, ahead = (np.asarray(leaf)[0] for leaf in result.transitions.critic)
+    features, reward = np.asarray(problem.features), np.asarray(problem.reward)
+    discount, step = np.float32(problem.discount), np.float32(0.4)
+    omegas: list[Any] = [np.zeros(features.shape[1], np.float32)]
+    for k in range(updates):
+        stale = omegas[k - int(schedule.delay[k])]
+        change = discount * features[ahead[k]] - features[state[k]]
+        total = np.float32(0)
+        for j, product in enumerate(change * stale):
+            total = product if j == 0 else total + product
+        gained = reward[state[k], action[k]] if reward.ndim == 2 else reward[state[k], action[k], ahead[k]]
+        omegas.append(omegas[-1] + (step * (gained + total)) * features[state[k]])
+    np.testing.assert_array_equal(np.asarray(result.params.omega)[0], omegas[-1])
 
 
 @pytest.mark.parametrize("history", ["mailbox", "ring"])

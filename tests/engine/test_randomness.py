@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from a3cjax._threefry import bits
 from a3cjax.engine.randomness import derived_key, key_from_words, proposal_words, run_key_words, threefry2x32
 
 
@@ -25,6 +26,15 @@ def test_known_answers(key, counter, words):
     """The vectors that the authors of the cipher publish with Random123 (kat_vectors, threefry2x32 20)."""
     as_words = [jnp.uint32(x) for x in (*key, *counter)]
     assert tuple(int(x) for x in threefry2x32((as_words[0], as_words[1]), (as_words[2], as_words[3]))) == words
+
+
+@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg"])
+def test_bits_are_those_of_jax(implementation):
+    """Written out, alone and for several keys at once; keys of another generator go through JAX."""
+    keys = jax.random.split(jax.random.key(3, impl=implementation), 2)
+    np.testing.assert_array_equal(bits(keys[0], 5), jax.random.bits(keys[0], (5,), jnp.uint32))
+    both = jax.vmap(lambda key: jax.random.bits(key, (5,), jnp.uint32))(keys)
+    np.testing.assert_array_equal(jax.vmap(lambda key: bits(key, 5))(keys), both)
 
 
 def test_the_cipher_is_that_of_jax_for_any_counter():

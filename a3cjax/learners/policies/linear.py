@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._kernel import dot, read_row, rounded, stage
+from a3cjax._kernel import dot, rounded, stage
+from a3cjax._rows import read_row
 from a3cjax._tree import pytree
 
 
@@ -71,14 +72,12 @@ class LinearSoftmax:
         self,
         state: Int[Array, ""],
         action: Int[Array, ""],
-        probabilities: tuple[Float[Array, ""], ...] | Float[Array, " A"],
+        probabilities: Float[Array, " A"],
         weight: Float[Array, ""],
     ) -> Float[Array, " m"]:
         """weight·ψ_θ(s,a), from π_θ(·|s)."""
         features = self._at(state)
-        if isinstance(probabilities, tuple):
-            probabilities = jnp.stack(probabilities)
-        chosen = stage(read_row, features, action)
+        chosen = read_row(features, action)
         return stage(_weighted_score, features, chosen, probabilities, weight)
 
     def merge(self, directions: Float[Array, "M m"]) -> Float[Array, " m"]:
@@ -96,7 +95,7 @@ class LinearSoftmax:
         del direction
 
     def _at(self, state: Int[Array, ""]) -> Float[Array, "A m"]:
-        return stage(read_row, self.features, state)
+        return read_row(self.features, state)
 
 
 def _logits(features: Float[Array, "A m"], theta: Float[Array, " m"]) -> Float[Array, " A"]:

@@ -8,7 +8,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from a3cjax import _check
-from a3cjax._kernel import read_row, rounded, stage, write_row
+from a3cjax._kernel import rounded, stage
+from a3cjax._rows import read_row, reshape, write_row
 from a3cjax._tree import pytree, static
 from a3cjax.learners.protocol import table_row
 
@@ -69,26 +70,24 @@ class TabularSoftmax:
         self,
         state: Int[Array, ""],
         action: Int[Array, ""],
-        probabilities: tuple[Float[Array, ""], ...] | Float[Array, " A"],
+        probabilities: Float[Array, " A"],
         weight: Float[Array, ""],
     ) -> Scores:
         """weight·ψ_θ(s,a), from π_θ(·|s)."""
-        if isinstance(probabilities, tuple):
-            entries = stage(_scaled_score, action, probabilities, weight)
-            return Scores(state[None], jnp.stack(entries)[None])
-        chosen = jax.nn.one_hot(action, self.num_actions, dtype=probabilities.dtype)
-        return Scores(state[None], (weight * (chosen - probabilities))[None])
+        change = stage(_scaled_score, action, probabilities, weight)
+        return Scores(reshape(state, (1,)), reshape(change, (1, self.num_actions)))
 
     def merge(self, directions: Scores) -> Scores:
         """A stack [M, 1, …] of directions as one direction of M terms."""
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), directions)
+        terms = directions.state.size
+        return Scores(reshape(directions.state, (terms,)), reshape(directions.change, (terms, self.num_actions)))
 
     def ascend(self, theta: Float[Array, "S A"], direction: Scores, step: Float[Array, ""]) -> Float[Array, "S A"]:
         """θ + step·direction, term after term: states may repeat, and the order of additions is fixed."""
 
         def add(m, table):
             state, change = direction.state[m], direction.change[m]
-            row = stage(_moved, table, state, step, change)
+            row = stage(_moved, read_row(table, state), step, change)
             return write_row(table, state, row)
 
         terms = direction.state.shape[0]
@@ -104,13 +103,12 @@ class TabularSoftmax:
 
 
 def _scaled_score(
-    action: Int[Array, ""], probabilities: tuple[Float[Array, ""], ...], weight: Float[Array, ""]
-) -> tuple[Float[Array, ""], ...]:
-    """The entries of weight·(e_a − π)."""
-    return tuple(weight * ((action == b).astype(p.dtype) - p) for b, p in enumerate(probabilities))
-
-
-def _moved(
-    table: Float[Array, "S A"], state: Int[Array, ""], step: Float[Array, ""], change: Float[Array, " A"]
+    action: Int[Array, ""], probabilities: Float[Array, " A"], weight: Float[Array, ""]
 ) -> Float[Array, " A"]:
-    return read_row(table, state) + rounded(step * change)
+    """weight·(e_a − π)."""
+    chosen = (action == jnp.arange(probabilities.shape[0])).astype(probabilities.dtype)
+    return weight * (chosen - probabilities)
+
+
+def _moved(row: Float[Array, " A"], step: Float[Array, ""], change: Float[Array, " A"]) -> Float[Array, " A"]:
+    return row + rounded(step * change)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, UInt32
 
 from a3cjax._kernel import stage
+from a3cjax._threefry import bits
 from a3cjax._tree import pytree, static
 from a3cjax.learners.sampling.linear import LinearDynamics
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
@@ -54,7 +55,7 @@ class MarkovSampler:
     def init(self, key: jax.Array) -> Chains:
         """Both chains start at η, independently; a critic starts where it would without sharing."""
         count = self.dynamics.start_words
-        pieces = cut(jax.random.bits(key, (2 * count,), jnp.uint32), count, count)
+        pieces = cut(bits(key, 2 * count), count, count)
         start = self.dynamics.start(next(pieces))
         return Chains(start, None if self.shared else self.dynamics.start(next(pieces)))
 

@@ -29,7 +29,7 @@ class Draw(NamedTuple):
 
     critic: Transition
     actor: Transition
-    actor_probabilities: tuple[Float[Array, ""], ...] | Float[Array, " A"]
+    actor_probabilities: Float[Array, " A"]
 
 
 @pytree

@@ -15,7 +15,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt32
 
 from a3cjax._check import is_concrete
-from a3cjax._kernel import read_row, stage
+from a3cjax._kernel import stage
+from a3cjax._rows import read_row
 
 _UNROLLED_ACTIONS = 64  # up to here a running sum is written out, which keeps it in registers
 
@@ -73,13 +74,11 @@ def alias_draw(
     high, low = word >> 16, word & jnp.uint32(0xFFFF)
     column = ((high * jnp.uint32(n) + ((low * jnp.uint32(n)) >> 16)) >> 16).astype(jnp.int32)
     within = word * jnp.uint32(n)
-    cell = stage(read_row, table, row * n + column)
+    cell = read_row(table, row * n + column)
     return jnp.where(within < cell[0], column, cell[1].astype(jnp.int32))
 
 
-def softmax_draw(
-    logits: Float[Array, " A"], word: UInt32[Array, ""]
-) -> tuple[Int[Array, ""], tuple[Float[Array, ""], ...] | Float[Array, " A"]]:
+def softmax_draw(logits: Float[Array, " A"], word: UInt32[Array, ""]) -> tuple[Int[Array, ""], Float[Array, " A"]]:
     """An action drawn from softmax(logits) by inversion, and the probabilities, apart where they are few.
 
     The action is the number of partial sums of exp(logits) that u·(total) reaches, the last one left out, so it is
@@ -92,21 +91,25 @@ def softmax_draw(
         action = jnp.sum((unit(word) * sums[-1] >= sums[:-1]).astype(jnp.int32))
         return action, weights / sums[-1]
 
-    def exponentials(logits):
-        entries = [logits[a] for a in range(num_actions)]
-        top = functools.reduce(jnp.maximum, entries)
-        return tuple(jnp.exp(entry - top) for entry in entries)
+    def largest(logits):
+        # Not jnp.maximum, which takes care of NaN; here one makes all weights NaN anyway.
+        return functools.reduce(lambda x, y: jnp.where(x > y, x, y), (logits[a] for a in range(num_actions)))
+
+    def partial_sums(weights):
+        return itertools.accumulate(weights[a] for a in range(num_actions))
 
     def choose(weights, word):
-        sums = list(itertools.accumulate(weights))
-        point = unit(word) * sums[-1]
-        return functools.reduce(operator.add, ((point >= s).astype(jnp.int32) for s in sums[:-1]), jnp.int32(0))
+        *sums, total = partial_sums(weights)
+        point = unit(word) * total
+        return functools.reduce(operator.add, ((point >= s).astype(jnp.int32) for s in sums), jnp.int32(0))
 
-    weights = stage(exponentials, logits)
-    action = stage(choose, weights, word)
-    total = functools.reduce(operator.add, weights)
-    # A division rounds the same wherever it is fused; a product could become part of a fused multiply-add.
-    return action, tuple(weight / total for weight in weights)
+    def normalise(weights):
+        *_, total = partial_sums(weights)
+        # A division rounds the same wherever it is fused; a product could become part of a fused multiply-add.
+        return weights / total
+
+    weights = stage(lambda logits, top: jnp.exp(logits - top), logits, stage(largest, logits))
+    return stage(choose, weights, word), stage(normalise, weights)
 
 
 def geometric(word: UInt32[Array, ""], discount: Float[Array, ""], most: int) -> Int[Array, ""]:
