@@ -13,10 +13,9 @@ _UNROLLED_FEATURES = 32
 
 
 def td_error(mdp: Problem, x: Transition, omega: Float[Array, " d"]) -> Float[Array, ""]:
-    """δ̂(x, ω) = r + γ φ(s')ᵀω − φ(s)ᵀω."""
+    """δ̂(x, ω) = r + (γφ(s') − φ(s))ᵀω."""
     reward = mdp.reward_at(x.state, x.action, x.next_state)
-    values = features(mdp, x.next_state), features(mdp, x.state), omega
-    return stage(operator.add, reward, stage(value_change, mdp.discount, *values))
+    return stage(operator.add, reward, stage(inner, mdp.feature_change_at(x.state, x.next_state), omega))
 
 
 def features(mdp: Problem, state: Num[Array, "*n"]) -> Float[Array, " d"]:

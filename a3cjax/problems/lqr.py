@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._kernel import stage
+from a3cjax._kernel import rounded, stage
 from a3cjax._small import quadratic
 from a3cjax._tree import pytree
 from a3cjax.problems.lqr_evaluation import LQREvaluation
@@ -142,6 +142,10 @@ class LQR:
         """
         return stage(_quadratic_features, state, self.inverse_scale)
 
+    def feature_change_at(self, state: Float[Array, " n"], next_state: Float[Array, " n"]) -> Float[Array, " d"]:
+        """γφ(s') − φ(s), which δ̂ weighs with ω."""
+        return stage(_less, self.discount, self.features_at(next_state), self.features_at(state))
+
     def reward_at(
         self, state: Float[Array, " n"], action: Float[Array, " m"], next_state: Any = None
     ) -> Float[Array, ""]:
@@ -190,6 +194,10 @@ class LQR:
         True
         """
         return self.evaluate(policy, self.optimal_gain()).objective
+
+
+def _less(discount: Float[Array, ""], ahead: Float[Array, " d"], here: Float[Array, " d"]) -> Float[Array, " d"]:
+    return rounded(discount * ahead) - here
 
 
 def _reward(

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax._rows import read_row
+from a3cjax._kernel import rounded
+from a3cjax._rows import read_difference, read_row
 from a3cjax._tree import pytree
 
 
@@ -111,6 +112,16 @@ class FiniteMDP:
         [0.0, 1.0, 0.0]
         """
         return read_row(self.features, state)
+
+    def feature_change_at(self, state: Int[Array, ""], next_state: Int[Array, ""]) -> Float[Array, " d"]:
+        """γφ(s') − φ(s) of one transition, which δ̂ weighs with ω; the states are promised to be in bounds.
+
+        >>> import a3cjax
+        >>> a3cjax.families.ring(3, discount=0.5).feature_change_at(1, 2).tolist()
+        [0.0, -1.0, 0.5]
+        """
+        ahead = rounded(self.discount * self.features)
+        return read_difference(ahead, next_state, self.features, state)
 
     @property
     def _reward_on_action(self) -> bool:
