@@ -24,6 +24,7 @@ T = TypeVar("T")
 # Indices come from the schedule and from samplers, which stay in range; checking them again costs as much as the work.
 _IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
 _PIECE = 4  # entries moved at once: the compiler vectorises loops of more, and they take longer
+_LEAST_TURNED = 8  # lanes; rows of fewer are gathered as they are
 
 _slice = functools.partial(lax.dynamic_slice, allow_negative_indices=False)
 _update = functools.partial(lax.dynamic_update_slice, allow_negative_indices=False)
@@ -151,8 +152,8 @@ def _of_all(lanes: int, table: Array, index: Array, own_table: bool) -> tuple[Ar
 
 
 def _turns(row: tuple[int, ...], lanes: int) -> bool:
-    """Whether rows of this shape are short vectors, of more than one lane."""
-    return len(row) == 1 and lane_axis(row) > 0 and lanes > 1
+    """Whether rows of this shape are short vectors, of so many lanes that turning them around pays."""
+    return len(row) == 1 and lane_axis(row) > 0 and lanes >= _LEAST_TURNED
 
 
 def _rows(lanes: int, owned: tuple[bool, ...], *given: tuple[Array, Array]) -> Array:
