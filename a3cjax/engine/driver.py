@@ -1,4 +1,7 @@
-"""The host's part of a simulation: blocks of updates, one compiled call each, with progress and clean interrupts."""
+"""The host's part of a simulation: blocks of updates, a compiled call for each tile, progress and clean interrupts.
+
+A tile's parameters and history stay where they are from block to block: each call is given them to overwrite.
+"""
 
 import contextlib
 import dataclasses
@@ -11,11 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int, UInt32
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -27,6 +31,7 @@ from a3cjax.engine.runs import Runs
 
 BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
+_MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
 _PATIENCE = 1.0  # seconds before a progress bar shows
 
 
@@ -49,11 +54,8 @@ def drive(
     used = workers[: layout.shares]
     block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
     chunk = plan.chunk(runs.one_learner(), layout.lanes)
-    learner = runs.split_learner(layout)
     parts = _Parts(layout, used)
-    learners = parts.put(learner, plan.axes)
-    keys = parts.put(layout.split(runs.keys))
-    real = parts.put(layout.real_lanes())
+    shares = parts.put_tiles(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
 
     num_workers = jnp.int32(runs.num_workers)
     done = 0 if resume is None else resume.updates
@@ -68,33 +70,33 @@ def drive(
         # Shares on one device run one program: compiled once, by the first of them, and not by each at the same time.
         firsts, others = slice(len(set(used))), slice(len(set(used)), None)
         if resume is None:
-            begin = functools.partial(_start, plan, workers=num_workers)
-            carry = [x for some in (firsts, others) for x in on_each(begin, learners[some], keys[some])]
+            begin = functools.partial(_start_share, plan, num_workers)
+            carries = [x for some in (firsts, others) for x in on_each(begin, shares[some])]
         else:
-            expected = jax.eval_shape(functools.partial(start, plan), learner, layout.split(runs.keys), num_workers)
-            carry = parts.put(_restore(resume, plan, runs, layout, expected))
+            one = shares[0][0]
+            expected = jax.eval_shape(functools.partial(start, plan), one.learner, one.keys, num_workers)
+            carries = parts.put(_restore(resume, plan, runs, layout, expected))
         for lengths, measured in _blocks(done, runs.num_updates, spacing, plan.segment, segments):
-            block = runs.block(layout, done, block_updates, chunk)
-            blocks = [block] * len(used) if block.worker.shape[1] == 1 else parts.take(block)
+            blocks = parts.take(runs.block(layout, done, block_updates, chunk))
             idle = segments - len(lengths)
             lengths_and_marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
             call = functools.partial(_advance, plan, first=done, lengths_and_marks=lengths_and_marks)
             if not metrics and used[others]:
                 idly = functools.partial(_advance, plan, first=done, lengths_and_marks=_nothing(segments))
-                warm = on_each(idly, learners[firsts], carry[firsts], keys[firsts], blocks[firsts], real[firsts])
-                carry = [after[0] for after in warm] + carry[others]
-            steps = on_each(call, learners, carry, keys, blocks, real)
-            carry, values, log = (list(column) for column in zip(*steps, strict=True))
-            wanted = np.flatnonzero(measured)
-            metrics.append({n: layout.join(parts.joined([v[n] for v in values]), wanted) for n in values[0]})
+                only = [[tiles[:1] for tiles in column[firsts]] for column in (shares, carries, blocks)]
+                for mine, (after, *_) in zip(carries[firsts], on_each(idly, *only), strict=True):
+                    mine[0] = after[0]
+            carries, values, log = (
+                list(column) for column in zip(*on_each(call, shares, carries, blocks), strict=True)
+            )
+            metrics.append(parts.joined(values, np.flatnonzero(measured)))
             if plan.log:
-                steps = np.arange(sum(lengths))
-                logs.append(jax.tree.map(lambda *x, at=steps: layout.join(parts.joined(x), at), *log))
+                logs.append(parts.joined(log, np.arange(sum(lengths))))
             done += sum(lengths)
             report(done)
             if interrupted():
                 break
-    whole = jax.tree.map(lambda *leaves: layout.join(parts.joined(leaves)), *carry)
+    whole = parts.joined(carries)
     values = {name: np.concatenate([m[name] for m in metrics], axis=1) for name in (metrics[0] if metrics else ())}
     samples = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *logs) if logs else None
     stopped = None
@@ -117,39 +119,62 @@ def _workers(devices: Sequence[Any]) -> list[Any]:
     return list(devices) * (max(1, cores // jax.local_device_count("cpu")) if on_cpu else 1)
 
 
+class _Tile(NamedTuple):
+    """What no update changes: the learner, whose leaves with a run axis are [lanes], and which lanes hold a run."""
+
+    learner: Any
+    keys: UInt32[Array, "lanes 2"]
+    real: Int[Array, ""]
+
+
 @dataclass(frozen=True)
 class _Parts:
     """Equal shares of the tiles, one for each device.
 
-    Each device runs the same one-device program on its share. A program sharded over devices is compiled otherwise,
+    Each device runs the same one-device program on its tiles. A program sharded over devices is compiled otherwise,
     and rounds otherwise.
     """
 
     layout: Layout
     devices: Sequence[Any]
 
-    def take(self, tree: Any) -> list[Any]:
-        """The shares of a pytree of [tiles, …]."""
+    def take(self, tree: Any) -> list[list[Any]]:
+        """The tiles of each share of a pytree of [tiles, …], or of [1, …], which is the same for all."""
         each = self.layout.tiles // len(self.devices)
-        return [jax.tree.map(lambda leaf, d=d: leaf[d * each : (d + 1) * each], tree) for d in range(len(self.devices))]
 
-    def put(self, tree: Any, axes: Sequence[int | None] | None = None) -> list[Any]:
-        """The shares on their devices; leaves without a run axis go whole to each."""
-        leaves, structure = jax.tree.flatten(tree)
-        axes = [0] * len(leaves) if axes is None else axes
-        shares = [
-            self.take(leaf) if axis == 0 else [leaf] * len(self.devices)
-            for leaf, axis in zip(leaves, axes, strict=True)
-        ]
-        mine = zip(*shares, strict=True) if leaves else [()] * len(self.devices)
-        return [
-            jax.device_put(jax.tree.unflatten(structure, own), device)
-            for own, device in zip(mine, self.devices, strict=True)
-        ]
+        def tile(t):
+            return jax.tree.map(lambda leaf: leaf[t if leaf.shape[0] > 1 else 0], tree)
 
-    def joined(self, shares: Sequence[Any]) -> np.ndarray:
-        """The shares of one leaf as one array on the host."""
-        return np.concatenate([np.asarray(share) for share in shares])
+        return [[tile(share * each + i) for i in range(each)] for share in range(len(self.devices))]
+
+    def put(self, tree: Any) -> list[list[Any]]:
+        """The same, on their devices."""
+        shares = zip(self.take(tree), self.devices, strict=True)
+        return [[jax.device_put(tile, device) for tile in tiles] for tiles, device in shares]
+
+    def put_tiles(self, learner: Any, axes: Sequence[int | None], keys: Any) -> list[list[_Tile]]:
+        """The shares; leaves of the learner without a run axis go whole to each device."""
+        leaves, structure = jax.tree.flatten(learner)
+        own = {i: np.asarray(leaf) for i, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)) if axis == 0}
+        common = {i: leaf for i, leaf in enumerate(leaves) if i not in own}
+        shares = []
+        for tiles, device in zip(self.put((own, keys, self.layout.real_lanes())), self.devices, strict=True):
+            here = jax.device_put(common, device)
+            shares.append([])
+            for mine, key, real in tiles:
+                whole = here | mine
+                shares[-1].append(_Tile(jax.tree.unflatten(structure, [whole[i] for i in sorted(whole)]), key, real))
+        return shares
+
+    def joined(self, shares: Sequence[Sequence[Any]], steps: Any = None) -> Any:
+        """The tiles' pytrees of [lanes, …] as one of [B, …]; given ``steps``, [steps, lanes, …] as [B, those, …]."""
+        tiles = [tile for share in shares for tile in share]
+        return jax.tree.map(lambda *leaves: self.layout.join(_stacked(leaves), steps), *tiles)
+
+
+def _stacked(leaves: Sequence[Any]) -> np.ndarray:
+    """On the host; a single one is not copied."""
+    return np.asarray(leaves[0])[None] if len(leaves) == 1 else np.stack([np.asarray(leaf) for leaf in leaves])
 
 
 def _map_in(
@@ -167,12 +192,28 @@ def _map_in(
 _start = jax.jit(start, static_argnums=0)
 
 
+def _start_share(plan: Plan, workers: Int[Array, ""], tiles: Sequence[_Tile]) -> list[Carry]:
+    """What a share's tiles begin with."""
+    return [_start(plan, tile.learner, tile.keys, workers) for tile in tiles]
+
+
 def _advance(
-    plan: Plan, learner: Any, carry: Carry, keys: Any, block: Block, real: Any, *, first: int, lengths_and_marks: Any
-) -> tuple[Carry, dict[str, Any], Any]:
-    """One block on one device, waited for, so that the thread that calls is busy as long as the device is."""
-    out = _compiled_advance(plan, learner, carry, keys, block, jnp.int32(first), *lengths_and_marks, real)
-    return jax.block_until_ready(out)
+    plan: Plan,
+    tiles: Sequence[_Tile],
+    carries: Sequence[Carry],
+    blocks: Sequence[Block],
+    *,
+    first: int,
+    lengths_and_marks: Any,
+) -> tuple[list[Carry], list[dict[str, Any]], list[Any]]:
+    """One block of a share, tile by tile, each waited for, so that the thread is busy as long as its core is."""
+    out: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+    begin = jnp.int32(first)
+    for tile, carry, block in zip(tiles, carries, blocks, strict=True):
+        after = _compiled_advance(plan, tile.learner, carry, tile.keys, block, begin, *lengths_and_marks, tile.real)
+        for column, part in zip(out, jax.block_until_ready(after), strict=True):
+            column.append(part)
+    return out
 
 
 def _nothing(segments: int) -> tuple[jax.Array, jax.Array]:
@@ -185,7 +226,7 @@ _compiled_advance = jax.jit(advance, static_argnums=0, donate_argnums=2)
 
 def _shape_blocks(plan: Plan, layout: Layout, num_updates: int) -> tuple[int, int, Plan]:
     """Updates per block, segments per block, and the plan with its segments no longer than a block."""
-    per_device = layout.tiles * layout.lanes // layout.shares
+    per_device = min(layout.tiles // layout.shares, _MOST_TILES) * layout.lanes
     block = min(max(1, BLOCK_WORK // per_device), LONGEST_BLOCK, num_updates)
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)
@@ -229,7 +270,7 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
                 )
         carry = plan.build(runs.one_learner()).adopt(carry, k)
     for leaf, want in zip(jax.tree.leaves(carry), wanted, strict=True):
-        shape = (layout.runs, *want.shape[2:])
+        shape = (layout.runs, *want.shape[1:])
         if leaf.shape != shape or leaf.dtype != want.dtype:
             raise ValueError(
                 f"resume holds an array {leaf.dtype}{list(leaf.shape)} where {want.dtype}{list(shape)} is needed; "

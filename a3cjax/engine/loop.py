@@ -1,8 +1,8 @@
-"""The one loop: advance a batch of runs through a block of the schedule, measuring at marked updates.
+"""The one loop: advance a tile of runs through a block of the schedule, measuring at marked updates.
 
-Runs are laid out as [tiles, lanes]. A tile is small enough for its parameters to stay in cache and goes through the
-whole block before the next tile starts; within a tile every operation acts on all lanes. Random words are made for
-a chunk of updates at a time. Tile, chunk and block are matters of speed: no number depends on them.
+A batch is cut into tiles of lanes (``layout.py``). A tile is small enough for its parameters to stay in cache and goes
+through the whole block before the next tile starts; within it every operation acts on all lanes. Random words are made
+for a chunk of updates at a time. Tile, chunk and block are matters of speed: no number depends on them.
 """
 
 import functools
@@ -34,13 +34,13 @@ CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 class Block(NamedTuple):
     """A stretch of the schedule that begins at a multiple of the chunk and is padded by two chunks at its end.
 
-    Tiles and lanes are 1 when all runs share it.
+    A batch's has a leading axis of tiles. Tiles and lanes are 1 when all runs share it.
     """
 
-    worker: Int[Array, "tiles lanes updates"]
-    delay: Int[Array, "tiles lanes updates"]
-    turn: Int[Array, "tiles lanes updates"]
-    commit: Int[Array, "tiles lanes updates"] | None = None  # 1 or 0, where messages are averaged
+    worker: Int[Array, "*tiles lanes updates"]
+    delay: Int[Array, "*tiles lanes updates"]
+    turn: Int[Array, "*tiles lanes updates"]
+    commit: Int[Array, "*tiles lanes updates"] | None = None  # 1 or 0, where messages are averaged
 
 
 @dataclass(frozen=True)
@@ -97,62 +97,54 @@ def _cpu_target(structure: Any, leaves: tuple[Any, ...], gathers: bool) -> Targe
         return "kernel" if fits_kernel(update, shapes, *given) else "loops"
 
 
-def start(plan: Plan, learner: Any, keys: UInt32[Array, "tiles lanes 2"], workers: Int[Array, ""]) -> Carry:
-    """The carry before the first update; the learner's leaves with a run axis are [tiles, lanes]. ``workers`` is N."""
+def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int[Array, ""]) -> Carry:
+    """The carry before the first update; the learner's leaves with a run axis are [lanes]. ``workers`` is N."""
+    own = _Batched.of(learner, plan.axes)
 
-    def tile(own, key):
+    def enlist_all(workers, keys):
+        slots = jnp.zeros(carry.slots.shape, carry.slots.dtype)
+        return lax.fori_loop(0, workers, lambda i, slots: write(slots, i, enlist(keys, i)), slots)
+
+    with compiling_for(plan.target):
         history = plan.build(own.of_run(0))
         enlist = own.vmap(history.enlist, in_axes=(0, None))
         write = jax.vmap(write_row, in_axes=(0, None, 0))
-        carry = own.vmap(history.start, in_axes=(0,))(key)
-
-        def enlist_all(workers, key):
-            slots = jnp.zeros(carry.slots.shape, carry.slots.dtype)
-            return lax.fori_loop(0, workers, lambda i, slots: write(slots, i, enlist(key, i)), slots)
-
-        return carry._replace(slots=kernel(enlist_all, workers, key)) if carry.slots.size else carry
-
-    with compiling_for(plan.target):
-        return _over_tiles(plan, tile, learner, (keys,))
+        carry = own.vmap(history.start, in_axes=(0,))(keys)
+        return carry._replace(slots=kernel(enlist_all, workers, keys)) if carry.slots.size else carry
 
 
 def advance(
     plan: Plan,
     learner: Any,
     carry: Carry,
-    keys: UInt32[Array, "tiles lanes 2"],
-    block: Block,
-    first: Int[Array, ""],
-    lengths: Int[Array, " segments"],
-    measured: Bool[Array, " segments"],
-    real_lanes: Int[Array, " tiles"],
-) -> tuple[Carry, dict[str, Array], Any]:
-    """Take ``lengths[j]`` updates for each segment j, measure after those marked, log samples if the plan says so.
-
-    ``first`` is the update count at the start; the block begins at the multiple of the chunk before it. Returns the
-    carry, the metrics [tiles, segments, lanes, …] and the samples [tiles, updates, lanes, …] (None without logging).
-    """
-
-    def tile(own, carry, keys, real, number):
-        return _advance_tile(plan, own, carry, keys, block, number, first, lengths, measured, real)
-
-    with compiling_for(plan.target):
-        return _over_tiles(plan, tile, learner, (carry, keys, real_lanes, jnp.arange(keys.shape[0])))
-
-
-def _advance_tile(
-    plan: Plan,
-    learner: "_Batched",
-    carry: Carry,
     keys: UInt32[Array, "lanes 2"],
     block: Block,
-    number: Int[Array, ""],
     first: Int[Array, ""],
     lengths: Int[Array, " segments"],
     measured: Bool[Array, " segments"],
     real: Int[Array, ""],
 ) -> tuple[Carry, dict[str, Array], Any]:
-    """Tile ``number``, which reads its part of the block where it lies."""
+    """Take ``lengths[j]`` updates for each segment j, measure after those marked, log samples if the plan says so.
+
+    ``first`` is the update count at the start; the block begins at the multiple of the chunk before it. The first
+    ``real`` lanes are measured. Returns the carry, the metrics [segments, lanes, …] and the samples
+    [updates, lanes, …] (None without logging).
+    """
+    with compiling_for(plan.target):
+        return _advance(plan, _Batched.of(learner, plan.axes), carry, keys, block, first, lengths, measured, real)
+
+
+def _advance(
+    plan: Plan,
+    learner: "_Batched",
+    carry: Carry,
+    keys: UInt32[Array, "lanes 2"],
+    block: Block,
+    first: Int[Array, ""],
+    lengths: Int[Array, " segments"],
+    measured: Bool[Array, " segments"],
+    real: Int[Array, ""],
+) -> tuple[Carry, dict[str, Array], Any]:
     lanes = keys.shape[0]
     one = learner.of_run(0)
     history = plan.build(one)
@@ -161,8 +153,6 @@ def _advance_tile(
     base = first - lax.rem(first, jnp.int32(chunk))
     enter = learner.vmap(history.enter, in_axes=(0, None))
     step = learner.vmap(history.step, in_axes=(0, None, _EVENT_AXES))
-    mine = number if block.worker.shape[0] > 1 else jnp.int32(0)
-
     part = min(chunk, BLOCK)
     at_start = jax.eval_shape(lambda: carry.state)
     count = words_per_proposal(one)
@@ -175,8 +165,7 @@ def _advance_tile(
 
     def draw(begin, updates):
         """The events of ``updates`` updates from ``begin`` on, as a function of their place among them."""
-        where = (mine, jnp.int32(0), begin - base)
-        columns = [lax.dynamic_slice(x, where, (1, x.shape[1], updates))[0].T for x in jax.tree.leaves(block)]
+        columns = [lax.dynamic_slice_in_dim(x, begin - base, updates, axis=1).T for x in jax.tree.leaves(block)]
         worker, delay, turn, *commit = (jnp.broadcast_to(column, (updates, lanes)) for column in columns)
         words = proposal_words(run_key, worker, turn + history.proposal_offset, count)
         return lambda j: Event(
@@ -265,7 +254,7 @@ def _advance_tile(
         idle = Event(nobody, nobody, word, nobody if plan.gathers else None)
         used = list(jax.eval_shape(lambda: step(carry, jnp.int32(0), idle)[1:]))
     if plan.log:
-        log = room(block.worker.shape[2] - 2 * chunk, used[0])
+        log = room(block.worker.shape[1] - 2 * chunk, used[0])
     metrics = room(lengths.shape[0], jax.eval_shape(of_state, carry.state))
     delay_metrics: dict[str, Array] = {}
     if plan.delay_metrics:
@@ -289,6 +278,12 @@ class _Batched:
     axes: tuple[int | None, ...]
     structure: Any
 
+    @classmethod
+    def of(cls, learner: Any, axes: tuple[int | None, ...]) -> "_Batched":
+        """A learner whose leaves have the run axis where ``axes`` is 0."""
+        leaves, structure = jax.tree.flatten(learner)
+        return cls(leaves, axes, structure)
+
     def of_run(self, b: Int[Array, ""] | int) -> Any:
         """The learner of run b."""
         leaves = [leaf if axis is None else leaf[b] for leaf, axis in zip(self.leaves, self.axes, strict=True)]
@@ -301,16 +296,3 @@ class _Batched:
             return method(jax.tree.unflatten(self.structure, leaves), *args)
 
         return functools.partial(jax.vmap(on_leaves, (list(self.axes), *in_axes)), self.leaves)
-
-
-def _over_tiles(plan: Plan, tile: Callable[..., Any], learner: Any, args: tuple[Any, ...]) -> Any:
-    """``tile(learner, *args)`` for each tile in turn; the learner's leaves without a run axis are the same for all."""
-    leaves, structure = jax.tree.flatten(learner)
-
-    def body(moving):
-        own, args = moving
-        mine = [leaf if axis is None else own[i] for i, (leaf, axis) in enumerate(zip(leaves, plan.axes, strict=True))]
-        return tile(_Batched(mine, plan.axes, structure), *args)
-
-    own = {i: leaf for i, (leaf, axis) in enumerate(zip(leaves, plan.axes, strict=True)) if axis is not None}
-    return lax.map(body, (own, args))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from a3cjax import _check
 from a3cjax._kernel import compiling_for, hidden
@@ -212,12 +213,21 @@ def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any]
     with compiling_for(plan.target):
         given = hidden((runs.split_learner(layout), layout.split(runs.keys), block, counts))
     learner, keys, block, (workers, first, lengths) = given
-    carry = start(plan, learner, keys, workers)
-    with compiling_for(plan.target):
-        carry = hidden(carry)
     measured = jnp.arange(1, len(lengths) + 1) * spacing <= num_updates
-    real = jnp.asarray(layout.real_lanes())
-    carry, values, log = advance(plan, learner, carry, keys, block, first, lengths, measured, real)
+    leaves, structure = jax.tree.flatten(learner)
+    own = {i: leaf for i, leaf in enumerate(leaves) if runs.axes[i] is not None}
+    own_block = block if block.worker.shape[0] > 1 else None
+
+    def replay_tile(tile):
+        mine, block_of_tile, keys, real = tile
+        one = jax.tree.unflatten(structure, [mine.get(i, leaf) for i, leaf in enumerate(leaves)])
+        part = jax.tree.map(lambda column: column[0], block) if block_of_tile is None else block_of_tile
+        carry = start(plan, one, keys, workers)
+        with compiling_for(plan.target):
+            carry = hidden(carry)
+        return advance(plan, one, carry, keys, part, first, lengths, measured, real)
+
+    carry, values, log = lax.map(replay_tile, (own, own_block, keys, jnp.asarray(layout.real_lanes())))
     records = num_updates // spacing
     values = {name: layout.join(leaf, np.arange(records)) for name, leaf in values.items()}
     log = jax.tree.map(lambda leaf: layout.join(leaf, np.arange(num_updates)), log)
