@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.core import Tracer, eval_jaxpr
 from jax.custom_batching import custom_vmap
@@ -136,20 +137,21 @@ def kernel(function: Callable[..., T], count: Int[Array, ""], *args: Any) -> T:
             _zero.reset(token)
 
     program, result = jax.make_jaxpr(body, return_shape=True)(count, *args)
-    inputs = [*program.consts, *jax.tree.leaves(args)]
-    passed = [isinstance(x, Tracer) and math.prod(x.shape) > 0 for x in inputs]
+    # Arrays without elements are neither passed in nor out.
+    inputs = [x if math.prod(x.shape) else _empty(x) for x in (*program.consts, *jax.tree.leaves(args))]
+    passed = [isinstance(x, Tracer) for x in inputs]
 
     def whole(count, given):
         looks = sum((x[(0,) * x.ndim] == 0).astype(jnp.int32) for x in given)
         given = iter(given)
         everything = [next(given) if passes else x for x, passes in zip(inputs, passed, strict=True)]
         consts, own = everything[: len(program.consts)], everything[len(program.consts) :]
-        return eval_jaxpr(program.jaxpr, consts, count + (count >> 31) * looks, *own)
+        return [x for x in eval_jaxpr(program.jaxpr, consts, count + (count >> 31) * looks, *own) if x.size]
 
     given = [x if x.size > _SMALL else _unless(count < 0, x) for x, p in zip(inputs, passed, strict=True) if p]
     marks = {"inlineable": "false", "xla_cpu_small_call": "true"}
-    results = set_xla_metadata(jax.jit(whole)(count, given), **marks)
-    return jax.tree.unflatten(jax.tree.structure(result), results)
+    results = iter(set_xla_metadata(jax.jit(whole)(count, given), **marks))
+    return jax.tree.map(lambda x: next(results) if x.size else _empty(x), result)
 
 
 def rounded(product: Array) -> Array:
@@ -204,6 +206,11 @@ def hidden(tree: T) -> T:
 def _unless(never: Bool[Array, ""], x: Array) -> Array:
     """``x``, or if ``never`` something else everywhere."""
     return jnp.where(never, (x == 0).astype(x.dtype), x)
+
+
+def _empty(like: Any) -> Any:
+    """Without elements, and known to the program."""
+    return np.zeros(like.shape, like.dtype)
 
 
 _CALLS = "jit pjit closed_call custom_jvp_call custom_vjp_call custom_vmap_call while cond scan"

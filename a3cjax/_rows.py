@@ -42,6 +42,11 @@ def write_row(table: Array, index: Int[Array, ""], row: Array) -> Array:
     return _write(table, index, row)
 
 
+def write_rows(table: Array, first: Int[Array, ""], rows: Array) -> Array:
+    """The table with other rows from ``first`` on, a place that is the same for all runs."""
+    return lax.dynamic_update_slice_in_dim(table, rows, first, 0)
+
+
 def read_difference(
     table: Num[Array, "n d"], index: Int[Array, ""], other: Num[Array, "m d"], other_index: Int[Array, ""]
 ) -> Num[Array, " d"]:

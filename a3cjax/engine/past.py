@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from a3cjax._kernel import stage
-from a3cjax._rows import read_row, write_row
+from a3cjax._rows import read_row, write_row, write_rows
 
 BLOCK = 16  # versions between two checkpoints of a table
 
@@ -82,11 +82,10 @@ class PastLeaf:
 
 
 class _Log(NamedTuple):
-    """``checkpoints[c]`` is the table at the first version of block c; ``rows`` and ``values`` are what followed."""
+    """For each block of versions the table at the first, then the rows that each update changed."""
 
-    checkpoints: Float[Array, "blocks+1 S A"]
-    rows: Int[Array, "blocks*BLOCK r"]
-    values: Float[Array, "blocks*BLOCK*r A"]
+    table: Float[Array, "(blocks+1)*(S+BLOCK*r) A"]
+    rows: Int[Array, "blocks BLOCK*r"]  # which rows these are
     last: Int[Array, " r"]
 
 
@@ -94,9 +93,9 @@ class _Log(NamedTuple):
 class PastTable:
     """A checkpoint every ``BLOCK`` versions and the rows that each update changed: for a large table, sparsely updated.
 
-    Version j of a row is its newest logged value since the checkpoint before j, or the checkpoint's. Time and memory
-    traffic per update do not depend on the depth. The last place of ``checkpoints`` takes the writes that are not
-    wanted, which is cheaper than not making them.
+    Version j of a row is its newest logged value since the checkpoint before j, or the checkpoint's; either is one read
+    of the same store. Time and memory traffic per update do not depend on the depth. The place after the last block
+    takes the checkpoints that are not wanted, which is cheaper than not making them.
     """
 
     depth: int
@@ -107,38 +106,42 @@ class PastTable:
     def _blocks(self) -> int:
         return (self.depth + BLOCK - 2) // BLOCK + 1
 
+    @property
+    def _height(self) -> int:
+        """Rows of a block in the store."""
+        return self.leaf.shape[0] + BLOCK * self.changes
+
     def start(self) -> _Log:
         """No version yet."""
-        shape = self.leaf.shape
         return _Log(
-            jnp.zeros((self._blocks + 1, *shape), self.leaf.dtype),
-            jnp.zeros((self._blocks * BLOCK, self.changes), jnp.int32),
-            jnp.zeros((self._blocks * BLOCK * self.changes, *shape[1:]), self.leaf.dtype),
+            jnp.zeros(((self._blocks + 1) * self._height, *self.leaf.shape[1:]), self.leaf.dtype),
+            jnp.zeros((self._blocks, BLOCK * self.changes), jnp.int32),
             jnp.zeros((self.changes,), jnp.int32),
         )
 
     def enter(self, kept: _Log, now: Array, k: Int[Array, ""]) -> _Log:
         """Checkpoint version k if a block begins with it."""
         begins = _rem(k, BLOCK) == 0
-        place = jnp.where(begins, _rem(_div(k, BLOCK), self._blocks), self._blocks)
-        return kept._replace(checkpoints=write_row(kept.checkpoints, place, now))
+        block = jnp.where(begins, _rem(_div(k, BLOCK), self._blocks), self._blocks)
+        return kept._replace(table=write_rows(kept.table, block * self._height, now))
 
     def keep(self, kept: _Log, now: Array, k: Int[Array, ""]) -> _Log:
         """Log the rows that update k − 1 changed, as they are in version k."""
         places = self._blocks * BLOCK
         place = _rem(k + (places - 1), places)  # of k − 1, kept positive
-        values = kept.values
+        block, first = _div(place, BLOCK), _rem(place, BLOCK) * self.changes
+        table = kept.table
         for i in range(self.changes):
-            values = write_row(values, place * self.changes + i, read_row(now, kept.last[i]))
-        return kept._replace(rows=write_row(kept.rows, place, kept.last), values=values)
+            changed = read_row(now, kept.last[i])
+            table = write_row(table, block * self._height + self.leaf.shape[0] + first + i, changed)
+        rows = lax.dynamic_update_slice(kept.rows, kept.last[None], (block, first))
+        return kept._replace(rows=rows, table=table)
 
     def read(self, kept: _Log, version: Int[Array, ""]) -> "_Version":
         """A past version, to be looked up row by row."""
         block = _rem(_div(version, BLOCK), self._blocks)
-        # In a stage of its own, or the log would be copied at every update.
-        window = stage(lambda rows, block: read_row(rows.reshape(self._blocks, -1), block), kept.rows, block)
         logged = _rem(version, BLOCK) * self.changes
-        return _Version(kept, block, window, logged)
+        return _Version(kept.table, block, read_row(kept.rows, block), logged, self.leaf.shape[0])
 
     def note(self, kept: _Log, rows: Int[Array, " r"]) -> _Log:
         """The rows that update k changed."""
@@ -147,15 +150,14 @@ class PastTable:
     def adopt(self, kept: _Log, k: int) -> _Log:
         """The blocks that began before k, as many as both stores have room for."""
         began = range(-(-k // BLOCK))
-        blocks = kept.checkpoints.shape[1] - 1
+        blocks = kept.rows.shape[1]
 
-        def by_block(log):
-            runs, _, *row = log.shape
-            return _replaced(log.reshape(runs, blocks, -1, *row), self._blocks, began).reshape(runs, -1, *row)
-
-        checkpoints, spare = np.split(kept.checkpoints, [blocks], axis=1)
-        checkpoints = np.concatenate([_replaced(checkpoints, self._blocks, began), spare], axis=1)
-        return kept._replace(checkpoints=checkpoints, rows=by_block(kept.rows), values=by_block(kept.values))
+        table, spare = np.split(kept.table, [blocks * self._height], axis=1)
+        runs, _, *row = table.shape
+        table = _replaced(table.reshape(runs, blocks, -1, *row), self._blocks, began).reshape(runs, -1, *row)
+        return kept._replace(
+            table=np.concatenate([table, spare], axis=1), rows=_replaced(kept.rows, self._blocks, began)
+        )
 
 
 def _div(count: Int[Array, ""], by: int) -> Int[Array, ""]:
@@ -178,36 +180,41 @@ def _replaced(old: Any, room: int, items: range) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Version:
-    """A version as a checkpoint, the rows changed in its block, and how many of these changes it has seen."""
+    """A version as a block of the store, the rows changed in it, and how many of these changes it has seen."""
 
-    kept: _Log
+    store: Float[Array, "(blocks+1)*(S+BLOCK*r) A"]
     block: Int[Array, ""]
-    rows: Int[Array, " BLOCK*r"]
-    logged: Int[Array, ""]
+    changed: Int[Array, " BLOCK*r"]
+    seen: Int[Array, ""]
+    states: int
+
+    @property
+    def _height(self) -> int:
+        return self.states + self.changed.shape[0]
 
     def row(self, index: Int[Array, ""]) -> Float[Array, " A"]:
         """Row ``index`` of this version."""
-        first = self.block * self.rows.shape[0]
 
-        def newest_change(rows, logged, index):
-            order = jnp.arange(1, rows.shape[0] + 1)
-            return jnp.max(jnp.where((order <= logged) & (rows == index), order, 0))
+        def place_in_block(changed, seen, index):
+            place = index  # in the checkpoint, unless a change has been seen; the last of them counts
+            for i in range(changed.shape[0]):
+                place = jnp.where((i < seen) & (changed[i] == index), self.states + i, place)
+            return place
 
-        def choose(newest, logged, checkpointed):
-            return jnp.where(newest > 0, logged, checkpointed)
-
-        newest = stage(newest_change, self.rows, self.logged, index)
-        logged = read_row(self.kept.values, first + jnp.maximum(newest - 1, 0))
-        blocks, states, *row = self.kept.checkpoints.shape
-        checkpoints = self.kept.checkpoints.reshape(blocks * states, *row)
-        return stage(choose, newest, logged, read_row(checkpoints, self.block * states + index))
+        place = stage(place_in_block, self.changed, self.seen, index)
+        return read_row(self.store, self.block * self._height + place)
 
     def __jax_array__(self) -> Any:
-        first = self.block * self.rows.shape[0]
+        # In a stage of its own, or the store would be copied.
+        block = stage(
+            lambda store, first: lax.dynamic_slice_in_dim(store, first, self._height),
+            self.store,
+            self.block * self._height,
+        )
 
         def redo(i, table):
-            state = self.rows[i]
-            row = jnp.where(i < self.logged, read_row(self.kept.values, first + i), read_row(table, state))
+            state = self.changed[i]
+            row = jnp.where(i < self.seen, read_row(block, self.states + i), read_row(table, state))
             return write_row(table, state, row)
 
-        return lax.fori_loop(0, self.rows.shape[0], redo, read_row(self.kept.checkpoints, self.block))
+        return lax.fori_loop(0, self.changed.shape[0], redo, block[: self.states])
