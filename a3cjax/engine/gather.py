@@ -12,7 +12,7 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
 from a3cjax._rows import read_row, write_row
-from a3cjax.engine.histories import Carry, Event, enlisted, first_read, propose, samples_of
+from a3cjax.engine.histories import Carry, Event, Kind, enlisted, propose, samples_of, shapes_of
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import PastLeaf
 from a3cjax.engine.randomness import INIT_SERVER, derived_key
@@ -45,11 +45,11 @@ class GatheringRing:
         del keep_samples
         self._keep_views = keep_views
         self._num_workers = num_workers
-        view, own, words = jax.eval_shape(lambda: first_read(learner))
-        self._packing = Packing(own)
-        leaves, self._structure = jax.tree.flatten(view)
+        shapes = shapes_of(Kind.of(learner))
+        self._packing = Packing(shapes.own)
+        leaves, self._structure = jax.tree.flatten(shapes.view)
         self._stores = [PastLeaf(depth, leaf) for leaf in leaves]
-        message = jax.eval_shape(lambda v, o, w: propose(learner, v, o, w)[0], view, own, words)
+        message = shapes.message
         rows = (
             jax.eval_shape(learner.changed_rows, message) if hasattr(learner, "changed_rows") else [None] * len(leaves)
         )
@@ -196,7 +196,7 @@ def check_gathers(learner: Any) -> None:
         )
     if hasattr(learner, "gather"):
         return
-    message = jax.eval_shape(lambda: _addable(propose(learner, *first_read(learner))[0]))
+    message = jax.eval_shape(_addable, shapes_of(Kind.of(learner)).message)
     if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(message)):
         raise ValueError(
             f"The schedule's commit averages messages, but those of a {type(learner).__name__} hold more than floats, "

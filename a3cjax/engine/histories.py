@@ -11,6 +11,7 @@ runs) and has
   it was computed from (nothing unless the history keeps views).
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -57,11 +58,46 @@ def samples_of(message: Any) -> Any:
     return getattr(message, "samples", None)
 
 
-def first_read(learner: Any) -> tuple[Any, Any, Any]:
-    """A view, a worker's state and words: what a proposal is made from, for their shapes."""
-    key = jax.random.key(0)
-    words = jnp.zeros((words_per_proposal(learner),), jnp.uint32)
-    return learner.view(learner.init(key)), learner.init_worker(key), words
+class Kind(NamedTuple):
+    """Learners of one structure and of the same shapes: what is traced for one holds for all."""
+
+    structure: Any
+    leaves: tuple[tuple[tuple[int, ...], Any], ...]
+    precision: Any
+
+    @classmethod
+    def of(cls, learner: Any) -> "Kind":
+        """The kind of a learner, which may be traced."""
+        leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, learner))
+        return cls(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), jnp.result_type(float))
+
+    def shapes(self) -> list[jax.ShapeDtypeStruct]:
+        """Of the learner's leaves."""
+        return [jax.ShapeDtypeStruct(*leaf) for leaf in self.leaves]
+
+
+class Shapes(NamedTuple):
+    """Shapes of what a proposal is made from, and of its message."""
+
+    state: Any
+    view: Any
+    own: Any
+    words: Any
+    message: Any
+
+
+@functools.lru_cache(maxsize=64)
+def shapes_of(kind: Kind) -> Shapes:
+    """The shapes for learners of this kind, found once: to trace a proposal takes a while."""
+
+    def proposed(leaves):
+        learner = jax.tree.unflatten(kind.structure, leaves)
+        key = jax.random.key(0)
+        state, own = learner.init(key), learner.init_worker(key)
+        view, words = learner.view(state), jnp.zeros((words_per_proposal(learner),), jnp.uint32)
+        return Shapes(state, view, own, words, propose(learner, view, own, words)[0])
+
+    return jax.eval_shape(proposed, kind.shapes())
 
 
 def enlisted(learner: Any, packing: Packing, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:

@@ -19,7 +19,7 @@ from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel
 from a3cjax._lanes import lanes_first, settled
 from a3cjax._rows import write_row
 from a3cjax.engine.gather import GatheringRing, apply_mean, gather
-from a3cjax.engine.histories import Carry, Event, first_read, propose, words_per_proposal
+from a3cjax.engine.histories import Carry, Event, Kind, propose, shapes_of, words_per_proposal
 from a3cjax.engine.mailbox import Mailbox
 from a3cjax.engine.measure import measure_delay, measure_state
 from a3cjax.engine.past import BLOCK
@@ -73,28 +73,23 @@ class Plan:
         """One CPU kernel if all that this learner does can be part of one."""
         if platform != "cpu":
             return "accelerator"
-        leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, learner))
-        return _cpu_target(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), self.gathers)
+        return _cpu_target(Kind.of(learner), self.gathers)
 
 
 @functools.lru_cache(maxsize=64)
-def _cpu_target(structure: Any, leaves: tuple[Any, ...], gathers: bool) -> Target:
-    def others(leaves):
-        learner = jax.tree.unflatten(structure, leaves)
-        return learner.init(jax.random.key(0)), *first_read(learner)
-
+def _cpu_target(kind: Kind, gathers: bool) -> Target:
     def update(leaves, state, view, own, words, count):
-        learner = jax.tree.unflatten(structure, leaves)
+        learner = jax.tree.unflatten(kind.structure, leaves)
         message, own = propose(learner, view, own, words)
         first = learner.init_worker(key_from_words([count, count]))
         if gathers:
             return apply_mean(learner, state, gather(learner, None, message), jnp.int32(0)), own, first
         return learner.apply(state, message, jnp.int32(0)), own, first
 
-    shapes = [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]
     with compiling_for("kernel"):
-        given = *jax.eval_shape(others, shapes), jax.ShapeDtypeStruct((), jnp.uint32)
-        return "kernel" if fits_kernel(update, shapes, *given) else "loops"
+        *given, _ = shapes_of(kind)
+        count = jax.ShapeDtypeStruct((), jnp.uint32)
+        return "kernel" if fits_kernel(update, kind.shapes(), *given, count) else "loops"
 
 
 def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int[Array, ""]) -> Carry:

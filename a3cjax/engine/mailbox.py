@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
 from a3cjax._rows import read_row, write_row
-from a3cjax.engine.histories import Carry, Event, first_read, propose, samples_of, words_per_proposal
+from a3cjax.engine.histories import Carry, Event, Kind, propose, samples_of, shapes_of, words_per_proposal
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key, proposal_words
 
@@ -30,7 +29,8 @@ class Mailbox:
         self._num_workers = num_workers
         self._keep_samples = keep_samples
         self._keep_views = keep_views
-        self._packing = Packing(jax.eval_shape(lambda: self._proposal(learner, *first_read(learner))))
+        shapes = shapes_of(Kind.of(learner))
+        self._packing = Packing(self._slot(shapes.message, shapes.own, shapes.view))
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Slots are empty."""
@@ -61,6 +61,10 @@ class Mailbox:
 
     def _proposal(self, learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any, Any]:
         message, own = propose(learner, view, own, words)
+        return self._slot(message, own, view)
+
+    def _slot(self, message: Any, own: Any, view: Any) -> tuple[Any, Any, Any]:
+        """What of a proposal is kept."""
         if samples_of(message) is not None and not self._keep_samples:
             message = message._replace(samples=None)
         return message, own, view if self._keep_views else ()

@@ -23,12 +23,10 @@ def proposal_words(
 ) -> list[Words]:
     """The first ``count`` words of each worker's ``turn``-th proposal, a list of arrays of the batch's shape."""
     pairs = -(-count // 2)
+    pair = jnp.arange(pairs, dtype=jnp.uint32).reshape(pairs, *(1,) * worker.ndim)
     first = worker.astype(jnp.uint32) * jnp.uint32(pairs)
-    turn = turn.astype(jnp.uint32)
-    words: list[Words] = []
-    for pair in range(pairs):
-        words.extend(stage_words(threefry2x32, run_key, (first + jnp.uint32(pair), turn)))
-    return words[:count]
+    both = stage_words(threefry2x32, run_key, (first + pair, turn.astype(jnp.uint32)))
+    return [words[i] for i in range(pairs) for words in both][:count]
 
 
 def derived_key(run_key: tuple[Words, Words], worker: Int[Array, ""] | int, turn: Int[Array, ""] | int) -> jax.Array:

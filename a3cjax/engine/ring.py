@@ -8,7 +8,7 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
 from a3cjax._rows import read_row, write_row
-from a3cjax.engine.histories import Carry, Event, enlisted, first_read, propose, samples_of
+from a3cjax.engine.histories import Carry, Event, Kind, enlisted, propose, samples_of, shapes_of
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import Past, PastLeaf, PastTable
 from a3cjax.engine.randomness import INIT_SERVER, derived_key
@@ -29,11 +29,10 @@ class Ring:
         del keep_samples
         self._keep_views = keep_views
         self._num_workers = num_workers
-        view, own, words = jax.eval_shape(lambda: first_read(learner))
-        self._packing = Packing(own)
-        leaves, self._structure = jax.tree.flatten(view)
-        message = jax.eval_shape(lambda v, o, w: propose(learner, v, o, w)[0], view, own, words)
-        rows = jax.eval_shape(lambda m: self._changed_rows(learner, m), message)
+        shapes = shapes_of(Kind.of(learner))
+        self._packing = Packing(shapes.own)
+        leaves, self._structure = jax.tree.flatten(shapes.view)
+        rows = jax.eval_shape(lambda m: self._changed_rows(learner, m), shapes.message)
         self._stores: list[Past] = [
             PastLeaf(depth, leaf) if row is None else PastTable(depth, leaf, row.shape[0])
             for leaf, row in zip(leaves, rows, strict=True)

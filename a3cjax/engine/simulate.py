@@ -13,7 +13,7 @@ from a3cjax import _check
 from a3cjax._kernel import compiling_for, hidden
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers
-from a3cjax.engine.histories import Carry, first_read, propose, samples_of
+from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import HISTORIES, Plan, advance, start
 from a3cjax.engine.measure import FINITE
@@ -133,7 +133,7 @@ def _check_learner(learner: Any, transitions: bool) -> None:
             f"learner must keep the a3cjax.Learner protocol, as a3cjax.A3C does, but is a {type(learner).__name__}."
         )
     if transitions:
-        message = jax.eval_shape(lambda: propose(learner, *first_read(learner))[0])
+        message = shapes_of(Kind.of(learner)).message
         if samples_of(message) is None:
             raise ValueError(
                 f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
