@@ -50,7 +50,7 @@ def drive(
     """
     available = jax.local_devices() if devices is None else list(devices)
     workers = _workers(available)
-    layout = Layout.of(runs.count, share_count(runs.count, len(workers)), plan.history, plan.target)
+    layout = Layout.of(runs.count, share_count(runs.count, len(workers)), plan.history, plan.num_workers, plan.target)
     used = workers[: layout.shares]
     block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
     chunk = plan.chunk(runs.one_learner(), layout.lanes)

@@ -12,6 +12,7 @@ from a3cjax._lanes import LANES_AT_ONCE
 
 # The most runs in a tile, so that what an update touches stays in a core's cache.
 LANES = {"mailbox": 128, "ring": 64}
+_MANY_WORKERS, _LANES_OF_MANY = 2048, 64  # beyond, slots leave the cache anyway, and of fewer runs more stay
 _FEW_LANES = 16  # up to here a tile costs as much as its runs one by one
 _LEAST_LANES = 32  # a larger tile has at least as many: shorter loops are unrolled by the compiler and not vectorised
 _LANES_FOR_LOOPS = 4  # times as many where every operation is a kernel of its own, which costs a call
@@ -28,9 +29,10 @@ class Layout:
     shares: int
 
     @classmethod
-    def of(cls, runs: int, shares: int, history: str, target: Target) -> "Layout":
+    def of(cls, runs: int, shares: int, history: str, num_workers: int, target: Target) -> "Layout":
         """Equal tiles, as many for each of the ``shares`` that work side by side; on an accelerator one for each."""
-        most = LANES[history] * (1 if target == "kernel" else _LANES_FOR_LOOPS)
+        most = min(LANES[history], _LANES_OF_MANY) if num_workers > _MANY_WORKERS else LANES[history]
+        most *= 1 if target == "kernel" else _LANES_FOR_LOOPS
         tiles = shares if target == "accelerator" else math.ceil(math.ceil(runs / most) / shares) * shares
         lanes = math.ceil(runs / tiles)
         if target != "kernel":

@@ -205,7 +205,7 @@ def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, int, dict[str, 
 
 
 def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any], Any]:
-    layout = Layout.of(runs.count, 1, plan.history, plan.target)
+    layout = Layout.of(runs.count, 1, plan.history, plan.num_workers, plan.target)
     num_updates = runs.num_updates
     lengths = [spacing] * (num_updates // spacing) + [num_updates % spacing] * (num_updates % spacing > 0)
     block = runs.block(layout, 0, num_updates, plan.chunk(runs.one_learner(), layout.lanes))
