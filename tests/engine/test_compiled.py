@@ -235,10 +235,13 @@ def workers(count):
     return a3cjax.Schedule.from_workers(jax.random.key(0), [a3cjax.compute_times.Exponential(1.0)] * count, 300)
 
 
-@pytest.mark.parametrize(
+GROWN = pytest.mark.parametrize(
     ("make_learner", "history", "small", "large"),
     [(a3c, "mailbox", 4, 64), (a3c, "ring", 64, 256), (quadratic, "mailbox", 4, 64), (quadratic, "ring", 64, 256)],
 )
+
+
+@GROWN
 def test_no_update_copies_a_history(make_learner, history, small, large, monkeypatch):
     """Of the arrays in the carry those that grow with N or with the depth are the history; the smallest of them sets
     how large a copy must be to count, and parameters and samples of 16 runs stay well below it."""
@@ -256,6 +259,22 @@ def test_no_update_copies_a_history(make_learner, history, small, large, monkeyp
     assert least > 4 * RUNS * 4
     assert innermost_bodies(computations(text), least)
     assert copies(text, least) == []
+
+
+@GROWN
+def test_no_block_copies_a_history(make_learner, history, small, large, monkeypatch):
+    """Nor is it copied on the way in or out: the arrays that a block is called with are overwritten."""
+    del small
+    options = {"history": history} | ({"depth": large} if history == "ring" else {})
+    lowered, carry = program_of(monkeypatch, make_learner(), workers(large if history == "mailbox" else 4), **options)
+    text = lowered.compile().as_text()
+    histories = [carry.slots] if history == "mailbox" else jax.tree.leaves(carry.past)
+    least = max(leaf.size * leaf.dtype.itemsize for leaf in histories)
+    entry = re.search(r"^ENTRY %?([\w.\-]+)", text, re.MULTILINE)
+    assert entry
+    large_ones = [one for one in computations(text)[entry[1]] if max(sizes(one.type), default=0) >= least]
+    assert {"parameter", "while"} <= {one.operation for one in large_ones}
+    assert [one.name for one in large_ones if one.operation not in IN_PLACE] == []
 
 
 def test_no_message_copies_a_history_of_versions(monkeypatch):

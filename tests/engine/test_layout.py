@@ -1,0 +1,66 @@
+"""Runs as tiles of lanes: every run has a place, and gets it back."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from a3cjax.engine import driver
+from a3cjax.engine.layout import LANES, Layout
+from a3cjax.engine.loop import Plan
+
+CASES = [(1, 1), (2, 2), (9, 1), (67, 2), (128, 1), (129, 1), (4097, 2)]
+
+
+@pytest.mark.parametrize(("runs", "shares"), CASES)
+@pytest.mark.parametrize("history", ["mailbox", "ring"])
+@pytest.mark.parametrize("target", ["kernel", "loops", "accelerator"])
+def test_every_run_has_a_place(runs, shares, history, target):
+    layout = Layout.of(runs, shares, history, 16, target)
+    assert layout.tiles % shares == 0
+    assert layout.tiles * layout.lanes >= runs
+    assert layout.real_lanes().sum() == runs
+    for module in (np, jnp):
+        leaf = module.arange(3 * runs).reshape(runs, 3)
+        tiles = layout.split(leaf)
+        assert tiles.shape == (layout.tiles, layout.lanes, 3)
+        np.testing.assert_array_equal(layout.join(tiles), leaf)
+        steps = layout.join(module.stack([tiles, -tiles, 2 * tiles], axis=1), steps=np.array([0, 2]))
+        np.testing.assert_array_equal(steps, np.stack([leaf, 2 * leaf], axis=1))
+
+
+def test_surplus_lanes_repeat_the_first_run():
+    layout = Layout.of(67, 2, "ring", 16, "kernel")
+    flat = layout.split(np.arange(67)).ravel()
+    assert flat[:67].tolist() == list(range(67))
+    assert set(flat[67:].tolist()) <= {0}
+
+
+def test_tiles_are_no_larger_than_said():
+    assert Layout.of(256, 1, "mailbox", 16, "kernel").lanes == LANES["mailbox"]
+    assert Layout.of(256, 1, "ring", 16, "kernel").lanes == LANES["ring"]
+    assert Layout.of(256, 1, "mailbox", 4096, "kernel").lanes == LANES["mailbox"] // 2
+    assert Layout.of(256, 1, "mailbox", 16, "accelerator").tiles == 1
+
+
+def test_blocks_get_shorter_with_more_runs_but_not_without_end():
+    """A call for each tile costs a tenth of a millisecond, so a tile's block keeps at least two hundred updates."""
+    plan = Plan("mailbox", 16, 0, 1 << 20, (), (), False, (), "kernel")
+
+    def updates(runs):
+        layout = Layout.of(runs, 1, "mailbox", 16, "kernel")
+        block, segments, shaped = driver._shape_blocks(plan, layout, 1 << 30)
+        assert block == segments * shaped.segment
+        return block
+
+    assert updates(1) == driver.LONGEST_BLOCK
+    assert updates(4096) == driver.BLOCK_WORK // 4096
+    assert updates(10**5) == updates(10**6) == 256
+    assert driver._shape_blocks(
+        dataclasses.replace(plan, segment=10), Layout.of(10**6, 1, "ring", 16, "kernel"), 30
+    ) == (
+        30,
+        3,
+        dataclasses.replace(plan, segment=10),
+    )
