@@ -11,7 +11,7 @@ from a3cjax._kernel import Target
 from a3cjax._lanes import LANES_AT_ONCE
 
 # The most runs in a tile, so that what an update touches stays in a core's cache.
-LANES = {"mailbox": 128, "ring": 64}
+LANES = {"mailbox": 128, "ring": 32}
 _MANY_WORKERS, _LANES_OF_MANY = 2048, 64  # beyond, slots leave the cache anyway, and of fewer runs more stay
 _FEW_LANES = 16  # up to here a tile costs as much as its runs one by one
 _LEAST_LANES = 32  # a larger tile has at least as many: shorter loops are unrolled by the compiler and not vectorised
