@@ -42,7 +42,8 @@ def simulate(
 
     One run, or a batch of B: any of ``key``, ``schedule`` and the learner's scalars may carry a leading run axis, and
     what does not is shared. A run's bits do not depend on the batch it is in.
-    Works inside the caller's ``jit`` and ``vmap`` too.
+    Works inside the caller's ``jit`` and ``vmap`` too, to the same bits but for the metrics' last digit: the caller's
+    program is compiled with options of its own.
 
     With a ``commit`` column the schedule's rows are messages: they are summed, and their mean is one update at the next
     commit. Then ``record`` and the result count messages, the step functions of a learner count updates.
