@@ -15,7 +15,7 @@ LANES = {"mailbox": 128, "ring": 32}
 _MANY_WORKERS, _LANES_OF_MANY = 2048, 64  # beyond, slots leave the cache anyway, and of fewer runs more stay
 _FEW_LANES = 16  # up to here a tile costs as much as its runs one by one
 _LEAST_LANES = 32  # a larger tile has at least as many: shorter loops are unrolled by the compiler and not vectorised
-_LANES_FOR_LOOPS = 4  # times as many where every operation is a kernel of its own, which costs a call
+_LANES_FOR_LOOPS = {"mailbox": 512, "ring": 256}  # where every operation is a kernel of its own, which costs a call
 _RUNS_PER_SHARE = 32  # fewer are not worth a second device or core
 
 
@@ -31,8 +31,9 @@ class Layout:
     @classmethod
     def of(cls, runs: int, shares: int, history: str, num_workers: int, target: Target) -> "Layout":
         """Equal tiles, as many for each of the ``shares`` that work side by side; on an accelerator one for each."""
-        most = min(LANES[history], _LANES_OF_MANY) if num_workers > _MANY_WORKERS else LANES[history]
-        most *= 1 if target == "kernel" else _LANES_FOR_LOOPS
+        most = LANES[history] if target == "kernel" else _LANES_FOR_LOOPS[history]
+        if target == "kernel" and num_workers > _MANY_WORKERS:
+            most = min(most, _LANES_OF_MANY)
         tiles = shares if target == "accelerator" else math.ceil(math.ceil(runs / most) / shares) * shares
         lanes = math.ceil(runs / tiles)
         if target != "kernel":

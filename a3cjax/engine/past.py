@@ -151,7 +151,6 @@ class PastTable:
         """The blocks that began before k, as many as both stores have room for."""
         began = range(-(-k // BLOCK))
         blocks = kept.rows.shape[1]
-
         table, spare = np.split(kept.table, [blocks * self._height], axis=1)
         runs, _, *row = table.shape
         table = _replaced(table.reshape(runs, blocks, -1, *row), self._blocks, began).reshape(runs, -1, *row)
