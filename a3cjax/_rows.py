@@ -32,7 +32,7 @@ _update = functools.partial(lax.dynamic_update_slice, allow_negative_indices=Fal
 
 def read_row(table: Array, index: Int[Array, ""]) -> Array:
     """Row ``index`` of a table, which must exist."""
-    return _read(table, index) if in_kernel() else stage(_gather, table, index)
+    return _read(table, index) if in_kernel() else stage(gathered, table, index)
 
 
 def write_row(table: Array, index: Int[Array, ""], row: Array) -> Array:
@@ -40,11 +40,6 @@ def write_row(table: Array, index: Int[Array, ""], row: Array) -> Array:
     if not in_kernel():
         return table.at[index].set(row, unique_indices=True, **_IN_BOUNDS)
     return _write(table, index, row)
-
-
-def write_rows(table: Array, first: Int[Array, ""], rows: Array) -> Array:
-    """The table with other rows from ``first`` on, a place that is the same for all runs."""
-    return lax.dynamic_update_slice_in_dim(table, rows, first, 0)
 
 
 def read_difference(
@@ -70,7 +65,8 @@ def row_of(entries: Sequence[Array]) -> Array:
     return _stack(*entries) if in_kernel() else jnp.stack(entries)
 
 
-def _gather(table, index):
+def gathered(table: Array, index: Int[Array, "..."]) -> Array:
+    """Rows ``index`` of a table, as they lie."""
     return table.at[index].get(**_IN_BOUNDS)
 
 
@@ -84,8 +80,8 @@ def _read_lanes(lanes, batched, table, index):
     own_table, own_index = batched
     if not own_index:
         return stored(lambda t, i: lax.dynamic_index_in_dim(t, i, axis=1, keepdims=False), table, index), True
-    if not _turns(table.shape[1 + own_table :], lanes):
-        return stored(lambda t, i: _gather(*_of_all(lanes, t, i, own_table)), table, index), True
+    if not turns(table.shape[1 + own_table :], lanes):
+        return stored(lambda t, i: gathered(*_of_all(lanes, t, i, own_table)), table, index), True
     return _rows(lanes, (own_table,), (table, index)), True
 
 
@@ -97,7 +93,7 @@ def _read_difference(table, index, other, other_index):
 @_read_difference.def_vmap
 def _read_difference_lanes(lanes, batched, table, index, other, other_index):
     own_table, own_index, own_other, own_other_index = batched
-    if not (own_index and own_other_index and _turns(table.shape[1 + own_table :], lanes)):
+    if not (own_index and own_other_index and turns(table.shape[1 + own_table :], lanes)):
         axes = [0 if own else None for own in batched]
         return jax.vmap(lambda t, i, u, j: _read(t, i) - _read(u, j), axes)(table, index, other, other_index), True
     return _rows(lanes, (own_table, own_other), (table, index), (other, other_index)), True
@@ -116,24 +112,7 @@ def _write_lanes(lanes, batched, table, index, row):
     )
     if not batched[1]:
         return lax.dynamic_update_index_in_dim(table, row, index, 1), True
-    flat, places = _of_all(lanes, table, index, True)
-    if not _turns(flat.shape[1:], lanes):
-
-        def write(lane, rows):
-            return lax.dynamic_update_index_in_dim(rows, row[lane], places[lane], 0)
-
-        return lax.fori_loop(0, lanes, write, flat).reshape(table.shape), True
-    columns = row.T
-    places = places.astype(jnp.uint32)
-
-    def write_pieces(some, rows):
-        for lane in some:
-            place = _entry(places, lane)
-            for j, size in _pieces(flat.shape[1]):
-                rows = _update(rows, _slice(columns, (jnp.uint32(j), lane), (size, 1)).T, (place, jnp.uint32(j)))
-        return rows
-
-    return _over_lanes(lanes, write_pieces, flat).reshape(table.shape), True
+    return rows_written(lanes, *_of_all(lanes, table, index, True), row).reshape(table.shape), True
 
 
 @custom_vmap
@@ -156,20 +135,25 @@ def _of_all(lanes: int, table: Array, index: Array, own_table: bool) -> tuple[Ar
     return table.reshape(lanes * rows, *table.shape[2:]), first + index
 
 
-def _turns(row: tuple[int, ...], lanes: int) -> bool:
+def turns(row: tuple[int, ...], lanes: int) -> bool:
     """Whether rows of this shape are short vectors, of so many lanes that turning them around pays."""
     return len(row) == 1 and lane_axis(row) > 0 and lanes >= _LEAST_TURNED
 
 
 def _rows(lanes: int, owned: tuple[bool, ...], *given: tuple[Array, Array]) -> Array:
     """A row of the first table for each lane, less those of the others; ``owned`` are the lanes' own tables."""
+
     # Stored, so that a table that is written later is not copied for the sake of this loop.
-    return stored(functools.partial(_taken, lanes, owned), *given).T
+    def taken(*given):
+        whole = [_of_all(lanes, table, index, own) for (table, index), own in zip(given, owned, strict=True)]
+        return rows_taken(lanes, *whole)
+
+    return stored(taken, *given).T
 
 
-def _taken(lanes: int, owned: tuple[bool, ...], *given: tuple[Array, Array]) -> Array:
-    whole = (_of_all(lanes, *both, own) for both, own in zip(given, owned, strict=True))
-    tables, indices = zip(*whole, strict=True)
+def rows_taken(lanes: int, *given: tuple[Array, Any]) -> Array:
+    """Rows of the first table [n, w] at each lane's place, less those of the others, as columns [w, lanes]."""
+    tables, indices = zip(*given, strict=True)
     indices = [index.astype(jnp.uint32) for index in indices]
     width = tables[0].shape[1]
 
@@ -182,6 +166,27 @@ def _taken(lanes: int, owned: tuple[bool, ...], *given: tuple[Array, Array]) -> 
         return rows
 
     return _over_lanes(lanes, read, jnp.zeros((width, lanes), tables[0].dtype))
+
+
+def rows_written(lanes: int, table: Array, places: Int[Array, " lanes"], row: Array) -> Array:
+    """The table [n, …] with each lane's row, of [lanes, …], at its place."""
+    if not turns(table.shape[1:], lanes):
+
+        def write(lane, rows):
+            return lax.dynamic_update_index_in_dim(rows, row[lane], places[lane], 0)
+
+        return lax.fori_loop(0, lanes, write, table)
+    columns = row.T
+    places = places.astype(jnp.uint32)
+
+    def write_pieces(some, rows):
+        for lane in some:
+            place = _entry(places, lane)
+            for j, size in _pieces(table.shape[1]):
+                rows = _update(rows, _slice(columns, (jnp.uint32(j), lane), (size, 1)).T, (place, jnp.uint32(j)))
+        return rows
+
+    return _over_lanes(lanes, write_pieces, table)
 
 
 def _pieces(width: int) -> list[tuple[int, int]]:

@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from a3cjax.engine.histories import Carry
 from a3cjax.engine.layout import Layout, share_count
-from a3cjax.engine.loop import Block, Plan, advance, start
+from a3cjax.engine.loop import Block, Plan, advance, runs_of, start, tile_of
 from a3cjax.engine.result import Interrupted, Result, SavedState
 from a3cjax.engine.runs import Runs
 
@@ -42,18 +42,19 @@ def drive(
     resume: SavedState | None,
     devices: Sequence[Any] | None,
     progress: bool | None,
-) -> tuple[Carry, int, dict[str, Any], Any, Callable[[Result], Interrupted] | None]:
+) -> tuple[Any, SavedState, dict[str, Any], Any, Callable[[Result], Interrupted] | None]:
     """Replay the schedule block by block.
 
-    Returns the carry [B, …], the updates done, the metrics [B, R, …], the samples [B, K, …] and, after Ctrl-C, how to
-    make the exception to raise.
+    Returns the learner's state [B, …], where the simulation stands, the metrics [B, R, …], the samples [B, K, …] and,
+    after Ctrl-C, how to make the exception to raise.
     """
     available = jax.local_devices() if devices is None else list(devices)
     workers = _workers(available)
     layout = Layout.of(runs.count, share_count(runs.count, len(workers)), plan.history, plan.num_workers, plan.target)
     used = workers[: layout.shares]
     block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
-    chunk = plan.chunk(runs.one_learner(), layout.lanes)
+    one = runs.one_learner()
+    chunk = plan.chunk(one, layout.lanes)
     parts = _Parts(layout, used)
     shares = parts.put_tiles(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
 
@@ -73,9 +74,11 @@ def drive(
             begin = functools.partial(_start_share, plan, num_workers)
             carries = [x for some in (firsts, others) for x in on_each(begin, shares[some])]
         else:
-            one = shares[0][0]
-            expected = jax.eval_shape(functools.partial(start, plan), one.learner, one.keys, num_workers)
-            carries = parts.put(_restore(resume, plan, runs, layout, expected))
+            tile = shares[0][0]
+            begun = jax.eval_shape(functools.partial(start, plan), tile.learner, tile.keys, num_workers)
+            expected = jax.eval_shape(lambda carry: runs_of(plan, one, carry, layout.lanes), begun)
+            restored = parts.take(_restore(resume, plan, runs, layout, expected))
+            carries = parts.place([[tile_of(plan, one, carry) for carry in carries] for carries in restored])
         for lengths, measured in _blocks(done, runs.num_updates, spacing, plan.segment, segments):
             blocks = parts.take(runs.block(layout, done, block_updates, chunk))
             idle = segments - len(lengths)
@@ -96,7 +99,12 @@ def drive(
             report(done)
             if interrupted():
                 break
-    whole = parts.joined(carries)
+    state = parts.joined([[carry.state for carry in some] for some in carries])
+
+    def whole():
+        on_host = jax.tree.map(np.asarray, carries)
+        return parts.joined([[runs_of(plan, one, carry, layout.lanes) for carry in some] for some in on_host])
+
     values = {name: np.concatenate([m[name] for m in metrics], axis=1) for name in (metrics[0] if metrics else ())}
     samples = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *logs) if logs else None
     stopped = None
@@ -106,7 +114,8 @@ def drive(
             f"Interrupted after {done} of {runs.num_updates} updates; the exception's .result holds them, and "
             "simulate(..., resume=error.result.state) goes on.",
         )
-    return whole, done, values, samples, stopped
+    saved = SavedState.put_off(lambda: tuple(jax.tree.leaves(whole())), done, plan.history, plan.depth)
+    return state, saved, values, samples, stopped
 
 
 def _workers(devices: Sequence[Any]) -> list[Any]:
@@ -147,10 +156,10 @@ class _Parts:
 
         return [[tile(share * each + i) for i in range(each)] for share in range(len(self.devices))]
 
-    def put(self, tree: Any) -> list[list[Any]]:
-        """The same, on their devices."""
-        shares = zip(self.take(tree), self.devices, strict=True)
-        return [[jax.device_put(tile, device) for tile in tiles] for tiles, device in shares]
+    def place(self, shares: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """The same tiles, on the devices of their shares."""
+        pairs = zip(shares, self.devices, strict=True)
+        return [[jax.device_put(tile, device) for tile in tiles] for tiles, device in pairs]
 
     def put_tiles(self, learner: Any, axes: Sequence[int | None], keys: Any) -> list[list[_Tile]]:
         """The shares; leaves of the learner without a run axis go whole to each device."""
@@ -158,7 +167,8 @@ class _Parts:
         own = {i: np.asarray(leaf) for i, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)) if axis == 0}
         common = {i: leaf for i, leaf in enumerate(leaves) if i not in own}
         shares = []
-        for tiles, device in zip(self.put((own, keys, self.layout.real_lanes())), self.devices, strict=True):
+        placed = self.place(self.take((own, keys, self.layout.real_lanes())))
+        for tiles, device in zip(placed, self.devices, strict=True):
             here = jax.device_put(common, device)
             shares.append([])
             for mine, key, real in tiles:

@@ -38,6 +38,7 @@ class GatheringRing:
     """
 
     proposal_offset = 0
+    beside = False
 
     def __init__(
         self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
@@ -48,7 +49,7 @@ class GatheringRing:
         shapes = shapes_of(Kind.of(learner))
         self._packing = Packing(shapes.own)
         leaves, self._structure = jax.tree.flatten(shapes.view)
-        self._stores = [PastLeaf(depth, leaf) for leaf in leaves]
+        self._stores = [PastLeaf(depth, leaf, beside=False) for leaf in leaves]
         message = shapes.message
         rows = (
             jax.eval_shape(learner.changed_rows, message) if hasattr(learner, "changed_rows") else [None] * len(leaves)
@@ -62,7 +63,9 @@ class GatheringRing:
         slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
         sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._sums)
         none = jnp.int32(0)
-        return Carry(state, slots, Gathered([store.start() for store in self._stores], none, sums, none, none))
+        now = jax.tree.leaves(learner.view(state))
+        stores = [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)]
+        return Carry(state, slots, Gathered(stores, none, sums, none, none))
 
     def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker's own state at the start."""

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
+from a3cjax._beside import runs_first, versions_first
 from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel
 from a3cjax._lanes import lanes_first, settled
 from a3cjax._rows import write_row
@@ -22,7 +23,7 @@ from a3cjax.engine.gather import GatheringRing, apply_mean, gather
 from a3cjax.engine.histories import Carry, Event, Kind, propose, shapes_of, words_per_proposal
 from a3cjax.engine.mailbox import Mailbox
 from a3cjax.engine.measure import measure_delay, measure_state
-from a3cjax.engine.past import BLOCK
+from a3cjax.engine.past_table import BLOCK
 from a3cjax.engine.randomness import key_from_words, proposal_words
 from a3cjax.engine.ring import Ring
 
@@ -104,8 +105,34 @@ def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int
         history = plan.build(own.of_run(0))
         enlist = own.vmap(history.enlist, in_axes=(0, None))
         write = jax.vmap(write_row, in_axes=(0, None, 0))
-        carry = own.vmap(history.start, in_axes=(0,))(keys)
+        carry = _versions_first(history, own.vmap(history.start, in_axes=(0,))(keys))
         return carry._replace(slots=kernel(enlist_all, workers, keys)) if carry.slots.size else carry
+
+
+def tile_of(plan: Plan, learner: Any, carry: Carry) -> Carry:
+    """A tile's carry as the loop has it, given one in which all arrays have their run axis first."""
+    with compiling_for(plan.target):
+        return _versions_first(plan.build(learner), carry)
+
+
+def runs_of(plan: Plan, learner: Any, carry: Carry, lanes: int) -> Carry:
+    """The inverse."""
+    with compiling_for(plan.target):
+        return _runs_first(plan.build(learner), carry, lanes)
+
+
+def _versions_first(history: Any, carry: Carry) -> Carry:
+    def lay(beside, part):
+        return jax.tree.map(versions_first, part) if beside else part
+
+    return carry._replace(past=jax.tree.map(lay, history.beside, carry.past))
+
+
+def _runs_first(history: Any, carry: Carry, lanes: int) -> Carry:
+    def lay(beside, part):
+        return jax.tree.map(lambda x: runs_first(x, lanes), part) if beside else part
+
+    return carry._replace(past=jax.tree.map(lay, history.beside, carry.past))
 
 
 def advance(
@@ -146,11 +173,18 @@ def _advance(
     chunk = plan.chunk(one, lanes)
     run_key = (keys[None, :, 0], keys[None, :, 1])
     base = first - lax.rem(first, jnp.int32(chunk))
-    enter = learner.vmap(history.enter, in_axes=(0, None))
-    step = learner.vmap(history.step, in_axes=(0, None, _EVENT_AXES))
+    enter_all = learner.vmap(history.enter, in_axes=(0, None))
+    step_all = learner.vmap(history.step, in_axes=(0, None, _EVENT_AXES))
     part = min(chunk, BLOCK)
     at_start = jax.eval_shape(lambda: carry.state)
     count = words_per_proposal(one)
+
+    def enter(carry, k):
+        return _versions_first(history, enter_all(_runs_first(history, carry, lanes), k))
+
+    def step(carry, k, event):
+        carry, *used = step_all(_runs_first(history, carry, lanes), k, event)
+        return _versions_first(history, carry), *used
 
     def settle(carry):
         return carry._replace(state=jax.tree.map(settled, carry.state))

@@ -32,6 +32,8 @@ class Mailbox:
         shapes = shapes_of(Kind.of(learner))
         self._packing = Packing(self._slot(shapes.message, shapes.own, shapes.view))
 
+    beside = False
+
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Slots are empty."""
         state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))

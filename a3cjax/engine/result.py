@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,24 @@ class SavedState:
     updates: int = static()
     history: str = static()
     depth: int = static()  # of the ring; 0 for the mailbox
+
+    @classmethod
+    def put_off(cls, leaves: Callable[[], tuple[Array, ...]], updates: int, history: str, depth: int) -> "SavedState":
+        """A state whose leaves are put together when they are first asked for: most are not, and they can be large."""
+        state = object.__new__(cls)
+        for name, value in {"_leaves": leaves, "updates": updates, "history": history, "depth": depth}.items():
+            object.__setattr__(state, name, value)
+        return state
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "leaves" or "_leaves" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        object.__setattr__(self, "leaves", self._leaves())
+        object.__delattr__(self, "_leaves")
+        return self.leaves
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"leaves": self.leaves, "updates": self.updates, "history": self.history, "depth": self.depth}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz`` file, complete or not at all."""

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._kernel import stage
+from a3cjax._kernel import in_kernel, stage
 from a3cjax._rows import read_row, write_row
 from a3cjax.engine.histories import Carry, Event, Kind, enlisted, propose, samples_of, shapes_of
 from a3cjax.engine.packing import Packing
-from a3cjax.engine.past import Past, PastLeaf, PastTable
+from a3cjax.engine.past import Past, PastLeaf
+from a3cjax.engine.past_table import PastTable
 from a3cjax.engine.randomness import INIT_SERVER, derived_key
 
 
@@ -38,21 +39,26 @@ class Ring:
             for leaf, row in zip(leaves, rows, strict=True)
         ]
 
+    @property
+    def beside(self) -> Any:
+        """Like ``past``, whether versions lie side by side (``_beside.py``)."""
+        return [store.beside for store in self._stores] if in_kernel() else False
+
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
         state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
         slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
-        return Carry(state, slots, [store.start() for store in self._stores])
+        now = jax.tree.leaves(learner.view(state))
+        return Carry(state, slots, [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)])
 
     def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker's own state at the start."""
         return enlisted(learner, self._packing, run_key, worker)
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
-        """Checkpoint the tables where a block of versions begins."""
-        leaves = jax.tree.leaves(learner.view(carry.state))
-        past = [store.enter(kept, leaf, k) for store, kept, leaf in zip(self._stores, carry.past, leaves, strict=True)]
-        return carry._replace(past=past)
+        """Note where rows of tables are, if a block of updates begins."""
+        del learner
+        return carry._replace(past=[store.enter(kept, k) for store, kept in zip(self._stores, carry.past, strict=True)])
 
     def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Keep version k; the event's worker proposes from version k − τ_k; apply that."""
@@ -60,14 +66,14 @@ class Ring:
         now = jax.tree.leaves(learner.view(state))
         past = [store.keep(kept, leaf, k) for store, kept, leaf in zip(self._stores, past, now, strict=True)]
         version = k - event.delay
-        view = [store.read(kept, version) for store, kept in zip(self._stores, past, strict=True)]
+        view = [store.read(kept, version, k) for store, kept in zip(self._stores, past, strict=True)]
         own = self._packing.unpack(read_row(slots, event.worker))
         message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
         if self._packing.width:
             slots = write_row(slots, event.worker, stage(self._packing.pack, own))
         state = learner.apply(state, message, event.delay)
         rows = self._changed_rows(learner, message)
-        past = [store.note(kept, row) for store, kept, row in zip(self._stores, past, rows, strict=True)]
+        past = [store.note(kept, row, k) for store, kept, row in zip(self._stores, past, rows, strict=True)]
         stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
         return Carry(state, slots, past), samples_of(message), stale
 

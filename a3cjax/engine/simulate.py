@@ -15,7 +15,7 @@ from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers
 from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
 from a3cjax.engine.layout import Layout
-from a3cjax.engine.loop import HISTORIES, Plan, advance, start
+from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
 from a3cjax.engine.measure import FINITE
 from a3cjax.engine.record import Record, delay_metric_names
 from a3cjax.engine.result import Diverged, Result, SavedState
@@ -110,11 +110,11 @@ def simulate(
     platform = jax.default_backend() if traced or not devices else devices[0].platform
     plan = dataclasses.replace(plan, target=plan.choose_target(runs.one_learner(), platform))
     if traced:
-        carry, done, values, log = _trace(plan, runs, spacing)
+        state, saved, values, log = _trace(plan, runs, spacing)
         interrupted = None
     else:
-        carry, done, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
-    result = _result(plan, runs, metrics, spacing, carry, done, values, log, 0 if resume is None else resume.updates)
+        state, saved, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
+    result = _result(runs, metrics, spacing, state, saved, values, log, 0 if resume is None else resume.updates)
     if interrupted is not None:
         raise interrupted(result)
     if throw and not traced:
@@ -187,7 +187,7 @@ def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
     return depth
 
 
-def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, int, dict[str, Any], Any]:
+def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Any, SavedState, dict[str, Any], Any]:
     """The whole schedule in one traced program."""
 
     def replay(leaves, columns, keys):
@@ -202,7 +202,9 @@ def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, int, dict[str, 
     columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit))
     carry, values, log = run(runs.learner_leaves, columns, runs.keys)
     honoured = runs.honoured(plan.history, plan.depth)
-    return _poison(carry, ~honoured), runs.num_updates, values, log
+    carry = _poison(carry, ~honoured)
+    saved = SavedState(tuple(jax.tree.leaves(carry)), runs.num_updates, plan.history, plan.depth)
+    return carry.state, saved, values, log
 
 
 def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any], Any]:
@@ -226,7 +228,8 @@ def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any]
         carry = start(plan, one, keys, workers)
         with compiling_for(plan.target):
             carry = hidden(carry)
-        return advance(plan, one, carry, keys, part, first, lengths, measured, real)
+        carry, *rest = advance(plan, one, carry, keys, part, first, lengths, measured, real)
+        return runs_of(plan, runs.one_learner(), carry, layout.lanes), *rest
 
     carry, values, log = lax.map(replay_tile, (own, own_block, keys, jnp.asarray(layout.real_lanes())))
     records = num_updates // spacing
@@ -247,16 +250,16 @@ def _poison(carry: Carry, bad: jax.Array) -> Carry:
 
 
 def _result(
-    plan: Plan,
     runs: Runs,
     metrics: tuple[tuple[str, Any], ...],
     spacing: int,
-    carry: Carry,
-    done: int,
+    state: Any,
+    saved: SavedState,
     values: dict[str, Any],
     log: Any,
     before: int,
 ) -> Result:
+    done = saved.updates
     updates = np.arange(spacing, done + 1, spacing, dtype=np.int32)
     updates = updates[updates > before]
     finite = values[FINITE]
@@ -264,14 +267,13 @@ def _result(
     for name, how in metrics:
         named[name] = runs.schedule_metric(how, updates, spacing) if runs.is_schedule_metric(how) else values[name]
     view = jax.vmap(lambda leaves, state: _unflatten(runs, leaves).view(state), in_axes=(list(runs.axes), 0))(
-        runs.learner_leaves, carry.state
+        runs.learner_leaves, state
     )
     module: Any = np if _check.is_concrete(finite, view) else jnp
     last = [module.isfinite(x).reshape(runs.count, -1).all(1) for x in jax.tree.leaves(view)]
     stops = module.concatenate([module.asarray(finite), *(column[:, None] for column in last)], axis=1)
     counts = np.append(updates, [done] * len(last)).astype(np.int32)
     nonfinite = module.where(stops.all(1), -1, module.asarray(counts)[module.argmin(stops, axis=1)])
-    state = SavedState(tuple(jax.tree.leaves(carry)), done, plan.history, plan.depth)
     squeeze = (lambda leaf: leaf) if runs.batched else (lambda leaf: leaf[0])
     return Result(
         params=jax.tree.map(squeeze, view),
@@ -280,7 +282,7 @@ def _result(
         metrics={name: squeeze(value) for name, value in named.items()},
         transitions=jax.tree.map(squeeze, log),
         nonfinite_from=squeeze(nonfinite),
-        state=state,
+        state=saved,
         num_updates=runs.num_updates,
     )
 

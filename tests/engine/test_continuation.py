@@ -1,7 +1,9 @@
 """A run continued from its saved state, or after Ctrl-C, has the bits of one that was never stopped."""
 
 import contextlib
+import copy
 import os
+import pickle
 import signal
 import threading
 import time
@@ -74,6 +76,25 @@ def test_a_schedule_may_go_on_with_longer_delays():
     first = a3cjax.simulate(quadratic(), schedule[:20], KEYS, history="ring")
     second = a3cjax.simulate(quadratic(), schedule, KEYS, resume=first.state)
     np.testing.assert_array_equal(second.params.x, a3cjax.simulate(quadratic(), schedule, KEYS).params.x)
+
+
+@pytest.mark.parametrize("history", ["mailbox", "ring"])
+def test_a_state_that_nobody_has_looked_at_is_a_state(history, learner):
+    """The leaves are put together when they are asked for; copies, pickles and tree maps have them."""
+
+    def fresh() -> Any:
+        return a3cjax.simulate(learner, schedule_of(history), KEYS, history=history).state
+
+    leaves = fresh().leaves
+    others = fresh(), copy.copy(fresh()), pickle.loads(pickle.dumps(fresh())), jax.tree.map(np.asarray, fresh())
+    for other in others:
+        for ours, theirs in zip(other.leaves, leaves, strict=True):
+            assert ours.shape[0] == len(KEYS)
+            np.testing.assert_array_equal(ours, theirs)
+    looked_at = fresh()
+    assert looked_at.leaves is looked_at.leaves
+    with pytest.raises(AttributeError, match="no attribute 'leaf'"):
+        _ = looked_at.leaf
 
 
 def test_going_on_where_nothing_is_left():
