@@ -62,6 +62,7 @@ def drive(
     done = 0 if resume is None else resume.updates
     metrics: list[dict[str, np.ndarray]] = []
     logs: list[Any] = []
+    room: dict[int, np.ndarray] = {}
     with (
         ThreadPoolExecutor(len(used)) as pool,
         _interruptible() as interrupted,
@@ -80,7 +81,7 @@ def drive(
             restored = parts.take(_restore(resume, plan, runs, layout, expected))
             carries = parts.place([[tile_of(plan, one, carry) for carry in carries] for carries in restored])
         for lengths, measured in _blocks(done, runs.num_updates, spacing, plan.segment, segments):
-            blocks = parts.take(runs.block(layout, done, block_updates, chunk))
+            blocks = parts.place(parts.take(runs.block(layout, done, block_updates, chunk, room)))
             idle = segments - len(lengths)
             lengths_and_marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
             call = functools.partial(_advance, plan, first=done, lengths_and_marks=lengths_and_marks)

@@ -16,6 +16,8 @@ from a3cjax.engine.randomness import run_key_words
 from a3cjax.engine.record import SCHEDULE_METRICS
 from a3cjax.schedules import Schedule
 
+_ALIGNED = 64  # bytes; a CPU device then takes an array as it is
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -117,23 +119,22 @@ class Runs:
         ]
         return jax.tree.unflatten(self.structure, leaves)
 
-    def block(self, layout: Layout, first: int, updates: int, chunk: int) -> Block:
+    def block(
+        self, layout: Layout, first: int, updates: int, chunk: int, room: dict[int, np.ndarray] | None = None
+    ) -> Block:
         """``updates`` updates from ``first`` on, with the chunk in which they begin and two more at the end.
 
-        Where the schedule ends the columns go on with zeros.
+        Where the schedule ends the columns go on with zeros. They are put into ``room``, if it is given, in place of
+        the block before, of the same size: memory that is used for the first time costs more than the copy.
         """
         first -= first % chunk
         columns = [self.worker, self.delay, self.turn]
         if self.commit is not None:
             columns.append(self.commit.astype(np.int32))
-        return Block(*(self._column(column, layout, first, updates + 2 * chunk) for column in columns))
-
-    def _column(self, column: Any, layout: Layout, first: int, length: int) -> Any:
-        module = np if isinstance(column, np.ndarray) else jnp
-        part = column[:, first : first + length]
-        if part.shape[1] < length:
-            part = module.pad(part, ((0, 0), (0, length - part.shape[1])))
-        return part[None] if part.shape[0] == 1 else layout.split(part)
+        length = updates + 2 * chunk
+        parts = [column[:, first : first + length] for column in columns]
+        padded = [_padded(part, length, i, {} if room is None else room) for i, part in enumerate(parts)]
+        return Block(*(part[None] if part.shape[0] == 1 else layout.split(part) for part in padded))
 
     def times(self, updates: np.ndarray) -> Any:
         """Virtual time after each of ``updates`` updates, [B, R]."""
@@ -163,6 +164,21 @@ class Runs:
     def _spread(self, rows: Any) -> Any:
         module = np if isinstance(rows, np.ndarray) else jnp
         return module.broadcast_to(rows, (self.count, *rows.shape[1:]))
+
+
+def _padded(part: Any, length: int, i: int, room: dict[int, np.ndarray]) -> Any:
+    """[rows, …] with zeros up to [rows, length]; what is on the host goes to place ``i`` of the room."""
+    rows, known = part.shape
+    if not isinstance(part, np.ndarray):
+        return jnp.pad(part, ((0, 0), (0, length - known)))
+    if i not in room:
+        size = rows * length * part.itemsize
+        memory = np.empty(size + _ALIGNED, np.uint8)
+        start = -memory.ctypes.data % _ALIGNED
+        room[i] = memory[start : start + size].view(part.dtype).reshape(rows, length)
+    room[i][:, :known] = part
+    room[i][:, known:] = 0
+    return room[i]
 
 
 def _key_words(key: Any) -> UInt32[Array, "*B 2"]:
