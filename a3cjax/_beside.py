@@ -12,7 +12,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
-from a3cjax._kernel import in_kernel, stage, stored
+from a3cjax._kernel import in_kernel, stored
 from a3cjax._rows import gathered, read_row, rows_taken, rows_written, turns, write_row
 
 
@@ -26,19 +26,53 @@ def runs_first(store: Any, lanes: int) -> Any:
     return store.reshape(-1, lanes, *store.shape[1:]).swapaxes(0, 1)
 
 
+def whole(store: Array) -> tuple[Array, int, Any]:
+    """A store for reading only: all runs' as one, [versions · lanes, …], the number of lanes, and this run's lane.
+
+    A loop mapped over runs would have the store turned around, run by run, before it begins. This it takes as it lies.
+    """
+    if not in_kernel():
+        return store, 1, 0
+    everything, lane = _whole(store)
+    return everything, everything.shape[0] // store.shape[0], lane
+
+
 def read_version(store: Array, version: Int[Array, ""]) -> Array:
     """Entry ``version`` of a store, which must exist."""
     return _read(store, version) if in_kernel() else read_row(store, version)
 
 
 def write_version(store: Array, version: Int[Array, ""], value: Array) -> Array:
-    """The store with another entry ``version``, which must exist."""
-    return _write(store, version, value) if in_kernel() else write_row(store, version, value)
+    """The store with another entry ``version``, the same one for all runs."""
+    return write_versions(store, version, value[None])
 
 
-def read_entry(store: Array, version: Int[Array, ""], column: Int[Array, ""]) -> Array:
-    """Entry ``column`` of row ``version``, at a place of each run's own."""
-    return _read_entry(store, version, column) if in_kernel() else stage(_entry, store, version, column)
+def read_versions(store: Array, first: Int[Array, ""], count: int) -> Array:
+    """``count`` entries of a store from ``first`` on, the same ones for all runs."""
+
+    def read(store, first):
+        return lax.dynamic_slice_in_dim(store, first, count)
+
+    def read_all(lanes, batched, store, first):
+        del batched
+        found = stored(lambda x, v: lax.dynamic_slice_in_dim(x, v * lanes, count * lanes), versions_first(store), first)
+        return runs_first(found, lanes), True
+
+    if not in_kernel():
+        return read(store, first)
+    call = custom_vmap(read)
+    call.def_vmap(read_all)
+    return call(store, first)
+
+
+def write_versions(store: Array, first: Int[Array, ""], values: Array) -> Array:
+    """The store with other entries from ``first`` on, the same ones for all runs."""
+    return (_write_versions if in_kernel() else _written_versions)(store, first, values)
+
+
+def write_each(store: Array, versions: Int[Array, " r"], values: Array) -> Array:
+    """The store with other entries, one after the other, at places of each run's own."""
+    return (_write_each if in_kernel() else _written_each)(store, versions, values)
 
 
 def read_entries(store: Array, version: Int[Array, ""], first: Int[Array, ""], count: int) -> Array:
@@ -64,12 +98,29 @@ def write_entries(store: Array, version: Int[Array, ""], first: Int[Array, ""], 
     return (_write_entries if in_kernel() else _written_entries)(store, version, first, entries)
 
 
-def _entry(store, version, column):
-    return store.at[version, column].get(mode="promise_in_bounds")
+def _written_each(store, versions, values):
+    for i in range(versions.shape[0]):
+        store = write_row(store, versions[i], values[i])
+    return store
+
+
+def _written_versions(store, first, values):
+    return lax.dynamic_update_slice_in_dim(store, values, first, 0)
 
 
 def _written_entries(store, version, first, entries):
     return lax.dynamic_update_slice(store, entries[None], (version, first))
+
+
+@custom_vmap
+def _whole(store):
+    return store, jnp.int32(0)
+
+
+@_whole.def_vmap
+def _whole_lanes(lanes, batched, store):
+    del batched
+    return (versions_first(store), jnp.arange(lanes, dtype=jnp.int32)), (False, True)
 
 
 @custom_vmap
@@ -87,30 +138,26 @@ def _read_lanes(lanes, batched, store, version):
     return stored(lambda x, v: rows_taken(lanes, (x, _places(v, lanes))), everything, version).T, True
 
 
-@custom_vmap
-def _write(store, version, value):
-    return lax.dynamic_update_index_in_dim(store, value, version, 0)
+_write_each = custom_vmap(_written_each)
 
 
-@_write.def_vmap
-def _write_lanes(lanes, batched, store, version, value):
+@_write_each.def_vmap
+def _write_each_lanes(lanes, batched, store, versions, values):
+    del batched
     everything = versions_first(store)
-    if batched[1]:
-        everything = rows_written(lanes, everything, _places(version, lanes), value)
-    else:
-        everything = lax.dynamic_update_slice_in_dim(everything, value, version * lanes, 0)
+    for i in range(versions.shape[1]):
+        everything = rows_written(lanes, everything, _places(versions[:, i], lanes), values[:, i])
     return runs_first(everything, lanes), True
 
 
-@custom_vmap
-def _read_entry(store, version, column):
-    return store[version, column]
+_write_versions = custom_vmap(_written_versions)
 
 
-@_read_entry.def_vmap
-def _read_entry_lanes(lanes, batched, store, version, column):
+@_write_versions.def_vmap
+def _write_versions_lanes(lanes, batched, store, first, values):
     del batched
-    return stored(lambda x, v, j: _entry(x, _places(v, lanes), j), versions_first(store), version, column), True
+    everything = lax.dynamic_update_slice_in_dim(versions_first(store), versions_first(values), first * lanes, 0)
+    return runs_first(everything, lanes), True
 
 
 _write_entries = custom_vmap(_written_entries)

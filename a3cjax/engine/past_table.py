@@ -9,7 +9,16 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Integer, UInt32
 
-from a3cjax._beside import read_entries, read_entry, read_version, write_entries, write_version
+from a3cjax._beside import (
+    read_entries,
+    read_version,
+    read_versions,
+    whole,
+    write_each,
+    write_entries,
+    write_version,
+    write_versions,
+)
 from a3cjax._kernel import stage
 from a3cjax._rows import read_row, write_row
 from a3cjax.engine.past import div, rem
@@ -119,11 +128,9 @@ class PastTable:
         states = write_entries(kept.states, block, column, words)
         block, column, shift = self._place(ahead)
         out = self.state_in(read_entries(states, block, column, r), shift)
-        rows = kept.rows
-        for i in range(r):
-            rows = write_version(rows, update * r + i, read_row(now, kept.changed[i]))
-        for i in range(r):
-            rows = write_version(rows, self.logged + out[i], read_version(rows, ahead * r + i))
+        changed = jnp.stack([read_row(now, kept.changed[i]) for i in range(r)])
+        rows = write_versions(kept.rows, update * r, changed)
+        rows = write_each(rows, self.logged + out, read_versions(rows, ahead * r, r))
         return kept._replace(rows=rows, states=states, words=words)
 
     def read(self, kept: Log, version: Int[Array, ""], k: Int[Array, ""]) -> "Version":
@@ -131,7 +138,9 @@ class PastTable:
         block = rem(div(version, BLOCK), self.blocks)
         begun = div(k, BLOCK) - div(version, BLOCK)
         words = read_version(kept.states, block)
-        return Version(self, kept.rows, kept.found, block, begun, words, rem(version, BLOCK) * self.changes)
+        return Version(
+            self, whole(kept.rows), whole(kept.found), block, begun, words, rem(version, BLOCK) * self.changes
+        )
 
     def note(self, kept: Log, rows: Int[Array, " r"], k: Int[Array, ""]) -> Log:
         """The rows that update k changed, and where the next ``keep`` will log them."""
@@ -189,8 +198,8 @@ class Version:
     """A version: its block of the log, how many blocks have begun since, and what of its block it has seen."""
 
     past: PastTable
-    rows: Float[Array, "blocks*BLOCK*r+S+1 A"]
-    found: Integer[Array, "blocks+1 S"]
+    rows: tuple[Float[Array, "places*lanes A"], int, Any]  # as ``_beside.whole`` gives it
+    found: tuple[Integer[Array, "blocks*lanes S"], int, Any]
     block: Int[Array, ""]
     begun: Int[Array, ""]
     words: UInt32[Array, " words"]
@@ -213,12 +222,18 @@ class Version:
                 place = jnp.where((i < seen) & (state == index), block * count + i, place)
             return place
 
-        found = read_entry(self.found, self.block, index)
+        notes, lanes, lane = self.found
+        found = stage(_entry, notes, self.block * lanes + lane, index)
         where = stage(place, found, self.words, self.block, self.begun, self.seen, index)
-        return read_version(self.rows, where)
+        rows, lanes, lane = self.rows
+        return read_row(rows, where * lanes + lane)
 
     def __jax_array__(self) -> Any:
         leaf = self.past.leaf
         return lax.fori_loop(
             0, leaf.shape[0], lambda s, table: write_row(table, s, self.row(s)), jnp.zeros(leaf.shape, leaf.dtype)
         )
+
+
+def _entry(table: Array, row: Int[Array, ""], column: Int[Array, ""]) -> Array:
+    return table.at[row, column].get(mode="promise_in_bounds")
