@@ -87,7 +87,7 @@ class PastLeaf:
 
     def adopt(self, kept: np.ndarray, k: int) -> np.ndarray:
         """The versions before k, as many as both stores have room for."""
-        return replaced(kept, self.depth, range(k))
+        return _replaced(kept, self.depth, range(k))
 
 
 def div(count: Int[Array, ""], by: int) -> Int[Array, ""]:
@@ -100,7 +100,7 @@ def rem(count: Int[Array, ""], by: int) -> Int[Array, ""]:
     return lax.rem(count, jnp.asarray(by, count.dtype))
 
 
-def replaced(old: np.ndarray, room: int, items: range) -> np.ndarray:
+def _replaced(old: np.ndarray, room: int, items: range) -> np.ndarray:
     """Places [B, n, …], where item i lies at i mod n, as [B, room, …], where it lies at i mod ``room``."""
     new = np.zeros((old.shape[0], room, *old.shape[2:]), old.dtype)
     for i in items[-min(old.shape[1], room) :]:

@@ -222,9 +222,14 @@ def program_of(monkeypatch, learner, schedule, metrics=(), **options):
     return captured
 
 
-def a3c():
+def a3c(**options: Any):
     mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=20, num_actions=3, num_features=4)
-    return a3cjax.A3C(mdp, actor_step=0.3, critic_step=0.4, radius=1.0)
+    return a3cjax.A3C(mdp, actor_step=0.3, critic_step=0.4, radius=1.0, **options)
+
+
+def minibatch():
+    """It looks rows of a past version up in a loop."""
+    return a3c(minibatch=2)
 
 
 def quadratic():
@@ -237,7 +242,13 @@ def workers(count):
 
 GROWN = pytest.mark.parametrize(
     ("make_learner", "history", "small", "large"),
-    [(a3c, "mailbox", 4, 64), (a3c, "ring", 64, 256), (quadratic, "mailbox", 4, 64), (quadratic, "ring", 64, 256)],
+    [
+        (a3c, "mailbox", 4, 64),
+        (a3c, "ring", 64, 256),
+        (minibatch, "ring", 64, 256),
+        (quadratic, "mailbox", 4, 64),
+        (quadratic, "ring", 64, 256),
+    ],
 )
 
 
