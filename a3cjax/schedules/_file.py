@@ -1,30 +1,22 @@
 """A schedule as a file: a NumPy archive, written whole or not at all."""
 
 import os
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from a3cjax import _files
 
 _COLUMNS = ("worker", "delay", "time")
 
 
 def save(path: str | os.PathLike[str], columns: tuple[Any, Any, Any], num_workers: int, commit: Any) -> None:
-    """Write beside ``path`` first and move into place, so that a reader never sees half a file."""
+    """Write the columns, the number of workers and the commits, if any."""
     named: dict[str, Any] = dict(zip(_COLUMNS, map(np.asarray, columns), strict=True))
     if commit is not None:
         named["commit"] = np.asarray(commit)
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, num_workers=num_workers, **named)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    _files.write_whole(path, lambda file: np.savez(file, num_workers=num_workers, **named))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[tuple[np.ndarray, ...], int, np.ndarray | None]:
