@@ -156,7 +156,7 @@ def test_an_archive_cut_anywhere_is_refused_and_a_changed_one_never_read_as_anot
             read(path)
     for at in range(0, len(whole), 7):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
-        sentence = None
+        sentence, again = None, {}
         try:
             again = read(path)
         except ValueError as error:

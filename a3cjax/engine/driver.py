@@ -26,8 +26,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from a3cjax.engine.histories import Carry
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import Block, Plan, advance, runs_of, start, tile_of
-from a3cjax.engine.result import Interrupted, Result, SavedState
+from a3cjax.engine.result import Interrupted, Result
 from a3cjax.engine.runs import Runs
+from a3cjax.engine.saved import SavedState
 
 BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
@@ -115,7 +116,9 @@ def drive(
             f"Interrupted after {done} of {runs.num_updates} updates; the exception's .result holds them, and "
             "simulate(..., resume=error.result.state) goes on.",
         )
-    saved = SavedState.put_off(lambda: tuple(jax.tree.leaves(whole())), done, plan.history, plan.depth)
+    saved = SavedState.put_off(
+        lambda: tuple(jax.tree.leaves(whole())), done, plan.history, plan.depth, runs.origin(done)
+    )
     return state, saved, values, samples, stopped
 
 
@@ -272,6 +275,12 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
             f"resume stands after update {k}, but the schedule has {runs.num_updates}; give a schedule "
             "that continues the one it was made with."
         )
+    if saved.leaves[0].shape[0] != runs.count:
+        raise ValueError(
+            f"resume holds {saved.leaves[0].shape[0]} runs, but there are {runs.count}; give the number of runs that "
+            "it was made with."
+        )
+    saved.check_origin(runs.origin(k))
     wanted, structure = jax.tree.flatten(expected)
     if len(saved.leaves) != len(wanted):
         raise ValueError("resume belongs to another learner; give the learner that it was made with.")

@@ -1,9 +1,5 @@
-"""What a simulation returns, and how it can be saved and continued."""
+"""What a simulation returns, or raises."""
 
-import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,71 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from a3cjax._check import is_concrete
 from a3cjax._tree import pytree, static
-
-
-@pytree
-class SavedState:
-    """Where a simulation stands: enough to continue it to the same bits.
-
-    ``leaves`` are the arrays of parameters, workers and history in a fixed order, each with a leading run axis.
-
-    >>> import a3cjax, jax, tempfile, pathlib
-    >>> schedule = a3cjax.Schedule.sequential(40)
-    >>> learner = a3cjax.QuadraticSGD(curvature=[1.0], step=0.1, noise=1.0)
-    >>> half = a3cjax.simulate(learner, schedule[:20], jax.random.key(0))
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "half.npz"
-    >>> half.state.save(path)
-    >>> rest = a3cjax.simulate(learner, schedule, jax.random.key(0), resume=a3cjax.SavedState.load(path))
-    >>> bool((rest.params.x == a3cjax.simulate(learner, schedule, jax.random.key(0)).params.x).all())
-    True
-    """
-
-    leaves: tuple[Array, ...]
-    updates: int = static()
-    history: str = static()
-    depth: int = static()  # of the ring; 0 for the mailbox
-
-    @classmethod
-    def put_off(cls, leaves: Callable[[], tuple[Array, ...]], updates: int, history: str, depth: int) -> "SavedState":
-        """A state whose leaves are put together when they are first asked for: most are not, and they can be large."""
-        state = object.__new__(cls)
-        for name, value in {"_leaves": leaves, "updates": updates, "history": history, "depth": depth}.items():
-            object.__setattr__(state, name, value)
-        return state
-
-    def __getattr__(self, name: str) -> Any:
-        if name != "leaves" or "_leaves" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        object.__setattr__(self, "leaves", self._leaves())
-        object.__delattr__(self, "_leaves")
-        return self.leaves
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"leaves": self.leaves, "updates": self.updates, "history": self.history, "depth": self.depth}
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an ``.npz`` file, complete or not at all."""
-        arrays: dict[str, Any] = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(self.leaves)}
-        arrays |= {"updates": self.updates, "history": self.history, "depth": self.depth}
-        target = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "SavedState":
-        """Read what ``save`` wrote."""
-        with np.load(path) as data:
-            if not {"history", "updates", "depth"} <= set(data):
-                raise ValueError(f"{os.fspath(path)} does not hold a saved simulation; give a file that .save wrote.")
-            count = sum(name.startswith("leaf_") for name in data)
-            leaves = tuple(data[f"leaf_{i}"] for i in range(count))
-            return cls(leaves, int(data["updates"]), str(data["history"]), int(data["depth"]))
+from a3cjax.engine.saved import SavedState
 
 
 @pytree
@@ -124,6 +56,9 @@ class Diverged(FloatingPointError):
         super().__init__(message)
         self.result = result
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.result), self.__dict__
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C: ``result`` holds the updates that were done; ``simulate(..., resume=error.result.state)`` goes on."""
@@ -131,6 +66,9 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)
         self.result = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.result), self.__dict__
 
 
 def _leaves(name: str, node: Any) -> list[tuple[str, Any]]:

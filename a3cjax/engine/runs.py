@@ -12,6 +12,7 @@ from jaxtyping import Array, UInt32
 from a3cjax import _check
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import Block
+from a3cjax.engine.origin import Origin, origin_of
 from a3cjax.engine.randomness import run_key_words
 from a3cjax.engine.record import SCHEDULE_METRICS
 from a3cjax.schedules import Schedule
@@ -110,6 +111,13 @@ class Runs:
         """The learner of the first run."""
         leaves = [leaf if axis is None else leaf[0] for leaf, axis in zip(self.learner_leaves, self.axes, strict=True)]
         return jax.tree.unflatten(self.structure, leaves)
+
+    def origin(self, updates: int) -> Origin:
+        """What the first ``updates`` rows depend on."""
+        learner = jax.tree.unflatten(self.structure, self.learner_leaves)
+        counted = updates if self.commit is None else int(self.commit[:, :updates].sum(1).max(initial=0))
+        columns = (self.worker, self.delay, self.time, self.commit)
+        return origin_of(learner, self.keys, columns, updates, counted)
 
     def split_learner(self, layout: Layout) -> Any:
         """The learner with run axes as [tiles, lanes]."""

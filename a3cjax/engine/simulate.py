@@ -18,8 +18,9 @@ from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
 from a3cjax.engine.measure import FINITE
 from a3cjax.engine.record import Record, delay_metric_names
-from a3cjax.engine.result import Diverged, Result, SavedState
+from a3cjax.engine.result import Diverged, Result
 from a3cjax.engine.runs import Runs
+from a3cjax.engine.saved import SavedState
 from a3cjax.learners import Learner
 from a3cjax.schedules import Schedule
 
@@ -62,6 +63,7 @@ def simulate(
             program serves similar schedules; inside ``jit``, where delays are unknown, enough for all K. A traced
             delay that the history cannot honour turns the run's parameters to NaN.
         resume: the ``state`` of an earlier result of the same learner, key and schedule prefix: go on from there.
+            Another one of them is refused.
         devices: shard batches over these; all local devices by default.
         progress: show a progress bar on standard error; by default if that is a terminal.
 

@@ -181,11 +181,11 @@ def half():
 def other_cases(state):
     mailbox, ring = schedule_of("mailbox"), schedule_of("ring")
     three = a3cjax.QuadraticSGD(curvature=[1.0, 0.5, 2.0], step=0.1)
-    fewer = a3cjax.Schedule.from_workers(jax.random.key(0), [LAW] * 3, 60)
+    more = a3cjax.Schedule(mailbox.worker, mailbox.delay, mailbox.time, num_workers=5)
     return {
-        "another dimension": (three, mailbox, KEYS, {}, "where .*is needed; give the learner"),
-        "other runs": (quadratic(), mailbox, KEYS[:2], {}, "where .*is needed; give the learner, the number of runs"),
-        "other workers": (quadratic(), fewer, KEYS, {}, "where .*is needed"),
+        "another dimension": (three, mailbox, KEYS, {}, r"made with another learner\.curvature"),
+        "other runs": (quadratic(), mailbox, KEYS[:2], {}, "holds 3 runs, but there are 2; give the number of runs"),
+        "other workers": (quadratic(), more, KEYS, {}, "where .*is needed; give the learner, the number of runs"),
         "a shorter schedule": (quadratic(), mailbox[:20], KEYS, {}, "after update 30, but the schedule has 20"),
         "another history": (quadratic(), mailbox, KEYS, {"history": "ring"}, "resume was saved with 'mailbox'"),
         "a schedule of another kind": (quadratic(), ring, KEYS, {}, "does not read right after its own write"),
@@ -208,7 +208,7 @@ def test_what_is_not_a_state_is_refused(tmp_path):
     with pytest.raises(ValueError, match="resume"):
         a3cjax.simulate(quadratic(), schedule_of("mailbox"), KEYS, resume=wrong)
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    with pytest.raises(ValueError, match=r"other\.npz does not hold a saved simulation"):
+    with pytest.raises(ValueError, match=r"other\.npz is not a saved simulation"):
         a3cjax.SavedState.load(tmp_path / "other.npz")
     with pytest.raises(FileNotFoundError):
         a3cjax.SavedState.load(tmp_path / "nothing.npz")
