@@ -1,6 +1,8 @@
 """``a3cjax sweep``."""
 
 import dataclasses
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -19,8 +21,9 @@ from a3cjax.studies.sweep.partial import updates_kept
 class SweepOptions:
     """Sweep delay laws × delays × step sizes × seeds: what J comes to, and where runs diverge.
 
-    Prints a line for each law and delay and writes sweep.csv, sweep.nc, sweep.png and run.json. Ctrl-C keeps where the
-    runs stand in sweep.partial in the same folder; the same command then goes on from there, to the same bits.
+    Prints a line for each law and delay and writes sweep.csv, sweep.nc, sweep.png and run.json. Until these are
+    written, where the runs stand is kept in sweep.partial in the same folder; after Ctrl-C or whatever else ended it
+    the same command goes on from there, to the same bits.
     """
 
     laws: tuple[str, ...] = ("constant", "uniform", "geometric")
@@ -72,10 +75,22 @@ class SweepOptions:
             f"Simulating {self.seeds} seeds × {len(self.laws)} laws × {len(self.delays)} delays × {len(self.factors)} "
             f"step sizes × {self.updates:,} updates"
         )
-        before = updates_kept(partial)
+        before, trouble = updates_kept(partial)
         if before:
             task += f", going on after update {before:,}"
-        return task, lambda: studies.sweep(
+        if trouble is not None:
+            task = f"{trouble} {task}"
+
+        def work() -> SweepStudy:
+            with warnings.catch_warnings():
+                if trouble is not None:  # it is said above
+                    warnings.filterwarnings("ignore", message=re.escape(trouble))
+                return self._sweep(learner, partial)
+
+        return task, work
+
+    def _sweep(self, learner: A3C, partial: Path) -> SweepStudy:
+        return studies.sweep(
             learner,
             laws=self.laws,
             delays=self.delays,

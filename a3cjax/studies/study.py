@@ -2,13 +2,13 @@
 
 import abc
 import io
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from a3cjax.studies import _files, tables
+from a3cjax import _files
+from a3cjax.studies import tables
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,14 +49,14 @@ class Study(abc.ABC):
         return {}
 
     def save(self, folder: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> list[Path]:
-        """Write <name>.csv, <name>.nc, <name>.png and run.json, each whole or not at all; return their paths.
+        """Write <name>.csv, <name>.nc, run.json and <name>.png, each whole or not at all; return their paths.
 
-        ``options`` goes into run.json, beside the versions of what made the numbers.
+        ``options`` goes into run.json, beside the versions of what made the numbers. The figure comes last, so that
+        the numbers are there whatever becomes of it. JSON has no NaN and no infinity: they are the texts "nan", "inf"
+        and "-inf" there, as they are in the CSV.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        picture = io.BytesIO()
-        self.figure().savefig(picture, format="png", dpi=150)
         run = {
             "study": self.name,
             "options": dict(options or {}),
@@ -65,16 +65,16 @@ class Study(abc.ABC):
             "notes": self.notes(),
             "versions": tables.versions(),
         }
-        contents = {
-            f"{self.name}.csv": tables.csv_text(self.rows).encode(),
-            f"{self.name}.png": picture.getvalue(),
-            "run.json": (json.dumps(run, indent=2, allow_nan=False) + "\n").encode(),
-        }
-        for name, content in contents.items():
-            _files.write_whole(target / name, lambda path, content=content: Path(path).write_bytes(content))
-        curves = f"{self.name}.nc"
-        _files.write_whole(target / curves, lambda path: self.curves.to_netcdf(path, engine="h5netcdf"))
-        return [target / name for name in (f"{self.name}.csv", curves, f"{self.name}.png", "run.json")]
+        table, curves, picture, about_run = (
+            target / name for name in (f"{self.name}.csv", f"{self.name}.nc", f"{self.name}.png", "run.json")
+        )
+        _files.write_whole(table, lambda file: file.write(tables.csv_text(self.rows).encode()))
+        _files.write_whole(curves, lambda file: self.curves.to_netcdf(file.name, engine="h5netcdf"))
+        _files.write_whole(about_run, lambda file: file.write(tables.json_text(run).encode()))
+        drawn = io.BytesIO()
+        self.figure().savefig(drawn, format="png", dpi=150)
+        _files.write_whole(picture, lambda file: file.write(drawn.getvalue()))
+        return [table, curves, picture, about_run]
 
 
 class StudyInterrupted(KeyboardInterrupt):
@@ -83,6 +83,9 @@ class StudyInterrupted(KeyboardInterrupt):
     def __init__(self, message: str, study: Study) -> None:
         super().__init__(message)
         self.study = study
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.study), self.__dict__
 
 
 def about(long_name: str, units: str) -> dict[str, str]:

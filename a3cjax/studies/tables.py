@@ -4,10 +4,13 @@ import csv
 import dataclasses
 import importlib.metadata
 import io
+import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 DASH = "–"
 
@@ -45,6 +48,31 @@ def csv_text(rows: Sequence[Any]) -> str:
         writer.writerow([field.name for field in dataclasses.fields(rows[0])])
     writer.writerows(dataclasses.astuple(row) for row in rows)
     return out.getvalue()
+
+
+def json_text(value: Any) -> str:
+    """JSON that every reader takes: a number that is not finite is the text that ``csv_text`` has for it.
+
+    >>> print(json_text({"target": float("nan"), "steps": (0.5, float("inf"))}), end="")
+    {
+      "target": "nan",
+      "steps": [
+        0.5,
+        "inf"
+      ]
+    }
+    """
+    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return str(float(value)) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def number(value: float, how: str) -> str:

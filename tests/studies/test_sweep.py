@@ -1,7 +1,13 @@
+import csv
 import dataclasses
+import errno
 import json
 import os
+import pickle
+import re
+import shlex
 import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -14,6 +20,7 @@ import a3cjax
 from a3cjax import studies
 from a3cjax.cli import main
 from a3cjax.studies import StudyInterrupted, SweepStudy
+from a3cjax.studies.sweep.partial import Partial, updates_kept
 
 module: Any = sys.modules["a3cjax.studies.sweep.run"]
 
@@ -79,14 +86,15 @@ def test_an_interrupted_sweep_goes_on_to_the_same_bits(learner, whole, tmp_path,
     assert part.interrupted
     assert int(part.curves.updates_done) == 31
     assert np.isfinite(part.curves.objective.values).all((0, 1, 2, 3)).sum() == 5  # 0, 7, 14, 21, 28
-    assert sorted(path.name for path in folder.iterdir()) == ["options.json", "state.npz", "values.npz"]
+    assert os.listdir(folder) == ["unfinished.npz"]
     monkeypatch.setattr(module, "simulate", simulate)
     joined = studies.sweep(learner, **SMALL, partial=folder)
     xr.testing.assert_identical(joined.curves, whole.curves)
     assert joined.table() == whole.table()
-    assert not folder.exists()
+    assert folder.exists()  # until the files are written
     for name, study in (("joined", joined), ("whole", whole)):
         study.save(tmp_path / name)
+    assert not folder.exists()
     assert (tmp_path / "joined/sweep.csv").read_bytes() == (tmp_path / "whole/sweep.csv").read_bytes()
 
 
@@ -129,6 +137,115 @@ def test_other_options_do_not_go_on_from_there(learner, tmp_path, monkeypatch):
     for options, other, sentence in others:
         with pytest.raises(ValueError, match=sentence):
             studies.sweep(other, **{**SMALL, **options}, partial=tmp_path)
+
+
+# ------------------------------------------------------------------------------------------- what is kept until saved
+
+
+@pytest.fixture(scope="module")
+def kept(learner, tmp_path_factory):
+    """The bytes of what is kept of a finished sweep that nobody saved."""
+    folder = tmp_path_factory.mktemp("kept")
+    studies.sweep(learner, **SMALL, partial=folder)
+    return (folder / "unfinished.npz").read_bytes()
+
+
+def never(*_, **__):
+    raise AssertionError("simulated again")
+
+
+def test_a_finished_sweep_is_kept_until_it_is_saved(learner, whole, kept, tmp_path, monkeypatch):
+    folder = tmp_path / "partial"
+    folder.mkdir()
+    (folder / "unfinished.npz").write_bytes(kept)
+    (folder / "mine.txt").write_text("mine")
+    monkeypatch.setattr(module, "simulate", never)
+    again = studies.sweep(learner, **SMALL, partial=folder)
+    xr.testing.assert_identical(again.curves, whole.curves)
+    pickle.loads(pickle.dumps(again)).save(tmp_path / "out")
+    assert os.listdir(folder) == ["mine.txt"]  # a folder of the user's stays
+
+
+def test_what_is_kept_of_another_sweep_is_told_apart(learner, kept, tmp_path):
+    """The file says whose it is: values and state of one seed cannot stand beside the options of another."""
+    (tmp_path / "unfinished.npz").write_bytes(kept)
+    with pytest.raises(ValueError, match=r"unsaved sweep with another seed \(0, not 1\)"):
+        studies.sweep(learner, **{**SMALL, "seed": 1}, partial=tmp_path)
+    assert (tmp_path / "unfinished.npz").read_bytes() == kept
+
+
+@pytest.mark.parametrize("kind", ["empty", "half", "text", "a schedule", "a state"])
+def test_what_cannot_be_read_is_told_and_begun_again(kind, learner, whole, kept, tmp_path):
+    path = tmp_path / "unfinished.npz"
+    if kind == "a schedule":
+        a3cjax.Schedule.sequential(3).save(path)
+    elif kind == "a state":
+        leaf: Any = np.zeros((24, 3))
+        a3cjax.SavedState((leaf,), 60, "ring", 8).save(path)
+    else:
+        path.write_bytes({"empty": b"", "half": kept[: len(kept) // 2], "text": b"law,delay\n"}[kind])
+    sentence = r"unfinished\.npz is not an unfinished sweep.*\. The sweep begins again and will write over it\."
+    assert re.search(sentence, str(updates_kept(tmp_path)[1]))
+    state, values, trouble = Partial(tmp_path, {}).load()
+    assert (state, values) == (None, {})
+    assert re.search(sentence, str(trouble))
+    if kind == "half":
+        with pytest.warns(UserWarning, match=sentence):
+            again = studies.sweep(learner, **SMALL, partial=tmp_path)
+        xr.testing.assert_identical(again.curves, whole.curves)
+        assert updates_kept(tmp_path) == (60, None)
+
+
+def test_whatever_ends_a_command_its_runs_are_kept_until_its_files_are_written(tmp_path, capsys, monkeypatch):
+    """Killed while it draws its figure, and then with a full disk: the numbers are there, and nothing is done twice.
+
+    With ten features of five states, which no critic is told apart by.
+    """
+    out = tmp_path / "out"
+    few = shlex.split("--laws constant --delays 0 3 --factors 1 4 --seeds 2 --updates 40 --states 5")
+    command = ["sweep", *few, "--out", str(out)]
+    killed = (
+        "import importlib, os, signal; figure = importlib.import_module('a3cjax.studies.sweep.figure')\n"
+        "figure.sweep_figure = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"from a3cjax.cli import main; main({command})"
+    )
+    done = subprocess.run([sys.executable, "-c", killed], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert sorted(os.listdir(out)) == ["run.json", "sweep.csv", "sweep.nc", "sweep.partial"]
+    numbers = (out / "sweep.csv").read_bytes()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "simulate", never)
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
+    assert main(command) == 2
+    said = capsys.readouterr()
+    assert "going on after update 40" in said.out
+    assert "sweep.nc: No space left on device" in said.err
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "simulate", never)
+    assert main(command) == 0
+    assert (out / "sweep.csv").read_bytes() == numbers
+    assert sorted(os.listdir(out)) == ["run.json", "sweep.csv", "sweep.nc", "sweep.png"]
+    capsys.readouterr()
+
+
+def test_numbers_that_are_not_finite_are_values_in_the_files(tmp_path):
+    curves = fabricate(np.full((2, 3, 11), np.nan))
+    curves.attrs |= {"initial_critic_error_sq": np.nan, "diverged_above": np.inf}
+    curves.objective.values[...] = np.nan
+    curves.stability_limit.values[...] = np.nan
+    study = SweepStudy.of(curves)
+    study.save(tmp_path, {"radius": np.float32(np.inf), "steps": (0.5, -np.inf)})
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["options"] == {"radius": "inf", "steps": [0.5, "-inf"]}
+    assert run["problem"] == {"initial_objective": 0.5, "optimal_objective": 1.0, "initial_critic_error_sq": "nan",
+                              "diverged_above": "inf"}  # fmt: skip
+    with (tmp_path / "sweep.csv").open() as file:
+        assert [row["critic_error_sq"] for row in csv.DictReader(file)] == ["nan", "nan"]
+    assert (tmp_path / "sweep.png").stat().st_size > 1000
+    assert "–" in study.table()
 
 
 def fabricate(gap, lost=None, done=100):

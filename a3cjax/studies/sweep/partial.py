@@ -1,76 +1,100 @@
-"""What is kept of a sweep while it runs, so that it can go on after an interruption."""
+"""What is kept of a sweep until its files are written, so that it can go on after an interruption."""
 
+import contextlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from a3cjax import _files
 from a3cjax.engine import SavedState
-from a3cjax.studies import _files
+from a3cjax.engine.saved import arrays_of, state_of
 
-_OPTIONS, _VALUES, _STATE = "options.json", "values.npz", "state.npz"
+_FILE = "unfinished.npz"
+_OPTIONS, _UPDATES, _VALUE = "options", "updates_done", "value_"
+_IS = "an unfinished sweep", "it is of no use"
+_AGAIN = "The sweep begins again and will write over it."
 
 
 class Partial:
-    """A folder with the sweep's options, what was recorded, and where its runs stand; each file whole or not at all.
+    """A folder with one file: the sweep's options, where its runs stand, and what they recorded until then.
 
-    Values are written before the state, so they reach at least as far; what goes beyond it is recorded once more.
+    One file, written whole or not at all, so that the three always belong together.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> None:
-        """``options``: all that the bits depend on. Raises ValueError if the folder holds a sweep with others."""
-        self._folder = None if folder is None else Path(folder)
+        """``options``: all that the bits depend on."""
+        self._path = None if folder is None else Path(folder) / _FILE
         self._options = json.loads(json.dumps(options))
-        if self._folder is not None and (self._folder / _OPTIONS).is_file():
-            kept = json.loads((self._folder / _OPTIONS).read_text())
-            for name in [name for name in self._options if kept.get(name) != self._options[name]]:
-                raise ValueError(
-                    f"{self._folder} holds an unfinished sweep with another {name} ({_brief(kept.get(name))}, not "
-                    f"{_brief(self._options[name])}); finish that one with its own options, or remove the folder."
-                )
+        self._ours = False  # whether the file is known to be of this sweep
 
-    def load(self) -> tuple[SavedState | None, dict[str, np.ndarray]]:
-        """Where the runs stand and what they recorded until then; nothing if there is nothing."""
-        if self._folder is None or not (self._folder / _STATE).is_file():
-            return None, {}
-        state = SavedState.load(self._folder / _STATE)
-        with np.load(self._folder / _VALUES) as kept:
-            return state, {name: kept[name] for name in kept}
+    def load(self) -> tuple[SavedState | None, dict[str, np.ndarray], str | None]:
+        """Where the runs stand and what they recorded until then; nothing if there is nothing.
+
+        Or nothing, and a sentence why, if the file cannot be read: then the sweep begins again.
+
+        Raises:
+            ValueError: if the folder holds a sweep with other options.
+        """
+        if self._path is None or not self._path.is_file():
+            return None, {}, None
+        try:
+            arrays = _read(self._path)
+            options = json.loads(str(arrays[_OPTIONS]))
+            state = state_of(arrays, str(self._path))
+        except ValueError as error:
+            return None, {}, f"{error} {_AGAIN}"
+        values = {name.removeprefix(_VALUE): array for name, array in arrays.items() if name.startswith(_VALUE)}
+        for name in self._options.keys() | options.keys():
+            if options.get(name) != self._options.get(name):
+                ours, kept = _brief(self._options.get(name)), _brief(options.get(name))
+                values_of = f" ({kept}, not {ours})" if not name.startswith("learner") else ""
+                raise ValueError(
+                    f"{self._path.parent} holds an unsaved sweep with another {name}{values_of}; finish that one "
+                    "with its own options, or remove the folder."
+                )
+        self._ours = True
+        return state, values, None
 
     def save(self, state: SavedState, values: Mapping[str, np.ndarray]) -> None:
         """Keep both."""
-        if self._folder is None:
+        if self._path is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._options, indent=2) + "\n"
-        _files.write_whole(self._folder / _OPTIONS, lambda path: Path(path).write_text(text))
-        _files.write_whole(self._folder / _VALUES, lambda path: _savez(path, values))
-        state.save(self._folder / _STATE)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # The options say what the state was made from; a fingerprint of its own would take a look at every schedule.
+        arrays: dict[str, Any] = arrays_of(state, {}) | {_VALUE + name: value for name, value in values.items()}
+        arrays |= {_OPTIONS: np.array(json.dumps(self._options)), _UPDATES: np.array(state.updates)}
+        _files.write_whole(self._path, lambda file: np.savez(file, **arrays))
+        self._ours = True
 
     def remove(self) -> None:
-        """Forget everything: the sweep is done."""
-        if self._folder is not None and self._folder.is_dir():
-            (self._folder / _STATE).unlink(missing_ok=True)  # first: nothing goes on from a state without options
-            shutil.rmtree(self._folder)
+        """Forget everything: the sweep's files are written. What else is in the folder stays."""
+        if self._path is None or not self._ours:
+            return
+        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.parent.rmdir()
 
 
-def updates_kept(folder: str | os.PathLike[str]) -> int:
-    """After how many updates the unfinished sweep in ``folder`` stands; 0 if there is none."""
-    path = Path(folder) / _STATE
+def updates_kept(folder: str | os.PathLike[str]) -> tuple[int, str | None]:
+    """After how many updates the sweep in ``folder`` stands, 0 if there is none; and why, if it cannot be read."""
+    path = Path(folder) / _FILE
     if not path.is_file():
-        return 0
-    with np.load(path) as kept:
-        return int(kept["updates"])
+        return 0, None
+    try:
+        return int(_read(path, only=(_OPTIONS, _UPDATES))[_UPDATES]), None
+    except ValueError as error:
+        return 0, f"{error} {_AGAIN}"
 
 
-def _savez(path: str, values: Mapping[str, np.ndarray]) -> None:
-    with open(path, "wb") as file:
-        arrays: dict[str, Any] = dict(values)
-        np.savez(file, **arrays)
+def _read(path: Path, only: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
+    arrays = _files.read_arrays(path, *_IS, only)
+    if not {_OPTIONS, _UPDATES} <= arrays.keys():
+        raise ValueError(f"{path} is not an unfinished sweep; it holds other arrays.")
+    return arrays
 
 
 def _brief(value: Any) -> str:

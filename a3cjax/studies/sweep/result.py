@@ -1,7 +1,10 @@
 """What a sweep found: its curves, a row for each cell, and the step at which runs begin to diverge."""
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +15,8 @@ from a3cjax.studies.sweep.table import sweep_text
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
+
+    from a3cjax.studies.sweep.partial import Partial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +70,7 @@ class SweepStudy(Study):
     ``curves``: an ``xarray.Dataset`` over (law, delay, step, seed, record): ``objective``, ``critic_error_sq``, and per
     run ``nonfinite_from`` and ``diverged``, .... ``rows``: a ``SweepRow`` for each (law, delay, step).
     ``confidence``: coverage of the rows' intervals. ``interrupted``: whether Ctrl-C ended the sweep early.
+    ``kept``: what is kept on disk of a finished sweep until it is saved.
     """
 
     name: ClassVar[str] = "sweep"
@@ -73,9 +79,12 @@ class SweepStudy(Study):
     rows: tuple[SweepRow, ...]
     confidence: float = 0.95
     interrupted: bool = False
+    kept: "Partial | None" = dataclasses.field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "SweepStudy":
+    def of(
+        cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False, kept: "Partial | None" = None
+    ) -> "SweepStudy":
         """Say which runs diverged, and gather each cell's seeds."""
         last = int((curves.updates.values <= int(curves.updates_done)).sum()) - 1
         tail = slice(last - max(0, (last - 1) // 10), last + 1)
@@ -112,7 +121,14 @@ class SweepStudy(Study):
             )
             for i, j, s in np.ndindex(*share.value.shape)
         )
-        return cls(curves, rows, confidence, interrupted)
+        return cls(curves, rows, confidence, interrupted, kept)
+
+    def save(self, folder: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> list[Path]:
+        """As every study; then what was kept of the finished sweep goes."""
+        paths = super().save(folder, options)
+        if self.kept is not None:
+            self.kept.remove()
+        return paths
 
     @property
     def delays(self) -> tuple[DelayRow, ...]:

@@ -1,8 +1,8 @@
 """Delay laws × delays × steps × seeds in one batch, which can be stopped and gone on with."""
 
 import dataclasses
-import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, SavedState, simulate
+from a3cjax.engine.origin import learner_parts
 from a3cjax.learners import A3C
 from a3cjax.schedules import Schedule
 from a3cjax.studies.study import StudyInterrupted
@@ -73,8 +74,9 @@ def sweep(
         diverged_above: see above; greater than 0.
         confidence: coverage of the intervals.
         seed: of all randomness.
-        partial: a folder to keep an unfinished sweep in, every ten seconds or so and on Ctrl-C. The same call goes on
-            from there, to the same bits; when all is done the folder is removed.
+        partial: a folder to keep an unfinished sweep in, every ten seconds or so, on Ctrl-C and at the end. The same
+            call goes on from there, to the same bits; a file in it that cannot be read is warned of, and the sweep
+            begins again. ``study.save`` of the finished study removes it, once its files are written.
         progress: see ``simulate``.
 
     Raises:
@@ -96,7 +98,9 @@ def sweep(
     _check.number("confidence", confidence, above=0, below=1)
     every = Record(every=max(1, num_updates // 20) if record_every is None else record_every).spacing(num_updates)
     kept = Partial(partial, _identity(learner, grid, num_updates, every, seed))
-    state, values = kept.load()
+    state, values, trouble = kept.load()
+    if trouble is not None:
+        warnings.warn(trouble, stacklevel=2)
 
     schedule = draw_schedules(grid, num_updates, seed)
     curves = empty_curves(learner, grid, schedule, every, diverged_above)
@@ -124,11 +128,8 @@ def sweep(
             raise StudyInterrupted(said, SweepStudy.of(curves, confidence, interrupted=True)) from error
         state = _fill(curves, result)
         done = state.updates
-        if done < num_updates:
-            kept.save(state, _values(curves))
-    study = SweepStudy.of(curves, confidence)
-    kept.remove()
-    return study
+        kept.save(state, _values(curves))
+    return SweepStudy.of(curves, confidence, kept=kept)
 
 
 def _check_grid(learner: Any, laws: Any, delays: Any, delay_is: Any, factors: Any, scale: Any, seeds: Any) -> Grid:
@@ -157,13 +158,9 @@ def _check_grid(learner: Any, laws: Any, delays: Any, delay_is: Any, factors: An
 
 def _identity(learner: A3C, grid: Grid, num_updates: int, every: int, seed: int) -> dict[str, Any]:
     """All that the bits of a sweep depend on."""
-    leaves, structure = jax.tree.flatten(learner)
-    digest = hashlib.sha256(str(structure).encode())
-    for leaf in leaves:
-        array = np.asarray(leaf)
-        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
     told = {**dataclasses.asdict(grid), "num_updates": num_updates, "record_every": every, "seed": seed}
-    return {**told, "learner": digest.hexdigest(), "platform": jax.default_backend(), "versions": versions()}
+    fields = {name: part.digest for name, part in learner_parts(learner).items()}
+    return {**told, **fields, "platform": jax.default_backend(), "versions": versions()}
 
 
 def _seed_keys(key: jax.Array, seeds: int) -> jax.Array:
