@@ -41,7 +41,7 @@ class TeamOptions:
     high: float | None = None
     """Its greatest value (uniform 1.5)."""
     times_file: Path | None = None
-    """File of measured times: text, CSV or .npy (empirical)."""
+    """File of measured times (empirical): one number on each line, or a vector in .npy."""
     straggler_share: float = 0.0
     """Share of the workers, rounded down, that are slower."""
     straggler_factor: float | None = None

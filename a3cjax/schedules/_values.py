@@ -1,6 +1,7 @@
 """Numbers that a user hands over, as Python values, arrays or files of measurements."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 
 from a3cjax import _check
+from a3cjax.schedules._measured import read_measured
 
 
 def plain(value: Any) -> Any:
@@ -36,10 +38,15 @@ def whole_numbers(name: str, value: Any, least: int) -> Any:
     return floats.astype(np.int32)
 
 
-def measurements(name: str, value: Any) -> Any:
-    """A list, an array, or the numbers in a file (text, CSV or .npy), as a vector of at least one number."""
+def measurements(name: str, value: Any, check: Callable[[str, Any], Any]) -> Any:
+    """A list, an array, or the numbers in a file, as a vector of at least one number, and what ``check`` makes of it.
+
+    ``check(name, numbers)`` refuses numbers that will not do; those of a file are then named by their line. See
+    ``_measured.py`` for what is a file of numbers.
+    """
+    places: list[str] = []
     if isinstance(value, (str, os.PathLike)):
-        name, value = f"{name} in {os.fspath(value)}", _read(Path(value))
+        value, places = read_measured(Path(value))
     if not isinstance(value, jax.Array):
         try:
             value = np.asarray(value, dtype=np.float64)
@@ -47,23 +54,9 @@ def measurements(name: str, value: Any) -> Any:
             raise ValueError(f"{name} must be numbers or the path of a file of numbers.") from error
     if value.ndim != 1 or value.size == 0:
         raise ValueError(f"{name} has shape {value.shape}, but must be a vector of at least one number.")
-    return value
-
-
-def _read(path: Path) -> np.ndarray:
-    """One column of numbers, or numbers in reading order; ``#`` starts a comment, one heading may come first."""
-    if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    numbers: list[float] = []
-    heading = False
-    for line, text in enumerate(path.read_text().splitlines(), start=1):
-        entries = text.split("#")[0].replace(",", " ").split()
-        try:
-            numbers.extend(map(float, entries))
-        except ValueError as error:
-            if heading or numbers or len(entries) > 1:
-                raise ValueError(
-                    f"{path}, line {line}: {text!r} is not numbers; give one column of numbers."
-                ) from error
-            heading = True
-    return np.asarray(numbers)
+    try:
+        return check(name, value)
+    except ValueError:
+        for place, number in zip(places, value, strict=False):
+            check(f"{place} the value", number)
+        raise

@@ -83,7 +83,7 @@ def test_empirical_reads_files(tmp_path, suffix):
 def test_a_file_that_is_not_numbers_is_refused(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("k,tau\n0,1\n")
-    with pytest.raises(ValueError, match=r"table.csv, line 1: 'k,tau' is not numbers; give one column"):
+    with pytest.raises(ValueError, match=r"table.csv, line 1: 'k,tau' has a comma or semicolon; give one column"):
         ct.Empirical(path)
 
 

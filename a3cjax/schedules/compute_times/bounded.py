@@ -91,10 +91,12 @@ class Empirical:
     """Compute times drawn independently, with equal weight, from measured ones.
 
     Args:
-        values: a list or array [M] of positive times, or the path of a file of them (text, CSV or ``.npy``).
+        values: a list or array [M] of positive times, or the path of a file of them: a ``.npy`` vector, or UTF-8 text
+            (CSV) with one number on each line, under a heading or not, or with all of them on its only line. ``#``
+            begins a comment.
 
     Raises:
-        ValueError: if ``values`` is empty or an entry is not positive and finite.
+        ValueError: if ``values`` is empty, an entry is not positive and finite, or the file holds anything else.
 
     >>> import jax, a3cjax
     >>> law = a3cjax.compute_times.Empirical([0.5, 1.5])
@@ -105,9 +107,7 @@ class Empirical:
     values: Any
 
     def __post_init__(self):
-        values = measurements("values", self.values)
-        _check.number("values", values, above=0)
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "values", measurements("values", self.values, _positive))
 
     @property
     def mean(self) -> Any:
@@ -123,3 +123,8 @@ class Empirical:
         """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
         _check.number("factor", factor, above=0)
         return Empirical(self.values * factor)
+
+
+def _positive(name: str, values: Any) -> Any:
+    _check.number(name, values, above=0)
+    return values

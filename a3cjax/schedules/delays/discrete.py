@@ -1,5 +1,6 @@
 """Delays drawn independently from a bounded set: uniform, measured, or a power law."""
 
+import functools
 from typing import Any
 
 import jax
@@ -54,11 +55,12 @@ class Empirical:
     """Delays drawn independently, with equal weight, from measured ones.
 
     Args:
-        values: a list or array [M] of whole numbers of updates, at least 0, or the path of a file of them (text, CSV
-            or ``.npy``). ``Cyclic`` keeps their order instead.
+        values: a list or array [M] of whole numbers of updates, at least 0, or the path of a file of them: a ``.npy``
+            vector, or UTF-8 text (CSV) with one number on each line, under a heading or not, or with all of them on
+            its only line. ``#`` begins a comment. ``Cyclic`` keeps their order instead.
 
     Raises:
-        ValueError: if ``values`` is empty or an entry is negative or not whole.
+        ValueError: if ``values`` is empty, an entry is negative or not whole, or the file holds anything else.
 
     >>> import jax, a3cjax
     >>> law = a3cjax.delays.Empirical([0, 7, 7, 8])
@@ -69,7 +71,8 @@ class Empirical:
     values: Any
 
     def __post_init__(self):
-        object.__setattr__(self, "values", whole_numbers("values", measurements("values", self.values), least=0))
+        check = functools.partial(whole_numbers, least=0)
+        object.__setattr__(self, "values", measurements("values", self.values, check))
 
     @property
     def mean(self) -> Any:

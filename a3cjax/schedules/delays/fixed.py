@@ -1,5 +1,6 @@
 """Delays that are written down: one value, or a list that repeats."""
 
+import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -46,11 +47,11 @@ class Cyclic:
     """The delay of update k is ``values[k mod len(values)]``: adversarial and hand-made patterns.
 
     Args:
-        values: a list or array [M] of whole numbers of updates, at least 0, or the path of a file of them
-            (text, CSV or ``.npy``).
+        values: a list or array [M] of whole numbers of updates, at least 0, or the path of a file of them, as for
+            ``Empirical``.
 
     Raises:
-        ValueError: if ``values`` is empty or an entry is negative or not whole.
+        ValueError: if ``values`` is empty, an entry is negative or not whole, or the file holds anything else.
 
     >>> import jax, a3cjax
     >>> a3cjax.delays.Cyclic([0, 0, 5]).sample(jax.random.key(0), 7).tolist()
@@ -60,7 +61,8 @@ class Cyclic:
     values: Any
 
     def __post_init__(self):
-        object.__setattr__(self, "values", whole_numbers("values", measurements("values", self.values), least=0))
+        check = functools.partial(whole_numbers, least=0)
+        object.__setattr__(self, "values", measurements("values", self.values, check))
 
     @property
     def mean(self) -> Any:
