@@ -38,17 +38,31 @@ def finite(name: str, array: Any) -> None:
         raise ValueError(f"{name}{index(where)} is {values[where]}; every entry must be a finite number.")
 
 
-def distribution(name: str, array: Any, tolerance: float = 1e-5) -> None:
-    """Refuse rows (last axis) with a negative entry or that do not sum to one, naming the first."""
-    values = np.asarray(array, dtype=np.float64)
-    if (values < 0).any():
-        where = tuple(int(i) for i in np.argwhere(values < 0)[0])
-        raise ValueError(f"{name}{index(where)} is {values[where]:g}; probabilities must not be negative.")
-    totals = values.sum(-1)
-    off = np.abs(totals - 1) > tolerance
-    if off.any():
-        where = tuple(int(i) for i in np.argwhere(off)[0])
+def laws(name: str, value: Any, shape: tuple[int | None, ...]) -> jax.Array:
+    """``value`` as an array of ``shape`` whose rows (last axis) are laws, or a ValueError that names the first.
+
+    Rows may be off one by 1e-5, as printed numbers are. Such a row is divided by its sum, in the precision in which it
+    was given, so that all who use it use one law; a row that is off by rounding alone stays as it is, bit for bit.
+    """
+    array = float_array(name, value, shape)
+    rounding = 8 * float(jnp.finfo(array.dtype).eps)
+    if not is_concrete(array):
+        total = array.sum(-1, keepdims=True)
+        return jnp.where(jnp.abs(total - 1) > rounding, array / total, array)
+    given = np.asarray(value)
+    given = given if np.issubdtype(given.dtype, np.floating) else given.astype(np.float64)
+    if (given < 0).any():
+        where = tuple(int(i) for i in np.argwhere(given < 0)[0])
+        raise ValueError(f"{name}{index(where)} is {given[where]:g}; probabilities must not be negative.")
+    totals = given.sum(-1, dtype=np.float64)
+    off = np.abs(totals - 1)
+    if (off > 1e-5).any():
+        where = tuple(int(i) for i in np.argwhere(off > 1e-5)[0])
         raise ValueError(f"{name}{index(where)} sums to {totals[where]:.6g}, not 1; divide it by its sum.")
+    if (off > rounding).any():
+        divisor = np.where(off > rounding, totals, 1)[..., None]
+        array = jnp.asarray(given.astype(np.float64) / divisor, array.dtype)
+    return array
 
 
 def number(name: str, value: Any, *, above: float | None = None, least: float | None = None,

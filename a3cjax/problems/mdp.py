@@ -20,6 +20,7 @@ class FiniteMDP:
     The problem of Shen et al. 2023. Arguments, with S states, A actions and d features:
 
     - ``transition[s, a, t]``: the probability P(t|s,a) of moving from s to t; rows sum to one; shape [S, A, S].
+      Rows, and ``initial``, that are off by more than rounding, but by 1e-5 at most, are divided by their sums.
     - ``reward``: r(s,a) as [S, A], or r(s,a,s') as [S, A, S].
     - ``initial``: the initial law η, shape [S].
     - ``discount``: γ, a number in [0, 1).
@@ -129,7 +130,7 @@ class FiniteMDP:
 
 
 def _checked(transition: Any, reward: Any, initial: Any, discount: Any, features: Any) -> dict[str, Array]:
-    transition = _check.float_array("transition", transition, (None, None, None))
+    transition = _check.laws("transition", transition, (None, None, None))
     num_states = transition.shape[0]
     if num_states != transition.shape[2]:
         raise ValueError(
@@ -140,16 +141,12 @@ def _checked(transition: Any, reward: Any, initial: Any, discount: Any, features
         raise ValueError(f"transition has shape {transition.shape}; give at least one state and one action.")
     on_action = np.ndim(reward) == 2
     reward = _check.float_array("reward", reward, transition.shape[: 2 if on_action else 3])
-    initial = _check.float_array("initial", initial, (num_states,))
+    initial = _check.laws("initial", initial, (num_states,))
     discount = _check.float_array("discount", discount, ())
     features = _check.float_array("features", features, (num_states, None))
     if features.shape[1] == 0:
         raise ValueError(f"features has shape {features.shape}; give every state at least one feature.")
 
-    if _check.is_concrete(transition):
-        _check.distribution("transition", transition)
-    if _check.is_concrete(initial):
-        _check.distribution("initial", initial)
     _check.number("discount", discount, least=0, below=1)
     if _check.is_concrete(features):
         _norms_at_most_one(features)

@@ -1,5 +1,7 @@
 """Oracles of one policy: values, visitation, objective and critic. The gradient has a file of its own."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -181,6 +183,64 @@ def test_without_a_future_the_value_is_the_reward(random_case):
     np.testing.assert_allclose(exact.discounted_visitation(mdp, pi), mdp.initial, rtol=1e-6)
 
 
+def plain(mdp, pi, discount):
+    """V, J, d and Q of the laws p/Σp, in double precision, by two linear solves."""
+    pi = pi / pi.sum(-1, keepdims=True)
+    transition, initial = (np.asarray(x, np.float64) for x in (mdp.transition, mdp.initial))
+    transition, initial = transition / transition.sum(-1, keepdims=True), initial / initial.sum()
+    reward = np.asarray(mdp.expected_reward(), np.float64)
+    system = np.eye(len(initial)) - discount * np.einsum("sa,sat->st", pi, transition)
+    values = np.linalg.solve(system, (pi * reward).sum(1))
+    visitation = (1 - discount) * np.linalg.solve(system.T, initial)
+    return values, (1 - discount) * initial @ values, visitation, reward + discount * transition @ values
+
+
+@pytest.mark.parametrize("discount", [0.9, 0.999, 0.9999, 0.99999])
+@pytest.mark.parametrize("slow", [0.0, 0.95])
+def test_digits_are_not_lost_as_the_discount_nears_one(discount, slow, random_mdp, x32):
+    # A plain solve in single precision is off by 6e-8/(1−γ) times the size of what is solved for: at .99999 by a
+    # hundredth. The discount that is kept is itself rounded, and the reference is made for that one.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mdp = families.lazy(random_mdp(20, states=30, discount=discount), slow)
+    pi = np.random.default_rng(0).dirichlet(np.ones(3), size=30).astype(np.float32)
+    values, objective, visitation, action_values = plain(mdp, pi.astype(np.float64), float(mdp.discount))
+    found = exact.evaluate(mdp, pi)
+    np.testing.assert_allclose(found.objective, objective, rtol=2e-6)
+    np.testing.assert_allclose(found.values, values, rtol=2e-6)
+    np.testing.assert_allclose(found.visitation, visitation, rtol=2e-5)
+    np.testing.assert_allclose(found.action_values, action_values, rtol=2e-6)
+    # What tells actions apart does not grow with 1/(1−γ), and nor does its error.
+    advantage = action_values - values[:, None]
+    np.testing.assert_allclose(found.advantage, advantage, atol=2e-5 * np.abs(advantage).max())
+    np.testing.assert_allclose(exact.optimal_objective(mdp), plain(mdp, np.asarray(exact.optimal_policy(mdp)),
+                               float(mdp.discount))[1], rtol=2e-6)  # fmt: skip
+
+
+def test_small_values_keep_their_own_precision(x32):
+    # 0 → 1 → … → 11 → 11, reward 1 at the end and γ = 0.1: V_i = 0.1^(11 − i) / 0.9, over eleven decades.
+    kernel = np.eye(12, k=1)
+    kernel[-1, -1] = 1
+    mdp = a3cjax.FiniteMDP(kernel[:, None], np.eye(12)[-1][:, None], np.eye(12)[0], 0.1, np.eye(12))
+    expected = 0.1 ** (11.0 - np.arange(12)) / 0.9
+    np.testing.assert_allclose(exact.state_values(mdp, np.ones((12, 1))), expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("discount", [0.9, 0.999])
+def test_rows_that_are_printed_are_laws_all_the_same(discount):
+    # One state, reward 1: J = 1 for every discount. Taken as it is, a row of 1 + 9e-6 gives (1−γ)/(1 − γ(1 + 9e-6)),
+    # 1.009 at .999 and ten times as much beyond one at .9999.
+    mdp = a3cjax.FiniteMDP([[[1 + 9e-6]]], [[1.0]], [1 - 9e-6], discount, [[1.0]])
+    np.testing.assert_allclose(exact.objective(mdp, [[1 + 9e-6]]), 1, rtol=1e-6)
+    np.testing.assert_allclose(exact.action_values(mdp, [[1.0]]), 1 / (1 - float(mdp.discount)), rtol=1e-6)
+
+    @jax.jit
+    def traced(row, start):
+        return exact.objective(a3cjax.FiniteMDP(row, [[1.0]], start, discount, [[1.0]]), row[0])
+
+    np.testing.assert_allclose(traced(jnp.full((1, 1, 1), 1 + 9e-6), jnp.full(1, 1 - 9e-6)), 1, rtol=1e-6)
+
+
 ORACLES = {
     "stationary_distribution": exact.stationary_distribution,
     "discounted_visitation": exact.discounted_visitation,
@@ -222,7 +282,7 @@ def test_an_evaluation_computes_each_piece_once(random_case):
     found = exact.evaluate(mdp, pi)
     assert found.values is found.values
     assert found.stationary is found.stationary
-    np.testing.assert_allclose(found.advantage, found.action_values - found.values[:, None])
+    np.testing.assert_allclose(found.advantage, found.action_values - found.values[:, None], atol=1e-6)
     np.testing.assert_allclose((pi * found.advantage).sum(1), 0, atol=1e-5)
 
 
