@@ -1,6 +1,8 @@
 """Validation at the door: each check raises one sentence that names the argument, the value and the remedy."""
 
+import inspect
 import operator
+import warnings
 from typing import Any
 
 import jax
@@ -63,6 +65,31 @@ def laws(name: str, value: Any, shape: tuple[int | None, ...]) -> jax.Array:
         divisor = np.where(off > rounding, totals, 1)[..., None]
         array = jnp.asarray(given.astype(np.float64) / divisor, array.dtype)
     return array
+
+
+def discount(value: Any) -> jax.Array:
+    """γ as an array, in [0, 1), with a warning where the working precision keeps too few digits of 1/(1 − γ)."""
+    array = float_array("discount", value, ())
+    number("discount", array, least=0, below=1)
+    if is_concrete(array):
+        rounding = float(jnp.finfo(array.dtype).eps) / 2
+        lost = rounding / (1 - float(array))
+        if lost > 1e-4:
+            warnings.warn(
+                f"discount is {float(np.asarray(value, np.float64)):.8g}, and {array.dtype} keeps it to {rounding:.0e}: "
+                f"values, which grow like 1/(1 − γ), and the critic's optimum may be off by {lost:.0e} of their size; "
+                'for more digits use double precision, jax.config.update("jax_enable_x64", True), before anything else.',
+                stacklevel=_of_caller(),
+            )
+    return array
+
+
+def _of_caller() -> int:
+    """The stack level, as seen by the function that asks, of the first frame outside this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def number(name: str, value: Any, *, above: float | None = None, least: float | None = None,

@@ -40,6 +40,9 @@ class A3C:
     with δ̂(x, ω) = r + γ φ(s')ᵀω − φ(s)ᵀω and g = δ̂ φ(s); all actions are drawn with the stale policy. The actor's δ̂ is
     one of four estimators' weights; the others are in ``a3cjax/learners/estimators.py``.
 
+    An action is drawn with one uniform number, of 24 bits in float32 and 32 in float64: what has a probability below
+    2⁻²⁴, or 2⁻³², may never be drawn.
+
     Args:
         mdp: the problem, a ``FiniteMDP`` or an ``LQR``.
         actor_step: α, a number, one per run [B], or a function of the update count (an optax schedule).

@@ -2,6 +2,13 @@
 
 Symbols and equation numbers are those of Shen et al. 2023; ``pi`` [S, A] holds π(a|s) as rows that sum to one.
 All raise ValueError for a ``pi`` of the wrong shape or with rows that are not laws.
+
+*Exact* means solved for, not sampled: what is left is rounding, in float32 unless JAX has x64 on. J, d, advantages and
+gradients are then good to about six digits of the largest entry for every γ, μ to six digits of each entry. V and Q are
+so for the γ that float32 keeps, within 3e-8 of the one that was given; as they grow like 1/(1 − γ), that alone moves
+them by 3e-8/(1 − γ) of their size. ω* is a solution with A_θ, which is nearly singular as γ → 1 or where features are
+nearly dependent: its error grows like 1e-7/(1 − γ). With more than that to lose, use double precision:
+``jax.config.update("jax_enable_x64", True)``.
 """
 
 from typing import Any

@@ -90,8 +90,7 @@ class LQR:
         zeros, ones = jnp.zeros(n), jnp.ones(n)
         scale = _check.float_array("feature_scale", ones if feature_scale is None else feature_scale, (n,))
         _check.number("feature_scale", scale, above=0)
-        discount = _check.float_array("discount", discount, ())
-        _check.number("discount", discount, least=0, below=1)
+        discount = _check.discount(discount)
         fields = {
             "state_matrix": state_matrix,
             "input_matrix": input_matrix,

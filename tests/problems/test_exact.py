@@ -277,6 +277,39 @@ def test_single_precision_agrees_with_double(name, random_case, x32):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+class Table:
+    """A policy that is its parameters."""
+
+    def probabilities(self, theta):
+        return theta
+
+
+EVERYTHING = ORACLES | {
+    "policy_gradient": lambda mdp, pi: exact.policy_gradient(mdp, Table(), pi),
+    "optimal_objective": lambda mdp, pi: exact.optimal_objective(mdp),
+    "optimal_policy": lambda mdp, pi: exact.optimal_policy(mdp),
+    "dobrushin": lambda mdp, pi: exact.dobrushin(mdp),
+}
+COMPILED = ("approximation_error", "policy_gradient", "optimal_objective", "dobrushin")  # in these is all the rest
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_no_oracle_needs_more_than_a_few_matrices(name):
+    """Beside the problem of S²A floats at most six of S² + Sd, op by op and compiled; S²A would be 15, S²d 20."""
+    states, actions, features = 60, 25, 30
+    matrix = states * (states + features)
+    shapes = [(states, actions, states), (states, actions, states), (states,), (), (states, features)]
+    leaves = [jax.ShapeDtypeStruct(shape, jnp.result_type(float)) for shape in shapes]
+    mdp = jax.tree.unflatten(jax.tree.structure(families.ring(3)), leaves)
+    pi = jax.ShapeDtypeStruct((states, actions), jnp.result_type(float))
+    # Outside jit each equation of the outer level is a call, and its results are arrays.
+    program = jax.make_jaxpr(EVERYTHING[name])(mdp, pi)
+    assert all(out.aval.size <= 2 * matrix for equation in program.eqns for out in equation.outvars)
+    if name in COMPILED:
+        memory = jax.jit(EVERYTHING[name]).lower(mdp, pi).compile().memory_analysis()
+        assert memory.temp_size_in_bytes <= 6 * matrix * pi.dtype.itemsize
+
+
 def test_an_evaluation_computes_each_piece_once(random_case):
     mdp, pi = random_case(13)
     found = exact.evaluate(mdp, pi)

@@ -146,6 +146,25 @@ def test_bad_input_is_refused_with_a_sentence(changes, sentence):
         a3cjax.FiniteMDP(**parts(**changes))
 
 
+@pytest.mark.parametrize(("discount", "lost"), [(0.99, None), (0.999, None), (0.9999, "6e-04"), (0.99999, "6e-03")])
+def test_a_discount_that_single_precision_keeps_badly_is_told(discount, lost, x32, recwarn):
+    # The rounding of float32 is 2⁻²⁴ = 6e-8; 1/(1 − γ) is 1e4 at .9999.
+    a3cjax.FiniteMDP(**parts(discount=discount))
+    a3cjax.LQR([[0.5]], [[1.0]], [[1.0]], [[1.0]], [[1.0]], discount=discount)
+    told = [str(warning.message) for warning in recwarn]
+    assert len(told) == (0 if lost is None else 2)
+    for sentence, warning in zip(told, recwarn, strict=False):
+        assert f"discount is {discount}, and float32 keeps it to 6e-08" in sentence
+        assert f"may be off by {lost} of their size" in sentence
+        assert 'jax.config.update("jax_enable_x64", True)' in sentence
+        assert warning.filename == __file__
+    recwarn.clear()
+
+
+def test_double_precision_keeps_any_discount_in_use(x64):
+    assert float(a3cjax.FiniteMDP(**parts(discount=0.999999)).discount) == 0.999999
+
+
 def test_a_discount_that_rounds_to_one_is_refused(x32):
     with pytest.raises(ValueError, match=r"discount is 1, but must be less than 1"):
         a3cjax.FiniteMDP(**parts(discount=1 - 1e-9))
