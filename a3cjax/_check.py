@@ -75,10 +75,11 @@ def discount(value: Any) -> jax.Array:
         rounding = float(jnp.finfo(array.dtype).eps) / 2
         lost = rounding / (1 - float(array))
         if lost > 1e-4:
+            given = float(np.asarray(value, np.float64))
             warnings.warn(
-                f"discount is {float(np.asarray(value, np.float64)):.8g}, and {array.dtype} keeps it to {rounding:.0e}: "
-                f"values, which grow like 1/(1 − γ), and the critic's optimum may be off by {lost:.0e} of their size; "
-                'for more digits use double precision, jax.config.update("jax_enable_x64", True), before anything else.',
+                f"discount is {given:.8g}, and {array.dtype} keeps it to {rounding:.0e}: values, which grow like "
+                f"1/(1 − γ), and the critic's optimum may be off by {lost:.0e} of their size; for more digits use double "
+                'precision, jax.config.update("jax_enable_x64", True), before anything else.',
                 stacklevel=_of_caller(),
             )
     return array
