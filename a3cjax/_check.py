@@ -78,8 +78,8 @@ def discount(value: Any) -> jax.Array:
             given = float(np.asarray(value, np.float64))
             warnings.warn(
                 f"discount is {given:.8g}, and {array.dtype} keeps it to {rounding:.0e}: values, which grow like "
-                f"1/(1 − γ), and the critic's optimum may be off by {lost:.0e} of their size; for more digits use double "
-                'precision, jax.config.update("jax_enable_x64", True), before anything else.',
+                f"1/(1 − γ), and the critic's optimum may be off by {lost:.0e} of their size; for more digits use "
+                'double precision, jax.config.update("jax_enable_x64", True), before anything else.',
                 stacklevel=_of_caller(),
             )
     return array
