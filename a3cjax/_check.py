@@ -80,13 +80,13 @@ def discount(value: Any) -> jax.Array:
                 f"discount is {given:.8g}, and {array.dtype} keeps it to {rounding:.0e}: values, which grow like "
                 f"1/(1 − γ), and the critic's optimum may be off by {lost:.0e} of their size; for more digits use "
                 'double precision, jax.config.update("jax_enable_x64", True), before anything else.',
-                stacklevel=_of_caller(),
+                stacklevel=level_of_caller(),
             )
     return array
 
 
-def _of_caller() -> int:
-    """The stack level, as seen by the function that asks, of the first frame outside this package."""
+def level_of_caller() -> int:
+    """The ``stacklevel``, for the function that asks, of the first frame outside this package."""
     frame, level = inspect.currentframe(), 0
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
         frame, level = frame.f_back, level + 1
