@@ -245,7 +245,7 @@ class A3C:
         """Exact values at the current parameters.
 
         ``objective`` J(θ); ``regularized_objective`` J_λ(θ); ``gradient_norm_sq`` ‖∇J_λ(θ)‖²; ``critic_error_sq``
-        ‖ω − ω*(θ)‖².
+        ‖ω − ω*(θ)‖², with the ω* that TD(0) reaches from zero where features are linearly dependent.
         """
         at = exact.evaluate_policy(self.mdp, self.policy, state.theta, self.prior)
         values = {

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import lu_factor
 from jaxtyping import Array, Float
 
 from a3cjax import _check
 from a3cjax.problems.chains import long_run_law, solve_factored
+from a3cjax.problems.fixed_point import td_fixed_point
 from a3cjax.problems.mdp import FiniteMDP
 from a3cjax.problems.prior import Prior
 from a3cjax.problems.resolvent import Values, advantages, discounted_values, factored, flow
@@ -115,19 +115,8 @@ class Evaluation:
 
     @cached_property
     def critic_optimum(self) -> Float[Array, "d"]:
-        """ω* = −A_θ⁻¹ b_θ."""
-        matrix, right = self.critic_system
-        # On the scale of each feature's own second moment the diagonal is of order one, so what is left of a small
-        # pivot tells a singular system from a badly scaled one. A feature that is zero wherever the chain goes has
-        # a zero row and column: TD(0), started at zero, leaves its weight there.
-        moment = (self.stationary[:, None] * self.mdp.features**2).sum(0)
-        used = moment > jnp.finfo(moment.dtype).tiny / jnp.finfo(moment.dtype).eps
-        scale = jnp.where(used, jax.lax.rsqrt(jnp.where(used, moment, 1)), 0)
-        factored = lu_factor(scale[:, None] * matrix * scale - jnp.diag(jnp.where(used, 0, 1).astype(matrix.dtype)))
-        omega = -scale * solve_factored(factored, scale * right)
-        pivots = jnp.abs(jnp.diag(factored[0]))
-        singular = ~(pivots.min() > right.size * jnp.finfo(right.dtype).eps)
-        return jnp.where(singular, jnp.nan, omega)
+        """ω* = −A_θ⁻¹ b_θ, or what TD(0) reaches from zero where features depend on each other."""
+        return td_fixed_point(*self.critic_system, self.mdp.features, self.stationary)
 
     @cached_property
     def approximation_error(self) -> tuple[Float[Array, ""], Float[Array, ""]]:

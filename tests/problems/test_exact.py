@@ -107,13 +107,46 @@ def test_a_state_left_for_ever_keeps_the_weight_zero():
     np.testing.assert_allclose(exact.critic_optimum(mdp, np.ones((2, 1))), [0, 2], rtol=1e-6)
 
 
-def test_dependent_features_have_no_optimum(random_case):
+def least_norm_optimum(mdp, pi):
+    """−A⁺b in double precision, with Moore and Penrose's inverse by singular values."""
+    transition, phi = (np.asarray(x, np.float64) for x in (mdp.transition, mdp.features))
+    kernel = np.einsum("sa,sat->st", pi, transition / transition.sum(-1, keepdims=True))
+    size, discount = len(kernel), float(mdp.discount)
+    balance = np.vstack([kernel.T - np.eye(size), np.ones(size)])
+    mu = np.linalg.lstsq(balance, np.eye(size + 1)[-1], rcond=None)[0]
+    matrix = phi.T @ (mu[:, None] * (discount * kernel @ phi - phi))
+    return -np.linalg.pinv(matrix, rcond=1e-7) @ phi.T @ (mu * (pi * np.asarray(mdp.expected_reward())).sum(1))
+
+
+def with_features(mdp, phi):
+    return a3cjax.FiniteMDP(mdp.transition, mdp.reward, mdp.initial, mdp.discount, phi)
+
+
+@pytest.mark.parametrize("count", [8, 12])
+def test_more_features_than_states_have_the_optimum_of_least_norm(count, random_case):
+    mdp, pi = random_case(6, features=count)
+    np.testing.assert_allclose(exact.critic_optimum(mdp, pi), least_norm_optimum(mdp, pi), rtol=2e-3, atol=1e-4)
+    # Seven features or more represent V.
+    assert exact.approximation_error(mdp, pi)[0] < 1e-4
+
+
+@pytest.mark.parametrize("shrink", [1.0, 1e-2])
+def test_a_feature_that_is_there_twice_shares_its_weight(shrink, random_case):
+    # φω = φ(ω_1 + c ω_2) for a copy that is c times as large; the least norm has ω_2 = c ω_1.
     mdp, pi = random_case(6)
-    doubled = a3cjax.FiniteMDP(
-        mdp.transition, mdp.reward, mdp.initial, mdp.discount, jnp.concatenate([mdp.features, mdp.features], 1) / 2
-    )
-    assert jnp.isnan(exact.critic_optimum(doubled, pi)).all()
-    assert jnp.isnan(exact.critic_optimum(*random_case(6, features=8))).all()
+    one = exact.critic_optimum(with_features(mdp, mdp.features / 2), pi)
+    both = with_features(mdp, jnp.concatenate([mdp.features, mdp.features[:, :1] * shrink], 1) / 2)
+    expected = jnp.append(one, 0).at[jnp.array([0, 4])].set(one[0] * jnp.array([1, shrink]) / (1 + shrink**2))
+    np.testing.assert_allclose(exact.critic_optimum(both, pi), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_td_reaches_the_optimum_of_dependent_features_from_zero(x64, random_case):
+    # The mean update ω + β(b + Aω), from zero, with 8 features of 7 states.
+    mdp, pi = random_case(6, features=8)
+    matrix, right = (np.asarray(x) for x in exact.critic_system(mdp, pi))
+    step = np.vstack([np.column_stack([np.eye(8) + matrix, right]), np.eye(9)[-1]])
+    onward = np.linalg.matrix_power(step, 1 << 28)
+    np.testing.assert_allclose(exact.critic_optimum(mdp, pi), onward[:8, 8], rtol=1e-5)
 
 
 def test_small_features_are_not_taken_for_dependent_ones(random_case):
