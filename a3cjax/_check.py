@@ -1,7 +1,11 @@
 """Validation at the door: each check raises one sentence that names the argument, the value and the remedy."""
 
+import contextlib
 import inspect
+import math
 import operator
+import os
+import pathlib
 import warnings
 from typing import Any
 
@@ -18,6 +22,8 @@ def is_concrete(*values: Any) -> bool:
 
 def float_array(name: str, value: Any, shape: tuple[int | None, ...]) -> jax.Array:
     """``value`` as a floating-point array of ``shape`` (``None`` admits any length), or a ValueError."""
+    if isinstance(value, np.ndarray | jax.Array):  # perhaps a view that takes no memory yet
+        memory(f"{name}.shape", value.shape, value.size * float_size(), "give a smaller problem")
     try:
         array = jnp.asarray(value, dtype=jnp.result_type(float))
     except (TypeError, ValueError) as error:
@@ -131,6 +137,44 @@ def integer(name: str, value: Any, least: int) -> int:
     if whole < least:
         raise ValueError(f"{name} is {whole}, but must be at least {least}.")
     return whole
+
+
+def memory(name: str, value: Any, needed: float, remedy: str) -> None:
+    """Refuse what needs more than this machine has, before any of it is allocated.
+
+    Args:
+        name: what asks for it, such as "num_states".
+        value: its value.
+        needed: bytes, an estimate of what is held at once.
+        remedy: what to do, such as "use fewer states".
+    """
+    there = memory_of_machine()
+    if needed > there:
+        raise ValueError(
+            f"{name} is {value}, which takes about {_size(needed)} of memory, but this machine has {_size(there)}; "
+            f"{remedy}."
+        )
+
+
+def memory_of_machine() -> float:
+    """Bytes: what is installed, or what a control group leaves of it; infinite where neither is told."""
+    limits = [math.inf]
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int(pathlib.Path(limit).read_text()))
+    return min(limit for limit in limits if limit > 0)
+
+
+def _size(count: float) -> str:
+    unit, name = (2**30, "GiB") if count >= 2**30 else (2**20, "MiB")
+    return f"{count / unit:,.{0 if count >= 10 * unit else 1}f} {name}"
+
+
+def float_size() -> int:
+    """Bytes of a floating-point number in JAX's default precision."""
+    return jnp.result_type(float).itemsize
 
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> None:

@@ -154,6 +154,5 @@ def _kernel(pi: Float[Array, "S A"], transition: Float[Array, "S A S"]) -> Float
 @jax.jit
 def _matmul(a: Float[Array, "*m k"], b: Float[Array, "k *n"]) -> Float[Array, "..."]:
     """a·b as a plain sum: a library's product may split the sum over threads, and then its last bits are theirs."""
-    if b.ndim == 1:
-        return (a * b).sum(-1)
-    return (a[..., None] * b).sum(-2)
+    b = b.reshape((1,) * (a.ndim - 1) + b.shape)
+    return (a * b).sum(-1) if a.ndim == b.ndim else (a[..., None] * b).sum(-2)

@@ -31,19 +31,19 @@ def td_fixed_point(
     moment = (law[:, None] * features**2).sum(0)
     used = moment > jnp.finfo(moment.dtype).tiny / jnp.finfo(moment.dtype).eps
     scale = jnp.where(used, lax.rsqrt(jnp.where(used, moment, 1)), 0)
-    scaled = scale[:, None] * matrix * scale - jnp.diag(jnp.where(used, 0, 1).astype(matrix.dtype))
+    scaled = scale[:, None] * matrix * scale[None, :] - jnp.diag(jnp.where(used, 0, 1).astype(matrix.dtype))
     omega, singular = _solution(scaled, scale * right)
 
     def in_the_span():
-        seen = jnp.sqrt(law)[:, None] * features * scale
+        seen = jnp.sqrt(law)[:, None] * features * scale[None, :]
         lengths, directions = jnp.linalg.eigh(jnp.matmul(seen.T, seen, precision="highest"))
         # A and the moments vanish on the same directions; there −1 takes the place of A, and the weight stays zero.
-        never = jnp.where(lengths <= _rounding(right) * lengths.max(), directions, 0)
+        never = jnp.where((lengths <= _rounding(right) * lengths.max())[None, :], directions, 0)
         held = scaled - jnp.matmul(never, never.T, precision="highest")
         found, still_singular = _solution(held, scale * right)
         # Zero on the scale of the moments; on that of ω it is what lies across the span that has to be zero.
         across, sizes, _ = jnp.linalg.svd(scale[:, None] * never)
-        across = jnp.where(sizes > _rounding(right) * sizes.max(), across, 0)
+        across = jnp.where((sizes > _rounding(right) * sizes.max())[None, :], across, 0)
         found = scale * found
         found = found - jnp.matmul(across, jnp.matmul(across.T, found, precision="highest"), precision="highest")
         return jnp.where(still_singular, jnp.nan, found)

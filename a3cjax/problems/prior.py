@@ -50,6 +50,8 @@ class Prior:
         """
         num_states = _check.integer("num_states", num_states, 1)
         num_actions = _check.integer("num_actions", num_actions, 1)
+        needed = 2 * num_states * num_actions * _check.float_size()
+        _check.memory("num_states", num_states, needed, "use fewer states or actions")
         return cls(weight, jnp.full(num_states, 1 / num_states), jnp.full((num_states, num_actions), 1 / num_actions))
 
     def regularizer(self, pi: Float[Array, "S A"]) -> Float[Array, ""]:
