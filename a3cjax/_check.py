@@ -1,6 +1,12 @@
 """Validation at the door: each check raises one sentence that names the argument, the value and the remedy."""
 
+import contextlib
+import inspect
+import math
 import operator
+import os
+import pathlib
+import warnings
 from typing import Any
 
 import jax
@@ -16,6 +22,8 @@ def is_concrete(*values: Any) -> bool:
 
 def float_array(name: str, value: Any, shape: tuple[int | None, ...]) -> jax.Array:
     """``value`` as a floating-point array of ``shape`` (``None`` admits any length), or a ValueError."""
+    if isinstance(value, np.ndarray | jax.Array):  # perhaps a view that takes no memory yet
+        memory(f"{name}.shape", value.shape, value.size * float_size(), "give a smaller problem")
     try:
         array = jnp.asarray(value, dtype=jnp.result_type(float))
     except (TypeError, ValueError) as error:
@@ -38,17 +46,57 @@ def finite(name: str, array: Any) -> None:
         raise ValueError(f"{name}{index(where)} is {values[where]}; every entry must be a finite number.")
 
 
-def distribution(name: str, array: Any, tolerance: float = 1e-5) -> None:
-    """Refuse rows (last axis) with a negative entry or that do not sum to one, naming the first."""
-    values = np.asarray(array, dtype=np.float64)
-    if (values < 0).any():
-        where = tuple(int(i) for i in np.argwhere(values < 0)[0])
-        raise ValueError(f"{name}{index(where)} is {values[where]:g}; probabilities must not be negative.")
-    totals = values.sum(-1)
-    off = np.abs(totals - 1) > tolerance
-    if off.any():
-        where = tuple(int(i) for i in np.argwhere(off)[0])
+def laws(name: str, value: Any, shape: tuple[int | None, ...]) -> jax.Array:
+    """``value`` as an array of ``shape`` whose rows (last axis) are laws, or a ValueError that names the first.
+
+    Rows may be off one by 1e-5, as printed numbers are. Such a row is divided by its sum, in the precision in which it
+    was given, so that all who use it use one law; a row that is off by rounding alone stays as it is, bit for bit.
+    """
+    array = float_array(name, value, shape)
+    rounding = 8 * float(jnp.finfo(array.dtype).eps)
+    if not is_concrete(array):
+        total = array.sum(-1, keepdims=True)
+        return jnp.where(jnp.abs(total - 1) > rounding, array / total, array)
+    given = np.asarray(value)
+    given = given if np.issubdtype(given.dtype, np.floating) else given.astype(np.float64)
+    if (given < 0).any():
+        where = tuple(int(i) for i in np.argwhere(given < 0)[0])
+        raise ValueError(f"{name}{index(where)} is {given[where]:g}; probabilities must not be negative.")
+    totals = given.sum(-1, dtype=np.float64)
+    off = np.abs(totals - 1)
+    if (off > 1e-5).any():
+        where = tuple(int(i) for i in np.argwhere(off > 1e-5)[0])
         raise ValueError(f"{name}{index(where)} sums to {totals[where]:.6g}, not 1; divide it by its sum.")
+    if (off > rounding).any():
+        divisor = np.where(off > rounding, totals, 1)[..., None]
+        array = jnp.asarray(given.astype(np.float64) / divisor, array.dtype)
+    return array
+
+
+def discount(value: Any) -> jax.Array:
+    """γ as an array, in [0, 1), with a warning where the working precision keeps too few digits of 1/(1 − γ)."""
+    array = float_array("discount", value, ())
+    number("discount", array, least=0, below=1)
+    if is_concrete(array):
+        rounding = float(jnp.finfo(array.dtype).eps) / 2
+        lost = rounding / (1 - float(array))
+        if lost > 1e-4:
+            given = float(np.asarray(value, np.float64))
+            warnings.warn(
+                f"discount is {given:.8g}, and {array.dtype} keeps it to {rounding:.0e}: values, which grow like "
+                f"1/(1 − γ), and the critic's optimum may be off by {lost:.0e} of their size; for more digits use "
+                'double precision, jax.config.update("jax_enable_x64", True), before anything else.',
+                stacklevel=level_of_caller(),
+            )
+    return array
+
+
+def level_of_caller() -> int:
+    """The ``stacklevel``, for the function that asks, of the first frame outside this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def number(name: str, value: Any, *, above: float | None = None, least: float | None = None,
@@ -89,6 +137,44 @@ def integer(name: str, value: Any, least: int) -> int:
     if whole < least:
         raise ValueError(f"{name} is {whole}, but must be at least {least}.")
     return whole
+
+
+def memory(name: str, value: Any, needed: float, remedy: str) -> None:
+    """Refuse what needs more than this machine has, before any of it is allocated.
+
+    Args:
+        name: what asks for it, such as "num_states".
+        value: its value.
+        needed: bytes, an estimate of what is held at once.
+        remedy: what to do, such as "use fewer states".
+    """
+    there = memory_of_machine()
+    if needed > there:
+        raise ValueError(
+            f"{name} is {value}, which takes about {_size(needed)} of memory, but this machine has {_size(there)}; "
+            f"{remedy}."
+        )
+
+
+def memory_of_machine() -> float:
+    """Bytes: what is installed, or what a control group leaves of it; infinite where neither is told."""
+    limits = [math.inf]
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int(pathlib.Path(limit).read_text()))
+    return min(limit for limit in limits if limit > 0)
+
+
+def _size(count: float) -> str:
+    unit, name = (2**30, "GiB") if count >= 2**30 else (2**20, "MiB")
+    return f"{count / unit:,.{0 if count >= 10 * unit else 1}f} {name}"
+
+
+def float_size() -> int:
+    """Bytes of a floating-point number in JAX's default precision."""
+    return jnp.result_type(float).itemsize
 
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> None:

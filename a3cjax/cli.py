@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+import jax
 import tyro
 
 from a3cjax.commands import COMMANDS, Command, as_json
@@ -30,6 +31,10 @@ def main(args: Sequence[str] | None = None) -> int:
         return _run(options)
     except ValueError as error:
         return _refuse(str(error))
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)):
+            raise
+        return _refuse("There is not enough memory for this; use fewer updates, states, workers or seeds.")
     except OSError as error:
         return _refuse(f"{error.filename or options.out}: {error.strerror}; choose another --out.")
     except KeyboardInterrupt:

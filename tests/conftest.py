@@ -17,6 +17,13 @@ def x64():
 
 
 @pytest.fixture
+def x32():
+    """Single precision for one test, also where the suite runs in double."""
+    with jax.enable_x64(False):
+        yield
+
+
+@pytest.fixture
 def mixing_mdp():
     """Draws an MDP whose Dobrushin coefficient is at most ``spread``: rows of P = (1 − spread)·common + spread·own."""
 

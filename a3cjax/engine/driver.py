@@ -194,10 +194,10 @@ def _stacked(leaves: Sequence[Any]) -> np.ndarray:
 def _map_in(
     pool: ThreadPoolExecutor, x64: bool, function: Callable[..., Any], *columns: Sequence[Any]
 ) -> Iterator[Any]:
-    """``pool.map`` with the caller's precision, which a thread does not inherit."""
+    """``pool.map`` with the caller's settings, which a thread does not inherit."""
 
     def call(*arguments):
-        with jax.enable_x64(x64):
+        with jax.enable_x64(x64), jax.numpy_rank_promotion("allow"):
             return function(*arguments)
 
     return pool.map(call, *columns)

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from a3cjax import _check
+from a3cjax._broadcasting import broadcasting
 from a3cjax._kernel import compiling_for, hidden
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers
@@ -17,6 +18,7 @@ from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
 from a3cjax.engine.measure import FINITE
+from a3cjax.engine.memory import check_memory
 from a3cjax.engine.record import Record, delay_metric_names
 from a3cjax.engine.result import Diverged, Result
 from a3cjax.engine.runs import Runs
@@ -25,6 +27,7 @@ from a3cjax.learners import Learner
 from a3cjax.schedules import Schedule
 
 
+@broadcasting
 def simulate(
     learner: Any,
     schedule: Schedule,
@@ -111,6 +114,7 @@ def simulate(
     )
     platform = jax.default_backend() if traced or not devices else devices[0].platform
     plan = dataclasses.replace(plan, target=plan.choose_target(runs.one_learner(), platform))
+    check_memory(plan, runs, metrics, spacing)
     if traced:
         state, saved, values, log = _trace(plan, runs, spacing)
         interrupted = None

@@ -18,6 +18,7 @@ from a3cjax._rows import read_row, reshape
 from a3cjax._tree import pytree, static
 from a3cjax.learners.critic import features, inner, td_error
 from a3cjax.learners.delay_errors import DELAY_METRICS, delay_errors
+from a3cjax.learners.ergodicity import warn_of_states_left_behind
 from a3cjax.learners.estimators import ESTIMATORS, Estimator, Return
 from a3cjax.learners.fit import check_problem, check_regulated, check_sizes, fitted_policy
 from a3cjax.learners.messages import A3CState, Message, Params, Samples
@@ -39,6 +40,9 @@ class A3C:
 
     with δ̂(x, ω) = r + γ φ(s')ᵀω − φ(s)ᵀω and g = δ̂ φ(s); all actions are drawn with the stale policy. The actor's δ̂ is
     one of four estimators' weights; the others are in ``a3cjax/learners/estimators.py``.
+
+    An action is drawn with one uniform number, of 24 bits in float32 and 32 in float64: what has a probability below
+    2⁻²⁴, or 2⁻³², may never be drawn.
 
     Args:
         mdp: the problem, a ``FiniteMDP`` or an ``LQR``.
@@ -63,6 +67,10 @@ class A3C:
 
     Raises:
         ValueError: if an argument does not fit the MDP, lies outside its range or would have no effect.
+
+    Warns:
+        UserWarning: if the chain under the start policy leaves states that it visits for ever, as it does where a goal
+            absorbs: μ has no mass there, so the critic never learns their values.
 
     >>> import a3cjax, jax
     >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=10)
@@ -149,6 +157,8 @@ class A3C:
             check_regulated(mdp, self.theta, given)
         put("gradient_estimator", ESTIMATORS[estimator].of(mdp, horizon))
         put("baseline", None if baseline is None else _check.float_array("baseline", baseline, (policy.num_states,)))
+        if isinstance(mdp, FiniteMDP) and (estimator != "reinforce" or shared_chain):
+            warn_of_states_left_behind(mdp, policy, self.theta)
 
     @property
     def num_words(self) -> int:
@@ -235,7 +245,7 @@ class A3C:
         """Exact values at the current parameters.
 
         ``objective`` J(θ); ``regularized_objective`` J_λ(θ); ``gradient_norm_sq`` ‖∇J_λ(θ)‖²; ``critic_error_sq``
-        ‖ω − ω*(θ)‖².
+        ‖ω − ω*(θ)‖², with the ω* that TD(0) reaches from zero where features are linearly dependent.
         """
         at = exact.evaluate_policy(self.mdp, self.policy, state.theta, self.prior)
         values = {

@@ -194,7 +194,7 @@ def _expected_features(mdp: FiniteMDP) -> Float[Array, "SA d"]:
 
     def add(total, step):
         probability, phi = step
-        return total + probability[:, None] * phi, None
+        return total + probability[:, None] * phi[None, :], None
 
     start = jnp.zeros((to.shape[1], mdp.num_features), mdp.features.dtype)
     return lax.scan(add, start, (to, mdp.features))[0]

@@ -6,13 +6,14 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import lu_factor
 from jaxtyping import Array, Float
 
 from a3cjax import _check
 from a3cjax.problems.chains import long_run_law, solve_factored
+from a3cjax.problems.fixed_point import td_fixed_point
 from a3cjax.problems.mdp import FiniteMDP
 from a3cjax.problems.prior import Prior
+from a3cjax.problems.resolvent import Values, advantages, discounted_values, factored, flow
 
 
 class Policy(Protocol):
@@ -37,9 +38,7 @@ def evaluate(mdp: FiniteMDP, pi: Float[Array | np.ndarray, "S A"], prior: Prior 
     >>> found.values.shape, found.critic_optimum.shape
     ((4,), (4,))
     """
-    pi = _check.float_array("pi", pi, (mdp.num_states, mdp.num_actions))
-    if _check.is_concrete(pi):
-        _check.distribution("pi", pi)
+    pi = _check.laws("pi", pi, (mdp.num_states, mdp.num_actions))
     if prior is not None and prior.policy.shape != pi.shape:
         raise ValueError(
             f"prior has a policy of shape {prior.policy.shape}, but pi has shape {pi.shape}; "
@@ -59,7 +58,7 @@ class Evaluation:
     @cached_property
     def kernel(self) -> Float[Array, "S S"]:
         """P_π(s'|s)."""
-        return (self.pi[:, :, None] * self.mdp.transition).sum(1)
+        return _kernel(self.pi, self.mdp.transition)
 
     @cached_property
     def reward(self) -> Float[Array, "S"]:
@@ -69,24 +68,25 @@ class Evaluation:
     @cached_property
     def values(self) -> Float[Array, "S"]:
         """V_π = (I − γP_π)⁻¹ r_π."""
-        return solve_factored(self._factored, self.reward)
+        return self._values.whole()
 
     @cached_property
     def action_values(self) -> Float[Array, "S A"]:
         """Q_π(s,a) = r(s,a) + γ E V_π(s')."""
-        return self.mdp.expected_reward() + self.mdp.discount * _matmul(self.mdp.transition, self.values)
+        return self.values[:, None] + self.advantage
 
     @cached_property
     def advantage(self) -> Float[Array, "S A"]:
         """A_π = Q_π − V_π."""
-        return self.action_values - self.values[:, None]
+        return advantages(self.mdp.transition, self.mdp.expected_reward(), self._values, self.mdp.discount)
 
     @cached_property
     def visitation(self) -> Float[Array, "S"]:
         """d_π = (1−γ) η (I − γP_π)⁻¹."""
         mdp = self.mdp
-        visits = solve_factored(self._factored, (1 - mdp.discount) * mdp.initial, transpose=True)
-        return jnp.maximum(visits, 0)
+        visits = jnp.maximum(solve_factored(self._factored, (1 - mdp.discount) * mdp.initial, transpose=True), 0)
+        # What is rounded comes out along μ, divided by 1 − γ: all but a scale, where γ is near one.
+        return visits / visits.sum()
 
     @cached_property
     def stationary(self) -> Float[Array, "S"]:
@@ -96,7 +96,8 @@ class Evaluation:
     @cached_property
     def objective(self) -> Float[Array, ""]:
         """J(π)."""
-        return (1 - self.mdp.discount) * (self.mdp.initial * self.values).sum()
+        level, relative = self._values
+        return (1 - self.mdp.discount) * (level + (self.mdp.initial * relative).sum())
 
     @cached_property
     def regularized_objective(self) -> Float[Array, ""]:
@@ -109,24 +110,13 @@ class Evaluation:
     def critic_system(self) -> tuple[Float[Array, "d d"], Float[Array, "d"]]:
         """A_θ and b_θ."""
         phi, mu = self.mdp.features, self.stationary
-        difference = self.mdp.discount * _matmul(self.kernel, phi) - phi
+        difference = self.mdp.discount * _matmul(flow(self.kernel), phi) - (1 - self.mdp.discount) * phi
         return _matmul(phi.T, mu[:, None] * difference), _matmul(mu * self.reward, phi)
 
     @cached_property
     def critic_optimum(self) -> Float[Array, "d"]:
-        """ω* = −A_θ⁻¹ b_θ."""
-        matrix, right = self.critic_system
-        # On the scale of each feature's own second moment the diagonal is of order one, so what is left of a small
-        # pivot tells a singular system from a badly scaled one. A feature that is zero wherever the chain goes has
-        # a zero row and column: TD(0), started at zero, leaves its weight there.
-        moment = (self.stationary[:, None] * self.mdp.features**2).sum(0)
-        used = moment > jnp.finfo(moment.dtype).tiny / jnp.finfo(moment.dtype).eps
-        scale = jnp.where(used, jax.lax.rsqrt(jnp.where(used, moment, 1)), 0)
-        factored = lu_factor(scale[:, None] * matrix * scale - jnp.diag(jnp.where(used, 0, 1).astype(matrix.dtype)))
-        omega = -scale * solve_factored(factored, scale * right)
-        pivots = jnp.abs(jnp.diag(factored[0]))
-        singular = ~(pivots.min() > right.size * jnp.finfo(right.dtype).eps)
-        return jnp.where(singular, jnp.nan, omega)
+        """ω* = −A_θ⁻¹ b_θ, or what TD(0) reaches from zero where features depend on each other."""
+        return td_fixed_point(*self.critic_system, self.mdp.features, self.stationary)
 
     @cached_property
     def approximation_error(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -145,12 +135,24 @@ class Evaluation:
         return pull_back(ascent)[0]
 
     @cached_property
+    def _values(self) -> Values:
+        return discounted_values(self._factored, self.reward, self.mdp.discount)
+
+    @cached_property
     def _factored(self) -> tuple[Array, Array]:
-        return lu_factor(jnp.eye(self.mdp.num_states, dtype=self.kernel.dtype) - self.mdp.discount * self.kernel)
+        return factored(self.kernel, self.mdp.discount)
 
 
+# Both are compiled wherever they are called, so that no product is ever an array of its own.
+
+
+@jax.jit
+def _kernel(pi: Float[Array, "S A"], transition: Float[Array, "S A S"]) -> Float[Array, "S S"]:
+    return (pi[:, :, None] * transition).sum(1)
+
+
+@jax.jit
 def _matmul(a: Float[Array, "*m k"], b: Float[Array, "k *n"]) -> Float[Array, "..."]:
     """a·b as a plain sum: a library's product may split the sum over threads, and then its last bits are theirs."""
-    if b.ndim == 1:
-        return (a * b).sum(-1)
-    return (a[..., None] * b).sum(-2)
+    b = b.reshape((1,) * (a.ndim - 1) + b.shape)
+    return (a * b).sum(-1) if a.ndim == b.ndim else (a[..., None] * b).sum(-2)

@@ -16,6 +16,8 @@ from a3cjax._tree import pytree
 from a3cjax.problems.lqr_evaluation import LQREvaluation
 from a3cjax.problems.matrix_equations import riccati
 
+_MOST_OFF = 1e-2  # relative error of the cost matrix that is computed, beside SciPy's in double precision
+
 
 @pytree
 class LQR:
@@ -45,7 +47,8 @@ class LQR:
     checked for shape only.
 
     Raises ValueError for a wrong shape, a NaN or infinity, a matrix that is not symmetric or not (semi)definite, a
-    discount outside [0, 1), or a problem that no gain θ stabilises, that is, makes √γ·ρ(A + Bθ) < 1.
+    discount outside [0, 1), or a problem without a best gain that stabilises, that is, makes √γ·ρ(A + Bθ) < 1: every
+    mode of A of modulus 1/√γ or more must be reached by B and seen by Q, and not by rounding alone.
 
     >>> import a3cjax, jax.numpy as jnp
     >>> lqr = a3cjax.LQR([[0.5]], [[1.0]], [[1.0]], [[1.0]], [[1.0]], discount=0.9)
@@ -90,8 +93,7 @@ class LQR:
         zeros, ones = jnp.zeros(n), jnp.ones(n)
         scale = _check.float_array("feature_scale", ones if feature_scale is None else feature_scale, (n,))
         _check.number("feature_scale", scale, above=0)
-        discount = _check.float_array("discount", discount, ())
-        _check.number("discount", discount, least=0, below=1)
+        discount = _check.discount(discount)
         fields = {
             "state_matrix": state_matrix,
             "input_matrix": input_matrix,
@@ -240,19 +242,57 @@ def _semidefinite(name: str, value: Any, size: int, definite: bool = False) -> F
 
 
 def _stabilisable(fields: dict[str, Any]) -> None:
-    """Refuse a problem whose discounted Riccati equation has no stabilising solution."""
-    arrays = {name: np.asarray(value, np.float64) for name, value in fields.items()}
-    root = np.sqrt(arrays["discount"])
-    state, control = root * arrays["state_matrix"], root * arrays["input_matrix"]
+    """Refuse a problem whose discounted Riccati equation has no stabilising solution, or none that can be computed.
+
+    By the test of Popov, Belevitch and Hautus a mode λ is unreached if [λI − A, B] has not full rank, and unseen if
+    [λI − A; Q] has not. Both may be no more than rounding away from it, so a margin is asked for.
+    """
+    precision = fields["state_matrix"].dtype
+    margin = float(np.sqrt(np.finfo(precision).eps))
+    given = {name: np.asarray(value, np.float64) for name, value in fields.items()}
+    root, costs = np.sqrt(given["discount"]), (given["state_cost"], given["action_cost"])
+    state, control = root * given["state_matrix"], root * given["input_matrix"]
+    for mode in np.linalg.eigvals(state):
+        if abs(mode) < 1 - 4 * np.finfo(precision).eps:
+            continue
+        apart = (mode * np.eye(len(state)) - state) / max(1, np.linalg.norm(state, 2))
+        reached, seen = (np.c_[apart, _unit(control)], np.r_[apart, _unit(costs[0])])
+        for name, mend, pair in (
+            ("input_matrix does not reach", "give it an action", reached),
+            ("state_cost does not see", "give it a cost", seen),
+        ):
+            if np.linalg.svd(pair, compute_uv=False)[-1] < max(16 * np.finfo(precision).eps, 1e-8):
+                raise ValueError(
+                    "The discounted Riccati equation has no stabilising solution, so no best gain θ exists: "
+                    "input_matrix must reach, and state_cost must see, every mode of state_matrix whose modulus is "
+                    f"1/√γ = {1 / root:.4g} or more, but {name} the one of modulus {abs(mode) / root:.4g}; "
+                    f"{mend}, or take a smaller discount."
+                )
     try:
-        value = scipy.linalg.solve_discrete_are(state, control, arrays["state_cost"], arrays["action_cost"])
-        gain = np.linalg.solve(arrays["action_cost"] + control.T @ value @ control, control.T @ value @ state)
-        radius = np.abs(np.linalg.eigvals(state - control @ gain)).max()
+        value = scipy.linalg.solve_discrete_are(state, control, *costs)
+        computed = np.asarray(riccati(*(jnp.asarray(x, precision) for x in (state, control, *costs))), np.float64)
+        loops = [_closed_loop(state, control, costs[1], one) for one in (value, computed)]
+        radius = max(np.abs(np.linalg.eigvals(loop)).max() for loop in loops)
+        missing = costs[0] + state.T @ value @ loops[0] - value
+        off = max(np.abs(wrong).max() for wrong in (missing, computed - value)) / max(np.abs(value).max(), 1e-300)
     except (np.linalg.LinAlgError, ValueError):
-        radius = np.inf
-    if not radius < 1:
+        radius, off = np.nan, np.nan
+    if not (radius <= 1 - margin and off <= _MOST_OFF):
         raise ValueError(
-            "The discounted Riccati equation has no stabilising solution, so no best gain θ exists: input_matrix must "
-            "reach every mode of state_matrix with an eigenvalue of modulus at least "
-            f"1/√γ = {1 / root if root else np.inf:.4g}, and state_cost must see every mode on that circle."
+            f"The discounted Riccati equation cannot be solved in {precision}: the best gain leaves √γ·ρ(A + Bθ) at "
+            f"{radius:.6g}, which must be at most 1 − {margin:.1g}, and its cost is known to {off:.1g} of its size, "
+            f"which must be {_MOST_OFF:g} at most; take a smaller discount, move the modes of state_matrix that "
+            "input_matrix hardly reaches away from 1/√γ, or turn on double precision (jax_enable_x64)."
         )
+
+
+def _closed_loop(state: np.ndarray, control: np.ndarray, action_cost: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """√γ(A + Bθ) for the gain that the cost matrix P makes best."""
+    gain = np.linalg.solve(action_cost + control.T @ value @ control, control.T @ value @ state)
+    return state - control @ gain
+
+
+def _unit(matrix: np.ndarray) -> np.ndarray:
+    """A matrix of norm one, or zero."""
+    size = np.linalg.norm(matrix, 2)
+    return matrix / size if size else matrix

@@ -124,7 +124,7 @@ class LQREvaluation:
             form = (row[:, None] * column[None, :] + column[:, None] * row[None, :]) / 2
             onward.append(self._coefficients(form, self.noise_covariance[i, j]) / (root * scale[i] * scale[j]))
         change = problem.discount * jnp.stack(onward) - jnp.eye(problem.num_features, dtype=moments.dtype)
-        return product(moments, change.T), (moments * reward).sum(1)
+        return product(moments, change.T), (moments * reward[None, :]).sum(1)
 
     @cached_property
     def approximation_error(self) -> tuple[Float[Array, ""], Float[Array, ""]]:

@@ -75,7 +75,7 @@ def square_root(covariance: Float[Array, "n n"]) -> Float[Array, "n n"]:
     [[4.0, 0.0], [0.0, 0.0]]
     """
     values, vectors = jnp.linalg.eigh(covariance)
-    return vectors * jnp.sqrt(jnp.maximum(values, 0))
+    return vectors * jnp.sqrt(jnp.maximum(values, 0))[None, :]
 
 
 def discounted_lyapunov(

@@ -3,12 +3,11 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import lu_factor
 from jaxtyping import Array, Float, Int
 
-from a3cjax.problems.chains import solve_factored
 from a3cjax.problems.evaluation import evaluate
 from a3cjax.problems.mdp import FiniteMDP
+from a3cjax.problems.resolvent import advantages, discounted_values, factored
 
 
 def optimal_objective(mdp: FiniteMDP) -> Float[Array, ""]:
@@ -51,19 +50,15 @@ def policy_iteration(mdp: FiniteMDP) -> tuple[Int[Array, "S"], Int[Array, ""]]:
     """
     states = jnp.arange(mdp.num_states)
     reward = mdp.expected_reward()
-    identity = jnp.eye(mdp.num_states, dtype=reward.dtype)
-
-    def values(actions):
-        kernel = mdp.transition[states, actions]
-        return solve_factored(lu_factor(identity - mdp.discount * kernel), reward[states, actions])
 
     def improve(carry):
         actions, _, rounds = carry
-        after = jnp.matmul(mdp.transition, values(actions), precision="highest")
-        scores = reward + mdp.discount * after
-        slack = 4 * jnp.finfo(scores.dtype).eps * jnp.abs(scores).max()
-        better = scores.max(1) > scores[states, actions] + slack
-        return jnp.where(better, scores.argmax(1), actions), better.any(), rounds + 1
+        system = factored(mdp.transition[states, actions], mdp.discount)
+        values = discounted_values(system, reward[states, actions], mdp.discount)
+        gains = advantages(mdp.transition, reward, values, mdp.discount)
+        scale = jnp.abs(reward).max() + jnp.abs(values.relative).max()
+        better = gains.max(1) > gains[states, actions] + 4 * jnp.finfo(gains.dtype).eps * scale
+        return jnp.where(better, gains.argmax(1), actions), better.any(), rounds + 1
 
     def go_on(carry):
         _, changed, rounds = carry

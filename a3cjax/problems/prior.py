@@ -34,12 +34,9 @@ class Prior:
 
     def __init__(self, weight: ArrayLike, states: ArrayLike, policy: ArrayLike):
         weight = _check.run_scalar("weight", weight)
-        states = _check.float_array("states", states, (None,))
-        policy = _check.float_array("policy", policy, (states.shape[0], None))
+        states = _check.laws("states", states, (None,))
+        policy = _check.laws("policy", policy, (states.shape[0], None))
         _check.number("weight", weight, least=0)
-        for name, law in (("states", states), ("policy", policy)):
-            if _check.is_concrete(law):
-                _check.distribution(name, law)
         for name, value in (("weight", weight), ("states", states), ("policy", policy)):
             object.__setattr__(self, name, value)
 
@@ -53,6 +50,8 @@ class Prior:
         """
         num_states = _check.integer("num_states", num_states, 1)
         num_actions = _check.integer("num_actions", num_actions, 1)
+        needed = 2 * num_states * num_actions * _check.float_size()
+        _check.memory("num_states", num_states, needed, "use fewer states or actions")
         return cls(weight, jnp.full(num_states, 1 / num_states), jnp.full((num_states, num_actions), 1 / num_actions))
 
     def regularizer(self, pi: Float[Array, "S A"]) -> Float[Array, ""]:

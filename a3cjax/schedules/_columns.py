@@ -32,6 +32,11 @@ def commits(commit: Any) -> Bool[np.ndarray, "*batch messages"] | None:
     return None if array.size and array.all() else array
 
 
+def check_size(name: str, value: Any, messages: int) -> None:
+    """Refuse more rows than this machine can hold: 16 bytes each are kept, and three times as much while drawn."""
+    _check.memory(name, value, 48 * messages, "use fewer updates")
+
+
 def check_shapes(worker: Any, delay: Any, time: Any, commit: Any) -> None:
     """Refuse columns of different shapes, and empty ones."""
     if not worker.shape == delay.shape == time.shape:

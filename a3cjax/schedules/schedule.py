@@ -105,7 +105,9 @@ class Schedule:
         >>> a3cjax.Schedule.sequential(3).delay.tolist()
         [0, 0, 0]
         """
-        updates = np.arange(_check.integer("num_updates", num_updates, least=1))
+        num_updates = _check.integer("num_updates", num_updates, least=1)
+        _columns.check_size("num_updates", num_updates, num_updates)
+        updates = np.arange(num_updates)
         return cls(np.zeros_like(updates), np.zeros_like(updates), updates + 1.0, num_workers=1)
 
     @classmethod
@@ -133,6 +135,7 @@ class Schedule:
         key = _random.random_key(key)
         num_updates = _check.integer("num_updates", num_updates, least=1)
         num_workers = _check.integer("num_workers", num_workers, least=1)
+        _columns.check_size("num_updates", num_updates, num_updates)
         if not isinstance(law, DelayLaw):
             raise ValueError(f"law is {law!r}, but must have a mean and a sample(key, num_updates); see a3cjax.delays.")
         worker, delay = draw_delays(key, law, num_updates, num_workers)

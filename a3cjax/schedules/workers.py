@@ -44,7 +44,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int32, Key
 
 from a3cjax import _check
-from a3cjax.schedules import _random
+from a3cjax.schedules import _columns, _random
 from a3cjax.schedules._pairs import Pair, add, later
 from a3cjax.schedules._team import Team, team_of
 from a3cjax.schedules.compute_times import ComputeTime
@@ -71,6 +71,7 @@ def simulate_workers(
     """The first ``num_updates`` writes of the workers; arguments and errors as in ``Schedule.from_workers``."""
     key = _random.random_key(key)
     num_updates = _check.integer("num_updates", num_updates, least=1)
+    _columns.check_size("num_updates", num_updates, num_updates)
     for name, value in (("read_latency", read_latency), ("write_time", write_time)):
         _check.number(name, value, least=0)
         if np.ndim(value):

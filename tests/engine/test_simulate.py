@@ -115,3 +115,25 @@ def test_a_ring_is_compiled_for_a_depth_not_for_a_delay():
     for schedule in schedules[1:]:
         a3cjax.simulate(QUADRATIC, schedule, KEY)
     assert programs() == before
+
+
+def test_a_user_who_refuses_implicit_broadcasting_means_his_own_code():
+    """JAX_NUMPY_RANK_PROMOTION=raise: families, oracles and the default record, to the same numbers."""
+
+    def all_of():
+        mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=4, num_actions=2, num_features=3)
+        found = a3cjax.exact.evaluate(mdp, jnp.full((4, 2), 0.5))
+        learner = a3cjax.A3C(mdp, actor_step=0.1, critic_step=0.1)
+        result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(20), jax.random.split(jax.random.key(0), 2))
+        lqr = a3cjax.families.random_lqr(jax.random.key(1))
+        regulated = lqr.evaluate(a3cjax.policies.LinearGaussian(2, 1), lqr.optimal_gain())
+        ring = a3cjax.families.ring(6, num_features=3)
+        oracles = found.critic_optimum, found.approximation_error, found.action_values, regulated.critic_system
+        return oracles, ring, a3cjax.exact.optimal_objective(mdp), dict(result.metrics), result.params
+
+    expected = all_of()
+    with jax.numpy_rank_promotion("raise"):
+        found = all_of()
+        with pytest.raises(ValueError, match="rank"):
+            jnp.ones((2, 1)) * jnp.ones(1)  # as the user asked
+    jax.tree.map(np.testing.assert_array_equal, found, expected)

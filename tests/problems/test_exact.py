@@ -1,5 +1,7 @@
 """Oracles of one policy: values, visitation, objective and critic. The gradient has a file of its own."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,13 +107,46 @@ def test_a_state_left_for_ever_keeps_the_weight_zero():
     np.testing.assert_allclose(exact.critic_optimum(mdp, np.ones((2, 1))), [0, 2], rtol=1e-6)
 
 
-def test_dependent_features_have_no_optimum(random_case):
+def least_norm_optimum(mdp, pi):
+    """−A⁺b in double precision, with Moore and Penrose's inverse by singular values."""
+    transition, phi = (np.asarray(x, np.float64) for x in (mdp.transition, mdp.features))
+    kernel = np.einsum("sa,sat->st", pi, transition / transition.sum(-1, keepdims=True))
+    size, discount = len(kernel), float(mdp.discount)
+    balance = np.vstack([kernel.T - np.eye(size), np.ones(size)])
+    mu = np.linalg.lstsq(balance, np.eye(size + 1)[-1], rcond=None)[0]
+    matrix = phi.T @ (mu[:, None] * (discount * kernel @ phi - phi))
+    return -np.linalg.pinv(matrix, rcond=1e-7) @ phi.T @ (mu * (pi * np.asarray(mdp.expected_reward())).sum(1))
+
+
+def with_features(mdp, phi):
+    return a3cjax.FiniteMDP(mdp.transition, mdp.reward, mdp.initial, mdp.discount, phi)
+
+
+@pytest.mark.parametrize("count", [8, 12])
+def test_more_features_than_states_have_the_optimum_of_least_norm(count, random_case):
+    mdp, pi = random_case(6, features=count)
+    np.testing.assert_allclose(exact.critic_optimum(mdp, pi), least_norm_optimum(mdp, pi), rtol=2e-3, atol=1e-4)
+    # Seven features or more represent V.
+    assert exact.approximation_error(mdp, pi)[0] < 1e-4
+
+
+@pytest.mark.parametrize("shrink", [1.0, 1e-2])
+def test_a_feature_that_is_there_twice_shares_its_weight(shrink, random_case):
+    # φω = φ(ω_1 + c ω_2) for a copy that is c times as large; the least norm has ω_2 = c ω_1.
     mdp, pi = random_case(6)
-    doubled = a3cjax.FiniteMDP(
-        mdp.transition, mdp.reward, mdp.initial, mdp.discount, jnp.concatenate([mdp.features, mdp.features], 1) / 2
-    )
-    assert jnp.isnan(exact.critic_optimum(doubled, pi)).all()
-    assert jnp.isnan(exact.critic_optimum(*random_case(6, features=8))).all()
+    one = exact.critic_optimum(with_features(mdp, mdp.features / 2), pi)
+    both = with_features(mdp, jnp.concatenate([mdp.features, mdp.features[:, :1] * shrink], 1) / 2)
+    expected = jnp.append(one, 0).at[jnp.array([0, 4])].set(one[0] * jnp.array([1, shrink]) / (1 + shrink**2))
+    np.testing.assert_allclose(exact.critic_optimum(both, pi), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_td_reaches_the_optimum_of_dependent_features_from_zero(x64, random_case):
+    # The mean update ω + β(b + Aω), from zero, with 8 features of 7 states.
+    mdp, pi = random_case(6, features=8)
+    matrix, right = (np.asarray(x) for x in exact.critic_system(mdp, pi))
+    step = np.vstack([np.column_stack([np.eye(8) + matrix, right]), np.eye(9)[-1]])
+    onward = np.linalg.matrix_power(step, 1 << 28)
+    np.testing.assert_allclose(exact.critic_optimum(mdp, pi), onward[:8, 8], rtol=1e-5)
 
 
 def test_small_features_are_not_taken_for_dependent_ones(random_case):
@@ -181,6 +216,64 @@ def test_without_a_future_the_value_is_the_reward(random_case):
     np.testing.assert_allclose(exact.discounted_visitation(mdp, pi), mdp.initial, rtol=1e-6)
 
 
+def plain(mdp, pi, discount):
+    """V, J, d and Q of the laws p/Σp, in double precision, by two linear solves."""
+    pi = pi / pi.sum(-1, keepdims=True)
+    transition, initial = (np.asarray(x, np.float64) for x in (mdp.transition, mdp.initial))
+    transition, initial = transition / transition.sum(-1, keepdims=True), initial / initial.sum()
+    reward = np.asarray(mdp.expected_reward(), np.float64)
+    system = np.eye(len(initial)) - discount * np.einsum("sa,sat->st", pi, transition)
+    values = np.linalg.solve(system, (pi * reward).sum(1))
+    visitation = (1 - discount) * np.linalg.solve(system.T, initial)
+    return values, (1 - discount) * initial @ values, visitation, reward + discount * transition @ values
+
+
+@pytest.mark.parametrize("discount", [0.9, 0.999, 0.9999, 0.99999])
+@pytest.mark.parametrize("slow", [0.0, 0.95])
+def test_digits_are_not_lost_as_the_discount_nears_one(discount, slow, random_mdp, x32):
+    # A plain solve in single precision is off by 6e-8/(1−γ) times the size of what is solved for: at .99999 by a
+    # hundredth. The discount that is kept is itself rounded, and the reference is made for that one.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mdp = families.lazy(random_mdp(20, states=30, discount=discount), slow)
+    pi = np.random.default_rng(0).dirichlet(np.ones(3), size=30).astype(np.float32)
+    values, objective, visitation, action_values = plain(mdp, pi.astype(np.float64), float(mdp.discount))
+    found = exact.evaluate(mdp, pi)
+    np.testing.assert_allclose(found.objective, objective, rtol=2e-6)
+    np.testing.assert_allclose(found.values, values, rtol=2e-6)
+    np.testing.assert_allclose(found.visitation, visitation, rtol=2e-5)
+    np.testing.assert_allclose(found.action_values, action_values, rtol=2e-6)
+    # What tells actions apart does not grow with 1/(1−γ), and nor does its error.
+    advantage = action_values - values[:, None]
+    np.testing.assert_allclose(found.advantage, advantage, atol=2e-5 * np.abs(advantage).max())
+    np.testing.assert_allclose(exact.optimal_objective(mdp), plain(mdp, np.asarray(exact.optimal_policy(mdp)),
+                               float(mdp.discount))[1], rtol=2e-6)  # fmt: skip
+
+
+def test_small_values_keep_their_own_precision(x32):
+    # 0 → 1 → … → 11 → 11, reward 1 at the end and γ = 0.1: V_i = 0.1^(11 − i) / 0.9, over eleven decades.
+    kernel = np.eye(12, k=1)
+    kernel[-1, -1] = 1
+    mdp = a3cjax.FiniteMDP(kernel[:, None], np.eye(12)[-1][:, None], np.eye(12)[0], 0.1, np.eye(12))
+    expected = 0.1 ** (11.0 - np.arange(12)) / 0.9
+    np.testing.assert_allclose(exact.state_values(mdp, np.ones((12, 1))), expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("discount", [0.9, 0.999])
+def test_rows_that_are_printed_are_laws_all_the_same(discount):
+    # One state, reward 1: J = 1 for every discount. Taken as it is, a row of 1 + 9e-6 gives (1−γ)/(1 − γ(1 + 9e-6)),
+    # 1.009 at .999 and ten times as much beyond one at .9999.
+    mdp = a3cjax.FiniteMDP([[[1 + 9e-6]]], [[1.0]], [1 - 9e-6], discount, [[1.0]])
+    np.testing.assert_allclose(exact.objective(mdp, [[1 + 9e-6]]), 1, rtol=1e-6)
+    np.testing.assert_allclose(exact.action_values(mdp, [[1.0]]), 1 / (1 - float(mdp.discount)), rtol=1e-6)
+
+    @jax.jit
+    def traced(row, start):
+        return exact.objective(a3cjax.FiniteMDP(row, [[1.0]], start, discount, [[1.0]]), row[0])
+
+    np.testing.assert_allclose(traced(jnp.full((1, 1, 1), 1 + 9e-6), jnp.full(1, 1 - 9e-6)), 1, rtol=1e-6)
+
+
 ORACLES = {
     "stationary_distribution": exact.stationary_distribution,
     "discounted_visitation": exact.discounted_visitation,
@@ -217,12 +310,45 @@ def test_single_precision_agrees_with_double(name, random_case, x32):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+class Table:
+    """A policy that is its parameters."""
+
+    def probabilities(self, theta):
+        return theta
+
+
+EVERYTHING = ORACLES | {
+    "policy_gradient": lambda mdp, pi: exact.policy_gradient(mdp, Table(), pi),
+    "optimal_objective": lambda mdp, pi: exact.optimal_objective(mdp),
+    "optimal_policy": lambda mdp, pi: exact.optimal_policy(mdp),
+    "dobrushin": lambda mdp, pi: exact.dobrushin(mdp),
+}
+COMPILED = ("approximation_error", "policy_gradient", "optimal_objective", "dobrushin")  # in these is all the rest
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_no_oracle_needs_more_than_a_few_matrices(name):
+    """Beside the problem of S²A floats at most six of S² + Sd, op by op and compiled; S²A would be 15, S²d 20."""
+    states, actions, features = 60, 25, 30
+    matrix = states * (states + features)
+    shapes = [(states, actions, states), (states, actions, states), (states,), (), (states, features)]
+    leaves = [jax.ShapeDtypeStruct(shape, jnp.result_type(float)) for shape in shapes]
+    mdp = jax.tree.unflatten(jax.tree.structure(families.ring(3)), leaves)
+    pi = jax.ShapeDtypeStruct((states, actions), jnp.result_type(float))
+    # Outside jit each equation of the outer level is a call, and its results are arrays.
+    program = jax.make_jaxpr(EVERYTHING[name])(mdp, pi)
+    assert all(out.aval.size <= 2 * matrix for equation in program.eqns for out in equation.outvars)
+    if name in COMPILED:
+        memory = jax.jit(EVERYTHING[name]).lower(mdp, pi).compile().memory_analysis()
+        assert memory.temp_size_in_bytes <= 6 * matrix * pi.dtype.itemsize
+
+
 def test_an_evaluation_computes_each_piece_once(random_case):
     mdp, pi = random_case(13)
     found = exact.evaluate(mdp, pi)
     assert found.values is found.values
     assert found.stationary is found.stationary
-    np.testing.assert_allclose(found.advantage, found.action_values - found.values[:, None])
+    np.testing.assert_allclose(found.advantage, found.action_values - found.values[:, None], atol=1e-6)
     np.testing.assert_allclose((pi * found.advantage).sum(1), 0, atol=1e-5)
 
 

@@ -38,6 +38,18 @@ def test_synthetic_entries_are_uniform_and_the_largest_feature_has_norm_one():
     assert abs(features.mean() / np.sqrt((features**2).mean()) - np.sqrt(3) / 2) < 0.04
 
 
+def test_synthetic_with_more_features_than_states_has_a_critic_gap():
+    """Ten features of eight states, as by default: they represent V, and the run's gap falls from ‖ω*‖²."""
+    mdp = families.synthetic(KEY, num_states=8)
+    optimum = a3cjax.exact.critic_optimum(mdp, np.full((8, 5), 0.2))
+    assert a3cjax.exact.approximation_error(mdp, np.full((8, 5), 0.2))[0] < 1e-4
+    learner = a3cjax.A3C(mdp, actor_step=0.0, critic_step=0.1)
+    record = a3cjax.Record(every=1000, metrics=["critic_error_sq"])
+    result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(2000), KEY, record=record)
+    gap = np.asarray(result.metrics["critic_error_sq"])
+    assert 0 < gap[-1] < gap[0] < float((optimum**2).sum())
+
+
 def test_synthetic_options():
     mdp = families.synthetic(KEY, 3, 2, 4, 0.5, reward_on="transition", initial=[0.0, 1.0, 0.0])
     assert mdp.reward.shape == (3, 2, 3)

@@ -38,7 +38,50 @@ GOOD = {
         ({"discount": 1.0}, "discount is 1, but must be less than 1"),
         ({"feature_scale": [1.0, 0.0]}, r"feature_scale\[1\] is 0, but must be greater than 0"),
         # the second mode is not reached and √.9·1.1 = 1.04 > 1
-        ({"state_matrix": np.diag([0.5, 1.1])}, r"no best gain θ exists: input_matrix must reach .* 1/√γ = 1.054"),
+        (
+            {"state_matrix": np.diag([0.5, 1.1])},
+            r"no best gain θ exists: input_matrix must reach, .* 1/√γ = 1.054 .* does not reach the one of modulus 1.1",
+        ),
+        # √.81·(1/.9) = 1, unseen by a cost of zero: not acting costs nothing, and V of any other gain is a difference
+        # of two infinities
+        (
+            {
+                "state_matrix": [[1 / 0.9]],
+                "input_matrix": [[1.0]],
+                "noise_covariance": [[1.0]],
+                "state_cost": [[0.0]],
+                "discount": 0.81,
+            },
+            r"state_cost must see, .* but state_cost does not see the one of modulus 1\.111; give it a cost",
+        ),
+        # the same of modulus 2, beside a mode that is seen; and a pair of modes on the circle that turn
+        (
+            {
+                "state_matrix": np.diag([0.5, 2.0]),
+                "input_matrix": EYE,
+                "action_cost": EYE,
+                "state_cost": np.diag([1.0, 0]),
+            },
+            "state_cost does not see the one of modulus 2",
+        ),
+        (
+            {"state_matrix": np.array([[0, 1], [-1, 0]]) / 0.9, "state_cost": 0 * EYE, "discount": 0.81},
+            "state_cost does not see the one of modulus 1.111",
+        ),
+        # seen by 1e-9 of the other mode's cost; reached with 1e-9 of the other's input
+        (
+            {
+                "state_matrix": np.diag([0.5, 2.0]),
+                "input_matrix": EYE,
+                "action_cost": EYE,
+                "state_cost": np.diag([1.0, 1e-9]),
+            },
+            "state_cost does not see the one of modulus 2",
+        ),
+        (
+            {"state_matrix": np.diag([0.5, 2.0]), "input_matrix": np.diag([1.0, 1e-9]), "action_cost": EYE},
+            "input_matrix does not reach the one of modulus 2",
+        ),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(options, words):
@@ -50,6 +93,29 @@ def test_what_discounting_forgives_is_accepted():
     """√.9·1.04 = .987 < 1: the unreached mode grows, but slower than the discount shrinks it."""
     lqr = a3cjax.LQR(**(GOOD | {"state_matrix": np.diag([0.5, 1.04])}))
     assert np.isfinite(lqr.optimal_objective(a3cjax.policies.LinearGaussian(2, 1)))
+
+
+def test_a_mode_too_near_the_circle_for_single_precision_is_refused(x32):
+    """A = .9999/√γ, not reached: the closed loop has √γ·ρ = .9999, nearer one than the root of an eps, 3.5e-4."""
+    wide = GOOD | {"state_matrix": np.diag([0.5, 0.9999 / 0.9]), "discount": 0.81}
+    with pytest.raises(
+        ValueError, match=r"cannot be solved in float32: .* at 0\.9999, which must be at most 1 − 0\.0003"
+    ):
+        a3cjax.LQR(**wide)
+    with jax.enable_x64(True):
+        assert a3cjax.LQR(**wide).discount == 0.81
+
+
+@pytest.mark.parametrize("seen", [1e-4, 1e-2])
+def test_what_is_accepted_at_the_margin_has_the_right_gain(seen, x32):
+    """A mode of modulus 2 with a small cost q, √γ = .9, a = 1.8, b = .9: p solves p = q + a²p/(1 + b²p), by hand
+    b²p² + (1 − a² − b²q)p − q = 0, and θ = −abp/(1 + b²p)."""
+    lqr = a3cjax.LQR([[2.0]], [[1.0]], [[1.0]], [[seen]], [[1.0]], discount=0.81)
+    p = np.roots([0.81, 1 - 1.8**2 - 0.81 * seen, -seen]).max()
+    np.testing.assert_allclose(lqr.optimal_gain(), [[-1.8 * 0.9 * p / (1 + 0.81 * p)]], rtol=1e-5)
+    free = a3cjax.LQR([[0.5]], [[1.0]], [[1.0]], [[0.0]], [[1.0]], discount=0.81)  # stable, unseen: do nothing
+    assert abs(float(free.optimal_gain()[0, 0])) == 0
+    assert np.isfinite(free.optimal_objective(a3cjax.policies.LinearGaussian(1, 1)))
 
 
 def test_reward_and_features_by_hand():

@@ -77,11 +77,29 @@ def test_mdps_can_be_built_under_vmap():
 
 
 def test_traced_values_are_not_checked_but_their_shapes_are():
-    # A discount of 2 and an initial law that sums to 4 cannot be seen under jit; three initial states can.
+    # A discount of 2 cannot be seen under jit; three initial states can. Laws are divided by their sums all the same.
     assert jax.jit(lambda discount: a3cjax.FiniteMDP(**parts(discount=discount)))(2.0).discount == 2
-    assert jax.jit(lambda law: a3cjax.FiniteMDP(**parts(initial=law)))(jnp.full(2, 2.0)).initial.sum() == 4
+    assert jax.jit(lambda law: a3cjax.FiniteMDP(**parts(initial=law)))(jnp.full(2, 2.0)).initial.tolist() == [0.5, 0.5]
     with pytest.raises(ValueError, match=r"initial has shape \(3,\), but must have shape \(2\)"):
         jax.jit(lambda law: a3cjax.FiniteMDP(**parts(initial=law)))(jnp.full(3, 1 / 3))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_rows_off_by_more_than_rounding_are_divided_by_their_sums(traced):
+    transition = np.array(parts()["transition"])
+    transition[1, 2] = [0.3, 0.700009]
+    transition[0, 0] = [0.1, 0.9]  # rounded, off one by less than an ulp: stays
+    given = parts(transition=transition, initial=[0.250009, 0.75])
+    if traced:
+        mdp = jax.jit(lambda laws: a3cjax.FiniteMDP(**parts(**laws)))(
+            {name: jnp.asarray(given[name], float) for name in ("transition", "initial")}
+        )
+    else:
+        mdp = a3cjax.FiniteMDP(**given)
+    rounding = 1e-7 if mdp.initial.dtype == jnp.float32 else 1e-15
+    np.testing.assert_allclose(mdp.transition[1, 2], np.array([0.3, 0.700009]) / 1.000009, rtol=rounding)
+    np.testing.assert_allclose(mdp.initial, np.array([0.250009, 0.75]) / 1.000009, rtol=rounding)
+    assert mdp.transition[0, 0].tolist() == jnp.array([0.1, 0.9]).tolist()
 
 
 def test_a_norm_of_one_in_single_precision_is_accepted():
@@ -126,6 +144,25 @@ def test_a_norm_of_one_in_single_precision_is_accepted():
 def test_bad_input_is_refused_with_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         a3cjax.FiniteMDP(**parts(**changes))
+
+
+@pytest.mark.parametrize(("discount", "lost"), [(0.99, None), (0.999, None), (0.9999, "6e-04"), (0.99999, "6e-03")])
+def test_a_discount_that_single_precision_keeps_badly_is_told(discount, lost, x32, recwarn):
+    # The rounding of float32 is 2⁻²⁴ = 6e-8; 1/(1 − γ) is 1e4 at .9999.
+    a3cjax.FiniteMDP(**parts(discount=discount))
+    a3cjax.LQR([[0.5]], [[1.0]], [[1.0]], [[1.0]], [[1.0]], discount=discount)
+    told = [str(warning.message) for warning in recwarn]
+    assert len(told) == (0 if lost is None else 2)
+    for sentence, warning in zip(told, recwarn, strict=False):
+        assert f"discount is {discount}, and float32 keeps it to 6e-08" in sentence
+        assert f"may be off by {lost} of their size" in sentence
+        assert 'jax.config.update("jax_enable_x64", True)' in sentence
+        assert warning.filename == __file__
+    recwarn.clear()
+
+
+def test_double_precision_keeps_any_discount_in_use(x64):
+    assert float(a3cjax.FiniteMDP(**parts(discount=0.999999)).discount) == 0.999999
 
 
 def test_a_discount_that_rounds_to_one_is_refused(x32):

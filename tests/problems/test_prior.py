@@ -29,6 +29,15 @@ def test_a_wanted_action_never_taken_costs_infinitely_much_unless_its_state_has_
     assert a3cjax.Prior(1.0, [0.0, 1.0], policy).regularizer(pi) == 0
 
 
+def test_laws_off_by_more_than_rounding_are_divided_by_their_sums():
+    prior = a3cjax.Prior(1.0, [0.500009, 0.5], [[0.25, 0.750009], [0.5, 0.5]])
+    np.testing.assert_allclose(prior.states, np.array([0.500009, 0.5]) / 1.000009, rtol=1e-7)
+    np.testing.assert_allclose(prior.policy[0], np.array([0.25, 0.750009]) / 1.000009, rtol=1e-7)
+    assert prior.policy[1].tolist() == [0.5, 0.5]
+    # A divergence is not negative: with the row as given, KL(π_p ‖ π_p/Σ) would be −9e-6 off.
+    assert float(prior.regularizer(prior.policy)) == 0
+
+
 def test_uniform_prior_is_equation_23():
     weight, pi = 0.7, np.random.default_rng(0).dirichlet(np.ones(4), size=3)
     prior = a3cjax.Prior.uniform(weight, 3, 4)

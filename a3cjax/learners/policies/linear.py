@@ -58,7 +58,7 @@ class LinearSoftmax:
 
     def probabilities(self, theta: Float[Array, " m"]) -> Float[Array, "S A"]:
         """π_θ as a table."""
-        return jax.nn.softmax(jnp.sum(self.features * theta, axis=-1), axis=-1)
+        return jax.nn.softmax(jnp.sum(self.features * theta[None, None, :], axis=-1), axis=-1)
 
     def logits(self, theta: Float[Array, " m"], state: Int[Array, ""]) -> Float[Array, " A"]:
         """The logits at one state."""

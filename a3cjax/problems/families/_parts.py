@@ -17,6 +17,12 @@ def initial_law(initial: Any, num_states: int) -> Float[Array, "S"]:
     return initial
 
 
+def check_size(name: str, value: Any, num_states: int, num_actions: int) -> None:
+    """Refuse a problem too large for this machine: three arrays [S, A, S] are held while one is made."""
+    needed = 3 * num_states**2 * num_actions * _check.float_size()
+    _check.memory(name, value, needed, "transition[s, a, t] has S²A entries: use fewer states or actions")
+
+
 def random_features(key: PRNGKeyArray, num_states: int, num_features: int) -> Float[Array, "S d"]:
     """Entries from U(0,1), divided by the largest l2 norm of a row."""
     return to_unit_norm(jax.random.uniform(key, (num_states, num_features), dtype=float))

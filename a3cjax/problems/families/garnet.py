@@ -8,7 +8,7 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax.problems.families._parts import initial_law, random_features, random_reward
+from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -43,6 +43,7 @@ def garnet(
     branching = _check.integer("branching", branching, 1)
     if branching > num_states:
         raise ValueError(f"branching is {branching}, but there are only {num_states} states to move to.")
+    check_size("num_states", num_states, num_states, num_actions)
     for_successors, for_spacings, for_reward, for_features = jax.random.split(key, 4)
     # The places of the largest among independent uniforms are a uniform choice without replacement.
     lots = jax.random.uniform(for_successors, (num_states, num_actions, num_states), dtype=float)

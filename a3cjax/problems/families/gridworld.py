@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax.problems.families._parts import initial_law
+from a3cjax.problems.families._parts import check_size, initial_law
 from a3cjax.problems.mdp import FiniteMDP
 
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
@@ -41,6 +41,7 @@ def gridworld(
     (1, 0)
     """
     height, width = _check.integer("height", height, 1), _check.integer("width", width, 1)
+    check_size("height * width", height * width, height * width, len(MOVES))
     slip = _check.float_array("slip", slip, ())
     _check.number("slip", slip, least=0, most=1)
     num_states = height * width

@@ -41,7 +41,7 @@ def random_lqr(
     control = jax.random.normal(for_control, (n, m), dtype=float)
     return LQR(
         state_matrix=radius * jax.random.orthogonal(for_state, n, dtype=float),
-        input_matrix=control / jnp.sqrt((control**2).sum(0)),
+        input_matrix=control / jnp.sqrt((control**2).sum(0, keepdims=True)),
         noise_covariance=(1 - radius**2) * jnp.eye(n),
         state_cost=jnp.eye(n),
         action_cost=jnp.asarray(action_cost, radius.dtype) * jnp.eye(m),

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax.problems.families._parts import initial_law, to_unit_norm
+from a3cjax.problems.families._parts import check_size, initial_law, to_unit_norm
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -36,6 +36,7 @@ def ring(
     [0.0, 0.75, 0.0, 0.0, 0.25]
     """
     num_states = _check.integer("num_states", num_states, 2)
+    check_size("num_states", num_states, num_states, 2)
     slip = _check.float_array("slip", slip, ())
     _check.number("slip", slip, least=0, most=1)
     identity = jnp.eye(num_states)
@@ -55,6 +56,6 @@ def _fourier(num_states: int, num_features: int) -> Float[Array, "S d"]:
     if num_features > num_states:
         raise ValueError(f"num_features is {num_features}, but must be at most the number of states, {num_states}.")
     column = jnp.arange(num_features)
-    angle = 2 * jnp.pi / num_states * jnp.arange(num_states)[:, None] * ((column + 1) // 2)
+    angle = 2 * jnp.pi / num_states * jnp.arange(num_states)[:, None] * ((column + 1) // 2)[None, :]
     # Columns are 1 (the cosine of nothing), cos, sin, cos, sin, ... with frequencies 0, 1, 1, 2, 2, ...
-    return to_unit_norm(jnp.where((column == 0) | (column % 2 == 1), jnp.cos(angle), jnp.sin(angle)))
+    return to_unit_norm(jnp.where(((column == 0) | (column % 2 == 1))[None, :], jnp.cos(angle), jnp.sin(angle)))

@@ -7,7 +7,7 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax.problems.families._parts import initial_law, random_features, random_reward
+from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -39,6 +39,7 @@ def synthetic(
     num_states = _check.integer("num_states", num_states, 1)
     num_actions = _check.integer("num_actions", num_actions, 1)
     num_features = _check.integer("num_features", num_features, 1)
+    check_size("num_states", num_states, num_states, num_actions)
     for_transition, for_reward, for_features = jax.random.split(key, 3)
     weights = jax.random.uniform(for_transition, (num_states, num_actions, num_states), dtype=float)
     return FiniteMDP(

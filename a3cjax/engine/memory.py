@@ -1,0 +1,52 @@
+"""What a simulation keeps, estimated before anything is allocated."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from a3cjax import _check
+from a3cjax._kernel import compiling_for
+from a3cjax.engine.histories import Kind, samples_of, shapes_of
+from a3cjax.engine.loop import Plan
+from a3cjax.engine.runs import Runs
+
+
+def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], spacing: int) -> None:
+    """Refuse a simulation whose records, samples or history do not fit the machine; all but they is small beside."""
+    one = runs.one_learner()
+    shapes = shapes_of(Kind.of(one))
+    records = runs.num_updates // spacing
+    each = sum(_size_of(how, shapes.state) for _, how in metrics)
+    needed = 2 * records * each * runs.count  # where they are measured, and put together
+    _check.memory("record.every", spacing, needed, "record less often, or fewer metrics or runs")
+    if plan.log:
+        samples = runs.num_updates * runs.count * _bytes(samples_of(shapes.message))
+        _check.memory("transitions", True, 2 * samples, "leave it out, or simulate fewer updates or runs at a time")
+    kept = plan.depth * _bytes(shapes.view) + plan.num_workers * sum(map(_bytes, shapes))
+    if kept * runs.count <= _check.memory_of_machine():
+        return
+    # That was a bound: of a table's past only the rows that change are kept.
+    with compiling_for(plan.target):
+        carry = jax.eval_shape(lambda: plan.build(one).start(one, jnp.zeros(2, jnp.uint32)))
+    if plan.history == "ring":
+        name, value, remedy = "depth", plan.depth, "cut the longest delays"
+    else:
+        name, value, remedy = "schedule.num_workers", plan.num_workers, "use fewer workers"
+    needed = _bytes(carry) * runs.count
+    _check.memory(name, value, needed, f"{remedy}, or simulate fewer of the {runs.count} runs at a time")
+
+
+def _size_of(metric: Any, state: Any) -> int:
+    """Bytes of one value of a metric, which is a number unless a function of the user makes it."""
+    if isinstance(metric, str):
+        return _check.float_size()
+    try:
+        return _bytes(jax.eval_shape(metric, state))
+    except Exception:  # it is told where the metric is measured
+        return 0
+
+
+def _bytes(shapes: Any) -> int:
+    return sum(math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(shapes))

@@ -1,0 +1,63 @@
+"""Where TD(0) ends, also with features that depend on each other."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.linalg import lu_factor
+from jaxtyping import Array, Bool, Float
+
+from a3cjax.problems.chains import solve_factored
+
+
+@jax.jit
+def td_fixed_point(
+    matrix: Float[Array, "d d"], right: Float[Array, "d"], features: Float[Array, "S d"], law: Float[Array, "S"]
+) -> Float[Array, "d"]:
+    """The ω with A ω + b = 0 in the span of the features φ(s) of states that ``law`` visits; NaN if that is not unique.
+
+    TD(0) moves ω by multiples of such φ(s), so what starts at zero stays in their span. Where they are independent that
+    is everything, and ω = −A⁻¹b. Otherwise A vanishes on what is orthogonal to the span, and of all solutions this is
+    the one of least norm.
+
+    >>> import jax.numpy as jnp
+    >>> twice = jnp.array([[1.0, 1.0], [0.5, 0.5]])  # one feature, twice: with x = (1, ½) it is A = −½ E x², b = E r x
+    >>> matrix, right = -0.5 * twice.T @ twice / 2, jnp.array([0.5, 0.5])
+    >>> [round(float(w), 4) for w in td_fixed_point(matrix, right, twice, jnp.full(2, 0.5))]  # (ω_1 + ω_2)·5/16 = ½
+    [0.8, 0.8]
+    """
+    # On the scale of each feature's own second moment the diagonal is of order one, so what is left of a small pivot
+    # tells a singular system from a badly scaled one. A feature that is zero wherever the chain goes has a zero row and
+    # column, and its weight stays zero.
+    moment = (law[:, None] * features**2).sum(0)
+    used = moment > jnp.finfo(moment.dtype).tiny / jnp.finfo(moment.dtype).eps
+    scale = jnp.where(used, lax.rsqrt(jnp.where(used, moment, 1)), 0)
+    scaled = scale[:, None] * matrix * scale[None, :] - jnp.diag(jnp.where(used, 0, 1).astype(matrix.dtype))
+    omega, singular = _solution(scaled, scale * right)
+
+    def in_the_span():
+        seen = jnp.sqrt(law)[:, None] * features * scale[None, :]
+        lengths, directions = jnp.linalg.eigh(jnp.matmul(seen.T, seen, precision="highest"))
+        # A and the moments vanish on the same directions; there −1 takes the place of A, and the weight stays zero.
+        never = jnp.where((lengths <= _rounding(right) * lengths.max())[None, :], directions, 0)
+        held = scaled - jnp.matmul(never, never.T, precision="highest")
+        found, still_singular = _solution(held, scale * right)
+        # Zero on the scale of the moments; on that of ω it is what lies across the span that has to be zero.
+        across, sizes, _ = jnp.linalg.svd(scale[:, None] * never)
+        across = jnp.where((sizes > _rounding(right) * sizes.max())[None, :], across, 0)
+        found = scale * found
+        found = found - jnp.matmul(across, jnp.matmul(across.T, found, precision="highest"), precision="highest")
+        return jnp.where(still_singular, jnp.nan, found)
+
+    return lax.cond(singular, in_the_span, lambda: scale * omega)
+
+
+def _solution(matrix: Float[Array, "d d"], right: Float[Array, "d"]) -> tuple[Float[Array, "d"], Bool[Array, ""]]:
+    """−M⁻¹ b for an M whose diagonal is of order one, and whether M is singular to working precision."""
+    factored = lu_factor(matrix)
+    pivots = jnp.abs(jnp.diag(factored[0]))
+    return -solve_factored(factored, right), ~(pivots.min() > _rounding(right))
+
+
+def _rounding(right: Float[Array, "d"]) -> float:
+    """What a sum of d terms of order one may be off."""
+    return right.size * float(jnp.finfo(right.dtype).eps)

@@ -1,0 +1,85 @@
+"""(I − γP)⁻¹ without losing digits as γ → 1.
+
+The matrix has the eigenvalue 1 − γ for the constant vector, so what is rounded in P, or in a solution, comes back
+divided by 1 − γ. Two things keep that away from the results:
+
+- The diagonal of P is not used. With P(i|i) = 1 − Σ_{j≠i} P(j|i) the chain is stochastic by construction, and
+  I − γP = (1 − γ)I + γ(diag of the outflows − outflows) is made without a subtraction of like numbers.
+- V = c + h, as in average-reward problems, with c the value that is nearest to zero: (I − γP)h = r − (1 − γ)c, and h,
+  which says how states differ, does not grow with 1/(1 − γ) where the chain mixes.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.linalg import lu_factor
+from jaxtyping import Array, Float
+
+from a3cjax.problems.chains import solve_factored
+
+
+class Values(NamedTuple):
+    """V = ``level`` + ``relative``."""
+
+    level: Float[Array, ""]
+    relative: Float[Array, "S"]
+
+    def whole(self) -> Float[Array, "S"]:
+        """V."""
+        return self.level + self.relative
+
+
+@jax.jit
+def flow(kernel: Float[Array, "S S"]) -> Float[Array, "S S"]:
+    """P − I, its rows adding up to zero: the diagonal of ``kernel`` is not looked at.
+
+    >>> import jax.numpy as jnp
+    >>> flow(jnp.array([[7.0, 0.25], [0.5, 7.0]])).tolist()
+    [[-0.25, 0.25], [0.5, -0.5]]
+    """
+    index = jnp.arange(kernel.shape[0])
+    diagonal = index[:, None] == index[None, :]
+    onward = jnp.where(diagonal, 0, kernel)
+    return jnp.where(diagonal, -onward.sum(1, keepdims=True), onward)
+
+
+@jax.jit
+def factored(kernel: Float[Array, "S S"], discount: Float[Array, ""]) -> tuple[Array, Array]:
+    """I − γP, factored for ``solve_factored``."""
+    identity = jnp.eye(kernel.shape[0], dtype=kernel.dtype)
+    return lu_factor((1 - discount) * identity - discount * flow(kernel))
+
+
+@jax.jit
+def discounted_values(system: tuple[Array, Array], reward: Float[Array, "S"], discount: Float[Array, ""]) -> Values:
+    """V = (I − γP)⁻¹ r as its entry nearest to zero, and what is left.
+
+    A level that is off by the relative error ε of a solution, at first 1e-7/(1 − γ) in single precision, leaves a
+    ``relative`` that is as large as that error, and of which again ε is wrong. Nearest to zero, so that small values
+    keep their own relative precision: they are never a difference of large ones.
+
+    >>> import jax.numpy as jnp
+    >>> flip = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> found = discounted_values(factored(flip, 0.5), jnp.array([1.0, 0.0]), 0.5)  # V = (4/3, 2/3)
+    >>> round(float(found.level), 4), [round(float(h), 4) for h in found.relative]
+    (0.6667, [0.6667, 0.0])
+    """
+    found = Values(jnp.zeros((), reward.dtype), solve_factored(system, reward))
+    for _ in range(2):
+        # V does not depend on the level, so neither does a derivative of it.
+        values = lax.stop_gradient(found.whole())
+        level = values[jnp.argmin(jnp.abs(values))]
+        found = Values(level, solve_factored(system, reward - (1 - discount) * level))
+    return found
+
+
+@jax.jit
+def advantages(
+    transition: Float[Array, "S A S"], reward: Float[Array, "S A"], values: Values, discount: Float[Array, ""]
+) -> Float[Array, "S A"]:
+    """r(s,a) + γ E V(s') − V(s), from differences of V: its level drops out."""
+    level, relative = values
+    change = (transition * (relative[None, None, :] - relative[:, None, None])).sum(-1)
+    return reward - (1 - discount) * (level + relative[:, None]) + discount * change
