@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -20,6 +21,8 @@ class ChainsOptions:
     table of what one chain costs, in the exact mean and simulated, and writes chains.csv, chains.nc, chains.png and
     run.json.
     """
+
+    study: ClassVar = ChainsStudy
 
     discounts: tuple[float, ...] = (0.3, 0.6, 0.9)
     """Discounts γ."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -31,6 +31,8 @@ class CompareOptions:
 
     Prints who wins where and a table, and writes compare.csv, compare.nc, compare.png and run.json.
     """
+
+    study: ClassVar = CompareStudy
 
     workers: tuple[int, ...] = (2, 4, 8)
     """Numbers of workers N, each at least 2."""

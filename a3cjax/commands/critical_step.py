@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from tyro.conf import OmitArgPrefixes
 
@@ -17,6 +18,8 @@ class CriticalStepOptions:
 
     Prints a table and writes critical-step.csv, critical-step.nc, critical-step.png and run.json.
     """
+
+    study: ClassVar = CriticalStepStudy
 
     delays: tuple[int, ...] = (0, 1, 2, 3, 7, 15, 31)
     """Constant delays τ, in updates."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -21,6 +21,8 @@ class DelayErrorsOptions:
 
     Prints a table and writes delay-errors.csv, delay-errors.nc, delay-errors.png and run.json.
     """
+
+    study: ClassVar = DelayErrorStudy
 
     workers: tuple[int, ...] = (4, 16)
     """Numbers of workers N."""

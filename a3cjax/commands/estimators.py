@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from tyro.conf import OmitArgPrefixes
 
@@ -24,6 +24,8 @@ class EstimatorsOptions:
     TD error, advantage, action value and return, the last two with and without a baseline. Prints a table and writes
     estimators.csv, estimators.nc, estimators.png and run.json.
     """
+
+    study: ClassVar = EstimatorsStudy
 
     kinds: tuple[Kind, ...] = get_args(Kind)
     """Estimators."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,8 @@ class KneeOptions:
     ring: dense is the paper's; ring a cycle; garnet has few successors for each action; lazy is garnet that mostly
     stays where it is. Prints a table and writes knee.csv, knee.nc, knee.png and run.json.
     """
+
+    study: ClassVar = KneeStudy
 
     problems: tuple[Problem, ...] = ("dense", "ring", "garnet", "lazy")
     """MDPs to compare."""

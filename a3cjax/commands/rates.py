@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -21,6 +21,8 @@ class RatesOptions:
 
     Prints slopes beside the theorems' exponents and writes rates.csv, rates.nc, rates.png and run.json.
     """
+
+    study: ClassVar = RatesStudy
 
     updates: tuple[int, ...] = (100, 560, 3_200, 18_000, 100_000)
     """Numbers of updates K, over several decades."""

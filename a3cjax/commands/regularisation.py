@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -21,6 +21,8 @@ class RegularisationOptions:
     Three priors: one uniform, one that helps, one that misleads at a single state. Prints a table beside the bounds and
     writes regularisation.csv, regularisation.nc, regularisation.png and run.json.
     """
+
+    study: ClassVar = RegularisationStudy
 
     weights: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     """Weights λ."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -21,6 +21,8 @@ class SpeedupOptions:
 
     Prints a table beside the paper's figures and writes speedup.csv, speedup.nc, speedup.png and run.json.
     """
+
+    study: ClassVar = SpeedupStudy
 
     workers: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Numbers of workers N; 1 must be among them."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 from tyro.conf import OmitArgPrefixes
@@ -23,6 +23,8 @@ class LQRSpeedupOptions:
     The system is a shrunk rotation with Gaussian noise, the policy a ~ N(θs, σ²I) from θ = 0, the critic quadratic.
     Prints a table and writes speedup.csv, speedup.nc, speedup.png and run.json.
     """
+
+    study: ClassVar = SpeedupStudy
 
     workers: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Numbers of workers N; 1 must be among them."""

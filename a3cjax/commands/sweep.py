@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -22,6 +22,8 @@ class SweepOptions:
     Prints a line for each law and delay and writes sweep.csv, sweep.nc, sweep.png and run.json. Ctrl-C keeps where the
     runs stand in sweep.partial in the same folder; the same command then goes on from there, to the same bits.
     """
+
+    study: ClassVar = SweepStudy
 
     laws: tuple[str, ...] = ("constant", "uniform", "geometric")
     """Laws of the delays: constant, uniform, geometric, poisson, sawtooth, zipf."""

@@ -48,6 +48,11 @@ class Study(abc.ABC):
         """What ``run.json`` says of the problem: names and numbers."""
         return {}
 
+    @classmethod
+    def file_names(cls) -> tuple[str, ...]:
+        """What ``save`` writes."""
+        return f"{cls.name}.csv", f"{cls.name}.nc", f"{cls.name}.png", "run.json"
+
     def save(self, folder: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> list[Path]:
         """Write <name>.csv, <name>.nc, <name>.png and run.json, each whole or not at all; return their paths.
 
@@ -74,7 +79,7 @@ class Study(abc.ABC):
             _files.write_whole(target / name, lambda path, content=content: Path(path).write_bytes(content))
         curves = f"{self.name}.nc"
         _files.write_whole(target / curves, lambda path: self.curves.to_netcdf(path, engine="h5netcdf"))
-        return [target / name for name in (f"{self.name}.csv", curves, f"{self.name}.png", "run.json")]
+        return [target / name for name in self.file_names()]
 
 
 class StudyInterrupted(KeyboardInterrupt):

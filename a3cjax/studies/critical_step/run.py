@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax.engine import Interrupted, Record, simulate
+from a3cjax.engine import Record, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.delays import Constant
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.critical_step.result import CriticalStepStudy
 from a3cjax.studies.critical_step.systems import System, systems
 from a3cjax.studies.stability import critical_mode, stability_limit
@@ -76,8 +78,10 @@ def critical_step(
     num_updates = _check.integer("num_updates", num_updates, 8)
     tried = systems(mdp, pi)
     curves = _frame(tried, delays, resolution, num_updates)
-    schedules = [Schedule.from_law(jax.random.key(0), Constant(tau), num_updates) for tau in delays]
-    batch = Schedule.stack([schedule for schedule in schedules for _ in range(curves.sizes["factor"])])
+    begin()
+    with at_work("drawing schedules", progress):
+        schedules = [Schedule.from_law(jax.random.key(0), Constant(tau), num_updates) for tau in delays]
+        batch = Schedule.stack([schedule for schedule in schedules for _ in range(curves.sizes["factor"])])
     keys = jnp.broadcast_to(jax.random.key(0), (len(batch.delay),))
     for i, system in enumerate(tried):
         steps = jnp.asarray(curves.step.values[i].reshape(-1))
@@ -86,7 +90,7 @@ def critical_step(
             result = simulate(
                 system.build(steps), batch, keys, record=record, history="ring", throw=False, progress=progress
             )
-        except Interrupted as error:
+        except KeyboardInterrupt as error:
             study = CriticalStepStudy.of(curves, interrupted=True)
             raise StudyInterrupted(f"Interrupted in {system.name!r}, the {i + 1}. of {len(tried)}.", study) from error
         energy = np.asarray(result.metrics["energy"], np.float64)
