@@ -63,6 +63,8 @@ class KneeOptions:
 
     def build(self) -> dict[str, A3C]:
         """A learner for each MDP."""
+        if not self.problems or len(set(self.problems)) < len(self.problems):
+            raise ValueError(f"--problems is {list(self.problems)}; name one or more MDPs, each once.")
         states = _check.integer("--states", self.states, 2)
         key = jax.random.key(_check.integer("--seed", self.seed, 0))
         build: dict[str, Callable[[], FiniteMDP]] = {

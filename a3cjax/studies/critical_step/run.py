@@ -69,9 +69,9 @@ def critical_step(
     if not isinstance(mdp, FiniteMDP):
         raise ValueError(f"mdp must be an a3cjax.FiniteMDP, but is a {type(mdp).__name__}.")
     pi = np.full((mdp.num_states, mdp.num_actions), 1 / mdp.num_actions) if pi is None else np.asarray(pi)
-    delays = tuple(sorted({_check.integer(f"delays[{i}]", tau, 0) for i, tau in enumerate(delays)}))
-    if not delays:
-        raise ValueError("delays is empty; give at least one.")
+    delays = tuple(sorted(_check.integer(f"delays[{i}]", tau, 0) for i, tau in enumerate(delays)))
+    if not delays or len(set(delays)) < len(delays):
+        raise ValueError(f"delays is {list(delays)}; give one or more, each once.")
     _check.number("resolution", resolution, above=0, most=0.1)
     if num_updates is None:
         num_updates = max(400, math.ceil(1.3 * (2 * delays[-1] + 1) / resolution))

@@ -91,8 +91,8 @@ def speedup(
     begin()
     with at_work("drawing schedules", progress):
         schedule = worker_schedules(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
-    keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
-    curves = _frame(learner, workers, sampling, seeds, schedule, updates, start, optimum)
+        keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
+        curves = _frame(learner, workers, sampling, seeds, schedule, updates, start, optimum)
     curves.attrs["target_share"] = target
     curves.attrs["target_objective"] = start + target * (optimum - start)
     for position, name in enumerate(sampling):
