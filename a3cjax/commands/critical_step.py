@@ -9,6 +9,7 @@ from tyro.conf import OmitArgPrefixes
 
 from a3cjax import studies
 from a3cjax.commands._problem import ProblemOptions
+from a3cjax.commands._words import OptionalInt
 from a3cjax.studies import CriticalStepStudy
 
 
@@ -25,7 +26,7 @@ class CriticalStepOptions:
     """Constant delays τ, in updates."""
     resolution: float = 0.01
     """Ratio of neighbouring steps, less one."""
-    updates: int | None = None
+    updates: OptionalInt = None
     """Updates of every run; not given: enough for the largest delay."""
     out: Path = Path("out/critical-step")
     """Folder for the files."""

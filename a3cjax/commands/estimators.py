@@ -11,6 +11,7 @@ from a3cjax import studies
 from a3cjax.commands._problem import ProblemOptions
 from a3cjax.commands._radius import paper_radius
 from a3cjax.commands._team import TeamOptions
+from a3cjax.commands._words import counted
 from a3cjax.learners import A3C
 from a3cjax.studies import EstimatorsStudy
 
@@ -55,8 +56,8 @@ class EstimatorsOptions:
         team = self.team.build()
         counts = ", ".join(map(str, self.workers))
         task = (
-            f"Simulating {len(self.kinds)} estimators × {self.seeds} seeds × N = {counts} workers × "
-            f"{self.updates:,} updates"
+            f"Simulating {counted(len(self.kinds), 'estimator')} × {counted(self.seeds, 'seed')} × N = {counts} "
+            f"workers × {self.updates:,} updates"
         )
         return task, lambda: studies.estimators(
             learner,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from a3cjax import _check, families, studies
+from a3cjax.commands._words import counted
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP
 from a3cjax.studies import KneeStudy
@@ -85,8 +86,9 @@ class KneeOptions:
         """What will be done, and the doing of it."""
         learners = self.build()
         task = (
-            f"Simulating {self.seeds} seeds × N = {', '.join(map(str, self.workers))} workers × {self.updates:,} "
-            f"updates on {len(learners)} MDPs with {len(self.factors)} step sizes, {self.sampling} sampling"
+            f"Simulating {counted(self.seeds, 'seed')} × N = {', '.join(map(str, self.workers))} workers × "
+            f"{self.updates:,} updates on {counted(len(learners), 'MDP')} with "
+            f"{counted(len(self.factors), 'step size')}, {self.sampling} sampling"
         )
         return task, lambda: studies.knee(
             learners,

@@ -90,7 +90,7 @@ def _speedup_panel(
         spread = np.nan_to_num([value - low, high - value]).clip(0)
         known = NAMES.get(name, name)
         look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 5, "lw": 1.3}
-        if np.isfinite([low, high]).all(0).any():
+        if any(np.isfinite(row.speedup_low) for row in own if row.workers > 1):
             look["label"] = f"{known}, with {100 * confidence:g} % interval"
             legend.append(ax.errorbar(at, value, spread, capsize=3, zorder=3, **look))
         elif own:
