@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import tyro
@@ -90,9 +90,10 @@ def _check_options(command: str, args: Sequence[str]) -> None:
             )
 
 
-def _perhaps(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {close[0]}? " if close else ""
+def _perhaps(word: str, known: Iterable[str]) -> str:
+    bare = {name.removeprefix("--"): name for name in known}  # two dashes are no likeness
+    close = difflib.get_close_matches(word.removeprefix("--"), bare, n=1)
+    return f"did you mean {bare[close[0]]}? " if close else ""
 
 
 def _sentence(box: str) -> str:

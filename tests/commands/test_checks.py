@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-import sys
+import importlib
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -90,7 +90,7 @@ def nothing_computed(monkeypatch):
     def computed(*_, **__):
         raise AssertionError("something was computed")
 
-    monkeypatch.setattr(sys.modules["a3cjax.engine.simulate"], "drive", computed)
+    monkeypatch.setattr(importlib.import_module("a3cjax.engine.simulate"), "drive", computed)
     for draw in ("from_workers", "from_law", "barrier", "stack"):
         monkeypatch.setattr(Schedule, draw, computed)
 
