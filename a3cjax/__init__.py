@@ -1,10 +1,14 @@
 """a3cjax: say who updates when and how stale, and see what that does to an actor-critic."""
 
-from a3cjax import studies
-from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
-from a3cjax.learners import A3C, Learner, QuadraticSGD, policies
-from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
-from a3cjax.schedules import Schedule, compute_times, delays
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from a3cjax import studies
+    from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
+    from a3cjax.learners import A3C, Learner, QuadraticSGD, policies
+    from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
+    from a3cjax.schedules import Schedule, compute_times, delays
 
 __version__ = "0.1.0"
 
@@ -29,3 +33,26 @@ __all__ = [
     "simulate",
     "studies",
 ]
+
+# Each folder is imported when a name of it is first asked for, so that the command can listen for Ctrl-C before JAX is
+# there, which takes a second or two.
+_FOLDERS = {
+    "engine": ("Diverged", "Interrupted", "Record", "Result", "SavedState", "simulate"),
+    "learners": ("A3C", "Learner", "QuadraticSGD", "policies"),
+    "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
+    "schedules": ("Schedule", "compute_times", "delays"),
+    "studies": (),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for folder, names in _FOLDERS.items():
+        if name == folder or name in names:
+            home = importlib.import_module(f"a3cjax.{folder}")
+            value = globals()[name] = home if name == folder else getattr(home, name)
+            return value
+    raise AttributeError(f"module 'a3cjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_FOLDERS})

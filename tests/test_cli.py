@@ -1,9 +1,15 @@
 import csv
 import dataclasses
+import errno
+import importlib
+import io
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -40,7 +46,8 @@ def test_the_table_stands_beside_the_papers_figures(tiny):
     assert "3.19" in four
     assert "closes 80% of the gap" in done.stdout
     assert any(line.startswith("iid: after 3,000 updates") for line in lines)
-    assert str(folder / "speedup.png") in lines[-1]
+    assert lines[-1].startswith(f"Wrote speedup.csv, speedup.nc, speedup.png, run.json in {folder} after ")
+    assert max(len(line) for line in lines[:-1]) <= 120
     assert done.stderr == ""  # no bar where nobody looks
 
 
@@ -124,7 +131,7 @@ def test_diverged_runs_are_said(tmp_path, capsys):
 
 
 def test_ctrl_c_leaves_what_was_done(tmp_path, capsys, monkeypatch):
-    study: Any = sys.modules["a3cjax.studies.speedup.run"]
+    study: Any = importlib.import_module("a3cjax.studies.speedup.run")
     simulate = study.simulate
 
     def stopped(learner, schedule, key, **options):
@@ -146,38 +153,119 @@ def test_ctrl_c_leaves_what_was_done(tmp_path, capsys, monkeypatch):
     assert json.loads((tmp_path / "run.json").read_text())["interrupted"]
 
 
+def test_ctrl_c_between_two_simulations_keeps_the_first(tmp_path, capsys, monkeypatch):
+    study: Any = importlib.import_module("a3cjax.studies.speedup.run")
+    simulate = study.simulate
+
+    def then_pressed(learner, schedule, key, **options):
+        result = simulate(dataclasses.replace(learner, sampling="markov"), schedule, key, **options)
+        signal.raise_signal(signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(study, "simulate", then_pressed)
+    assert main([*TINY, "--out", str(tmp_path)]) == 130
+    assert "Interrupted in the markov runs after 0 of 3000 updates." in capsys.readouterr().err
+    with xr.open_dataset(tmp_path / "speedup.nc", engine="h5netcdf") as curves:
+        assert curves.updates_done.values.tolist() == [3000, 0]
+
+
+def test_ctrl_c_before_the_first_simulation_leaves_no_files(tmp_path, capsys, monkeypatch):
+    study: Any = importlib.import_module("a3cjax.studies.speedup.run")
+    draw = study.worker_schedules
+
+    def pressed(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return draw(*arguments)
+
+    monkeypatch.setattr(study, "worker_schedules", pressed)
+    assert main([*TINY, "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "a3cjax: Interrupted; nothing was written.\n"
+    assert not list(tmp_path.iterdir())
+
+
+class Broken(io.StringIO):
+    """Takes so many writes, and then none."""
+
+    def __init__(self, error, left):
+        super().__init__()
+        self.error, self.left = error, left
+
+    def write(self, text):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return super().write(text)
+
+    def fileno(self):
+        raise OSError
+
+
+def test_a_broken_standard_output_costs_no_files_and_is_named(tmp_path, capsys, monkeypatch):
+    files = ["run.json", "speedup.csv", "speedup.nc", "speedup.png"]
+    command = [*TINY, "--sampling", "markov", "--out", str(tmp_path)]
+    # head -1: it has read the first line.
+    first = Broken(BrokenPipeError(), 2)
+    monkeypatch.setattr(sys, "stdout", first)
+    assert main(command) == 141
+    assert first.getvalue().startswith("Simulating 3 seeds")
+    assert first.getvalue().count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    assert capsys.readouterr().err == ""
+    for path in tmp_path.iterdir():
+        path.unlink()
+    monkeypatch.setattr(sys, "stdout", Broken(OSError(errno.ENOSPC, "No space left on device"), 0))
+    assert main(command) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    assert capsys.readouterr().err == (
+        "a3cjax: Standard output: No space left on device; speedup.csv, speedup.nc, speedup.png, run.json are in "
+        f"{tmp_path} all the same.\n"
+    )
+    # And what was there is not replaced without a word.
+    monkeypatch.undo()
+    os.utime(tmp_path / "run.json", (2e9, 2e9))  # the newest
+    (tmp_path / "speedup.nc").unlink()
+    assert main(command) == 0
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(2e9))
+    said = " ".join(capsys.readouterr().out.splitlines()[1:3])
+    assert f"Replacing speedup.csv, speedup.png, run.json of {when} in {tmp_path}." in said
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("--workers 2 4", "workers is [2, 4], but eq. (1) compares with one worker; put 1 among them."),
+        ("--workers 2 4", "--workers is [2, 4], but eq. (1) compares with one worker; put 1 among them."),
         ("--workers 1 2 2", "names 2 more than once"),
-        ("--workers 1 0", "workers[1] is 0, but must be at least 1."),
-        ("--seeds 0", "seeds is 0, but must be at least 1."),
-        ("--seed -1", "seed is -1, but must be at least 0."),
-        ("--target 0", "target is 0"),
-        ("--target 1.5", "target is 1.5"),
-        ("--updates 0", "num_updates is 0, but must be at least 1."),
+        ("--workers 1 0", "--workers[1] is 0, but must be at least 1."),
+        ("--seeds 0", "--seeds is 0, but must be at least 1."),
+        ("--seed -1", "--seed is -1, but must be at least 0."),
+        ("--target 0", "--target is 0"),
+        ("--target 1.5", "--target is 1.5"),
+        ("--updates 0", "--updates is 0, but must be at least 1."),
         ("--record-every 4000", "so nothing would be recorded"),
-        ("--actor-step -1", "actor_step is -1"),
-        ("--actor-step nan", "actor_step is nan"),
-        ("--discount 1", "discount is 1"),
+        ("--actor-step -1", "--actor-step is -1"),
+        ("--actor-step nan", "--actor-step is nan"),
+        ("--discount 1", "--discount is 1"),
         ("--states 1 --features 1 --actions 1", "there is nothing to learn"),
         ("--branching 3", "--branching has no effect with --mdp synthetic; leave it out or choose --mdp garnet."),
         ("--cv 1", "--cv has no effect with --compute-time exponential"),
-        ("--compute-time pareto --shape 1", "shape is 1"),
+        ("--compute-time pareto --shape 1", "--shape is 1"),
         ("--compute-time empirical", "--compute-time empirical needs measured times"),
         ("--compute-time empirical --times-file nowhere.csv", "--times-file nowhere.csv is not there"),
         ("--straggler-factor 3", "--straggler-factor has no effect without stragglers"),
         ("--straggler-share 1", "--straggler-share is 1"),
         ("--stay 1", "--stay is 1"),
-        ("--nonsense 3", "--nonsense"),
-        ("--sampling some", "invalid choice 'some'"),
-        ("--seeds many", "--seeds"),
+        ("--nonsense 3", "There is no option --nonsense; a3cjax speedup --help"),
+        ("--sedes 3", "There is no option --sedes; did you mean --seeds?"),
+        ("--sampling some", "--sampling is 'some', but must be one of 'both', 'iid', 'markov'"),
+        ("--seeds many", "--seeds is 'many', but must be a whole number"),
+        ("--seeds 1 2", "2 belongs to no option"),
+        ("--seeds", "--seeds needs a value"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(options, sentence, tmp_path, capsys):
     assert main([*TINY, "--out", str(tmp_path), *options.split()]) == 2
-    error = capsys.readouterr().err
+    said, error = capsys.readouterr()
+    assert said == ""
     assert sentence in error
     assert error.count("\n") == 1
     assert error.startswith("a3cjax: ")

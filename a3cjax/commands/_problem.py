@@ -7,6 +7,7 @@ import jax
 
 from a3cjax import _check, families
 from a3cjax.commands._choices import own_options
+from a3cjax.commands._words import OptionalFloat, OptionalInt
 from a3cjax.problems import FiniteMDP
 
 Family = Literal["synthetic", "garnet", "ring", "gridworld"]
@@ -30,21 +31,21 @@ class ProblemOptions:
     """Discount γ."""
     stay: float = 0.0
     """Probability of staying put at every step: a lazy, slower chain."""
-    states: int | None = None
+    states: OptionalInt = None
     """States (synthetic 100, garnet 100, ring 20)."""
-    actions: int | None = None
+    actions: OptionalInt = None
     """Actions (synthetic 5, garnet 5)."""
-    features: int | None = None
+    features: OptionalInt = None
     """Features of the critic (synthetic 10; garnet and ring: one for each state)."""
-    branching: int | None = None
+    branching: OptionalInt = None
     """Successors of each state and action (garnet 5)."""
-    height: int | None = None
+    height: OptionalInt = None
     """Rows of the room (gridworld 5)."""
-    width: int | None = None
+    width: OptionalInt = None
     """Columns of the room (gridworld 5)."""
-    slip: float | None = None
+    slip: OptionalFloat = None
     """Probability of slipping (ring 0.1, gridworld 0.1)."""
-    mdp_seed: int | None = None
+    mdp_seed: OptionalInt = None
     """Seed of the MDP (synthetic 0, garnet 0)."""
 
     def build(self) -> FiniteMDP:

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from a3cjax.commands._problem import Family, build_mdp
+from a3cjax.commands._words import OptionalFloat, OptionalInt
 from a3cjax.problems import FiniteMDP
 
 # Which of the options below each family has, and what it takes them to be when they are not given.
@@ -27,19 +28,19 @@ class SmallProblemOptions:
     """Discount γ."""
     stay: float = 0.0
     """Probability of staying put at every step: a lazy, slower chain."""
-    states: int | None = None
+    states: OptionalInt = None
     """States (synthetic, garnet and ring 5)."""
-    actions: int | None = None
+    actions: OptionalInt = None
     """Actions (synthetic and garnet 2)."""
-    branching: int | None = None
+    branching: OptionalInt = None
     """Successors of each state and action (garnet 2)."""
-    height: int | None = None
+    height: OptionalInt = None
     """Rows of the room (gridworld 2)."""
-    width: int | None = None
+    width: OptionalInt = None
     """Columns of the room (gridworld 3)."""
-    slip: float | None = None
+    slip: OptionalFloat = None
     """Probability of slipping (ring 0.1, gridworld 0.1)."""
-    mdp_seed: int | None = None
+    mdp_seed: OptionalInt = None
     """Seed of the MDP (synthetic 0, garnet 0)."""
 
     def build(self) -> FiniteMDP:

@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from a3cjax import _check
 from a3cjax.commands._choices import own_options
+from a3cjax.commands._words import OptionalFloat, OptionalPath
 from a3cjax.schedules import compute_times
 from a3cjax.schedules.compute_times import ComputeTime
 
@@ -30,21 +30,21 @@ class TeamOptions:
 
     compute_time: Law = "exponential"
     """Law of the time in which a worker computes one gradient."""
-    mean: float | None = None
+    mean: OptionalFloat = None
     """Its mean (all but uniform and empirical: 1)."""
-    cv: float | None = None
+    cv: OptionalFloat = None
     """Its coefficient of variation (lognormal 0.5, gamma 0.5)."""
-    shape: float | None = None
+    shape: OptionalFloat = None
     """Exponent of its tail (pareto 1.5)."""
-    low: float | None = None
+    low: OptionalFloat = None
     """Its least value (uniform 0.5)."""
-    high: float | None = None
+    high: OptionalFloat = None
     """Its greatest value (uniform 1.5)."""
-    times_file: Path | None = None
+    times_file: OptionalPath = None
     """File of measured times (empirical): one number on each line, or a vector in .npy."""
     straggler_share: float = 0.0
     """Share of the workers, rounded down, that are slower."""
-    straggler_factor: float | None = None
+    straggler_factor: OptionalFloat = None
     """How many times slower those are (10)."""
 
     def build(self) -> Callable[[int], Sequence[ComputeTime]]:

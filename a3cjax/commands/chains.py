@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import jax
 import numpy as np
 
 from a3cjax import _check, families, studies
+from a3cjax.commands._words import counted
 from a3cjax.problems import FiniteMDP
 from a3cjax.studies import ChainsStudy
 
@@ -20,6 +22,8 @@ class ChainsOptions:
     table of what one chain costs, in the exact mean and simulated, and writes chains.csv, chains.nc, chains.png and
     run.json.
     """
+
+    study: ClassVar = ChainsStudy
 
     discounts: tuple[float, ...] = (0.3, 0.6, 0.9)
     """Discounts γ."""
@@ -63,8 +67,8 @@ class ChainsOptions:
         mdps = self.build()
         gammas, lambdas = (", ".join(f"{x:g}" for x in values) for values in (self.discounts, self.weights))
         task = (
-            f"Simulating separate and shared chains on {len(mdps)} MDPs × {self.seeds} seeds × γ = {gammas} × "
-            f"λ = {lambdas}, {self.updates:,} updates"
+            f"Simulating separate and shared chains on {counted(len(mdps), 'MDP')} × {counted(self.seeds, 'seed')} × "
+            f"γ = {gammas} × λ = {lambdas}, {self.updates:,} updates"
         )
         return task, lambda: studies.chains(
             mdps,

@@ -3,13 +3,15 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from a3cjax.studies import Study
 
 
 class Command(Protocol):
     """A frozen dataclass: its fields, and those of the option groups in it, are the command's options."""
+
+    study: ClassVar[type[Study]]
 
     @property
     def out(self) -> Path:

@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from a3cjax import _check, studies
 from a3cjax.commands._problem import ProblemOptions
 from a3cjax.commands._radius import paper_radius
+from a3cjax.commands._words import OptionalFloat, OptionalInt, counted
 from a3cjax.learners import A3C
 from a3cjax.schedules import compute_times
 from a3cjax.schedules.compute_times import ComputeTime
@@ -32,12 +33,14 @@ class CompareOptions:
     Prints who wins where and a table, and writes compare.csv, compare.nc, compare.png and run.json.
     """
 
+    study: ClassVar = CompareStudy
+
     workers: tuple[int, ...] = (2, 4, 8)
     """Numbers of workers N, each at least 2."""
     laws: tuple[Law, ...] = ("deterministic", "exponential", "straggler")
     """Laws of the compute times, all of mean 1: lognormal has CV 0.5, pareto exponent 1.5; straggler is exponential
     with the last worker slower."""
-    straggler_factor: float | None = None
+    straggler_factor: OptionalFloat = None
     """How many times slower that worker is (10)."""
     sampling: Literal["markov", "iid"] = "markov"
     """Where samples come from: option 2 or option 1."""
@@ -54,11 +57,11 @@ class CompareOptions:
     """Constant step α of the actor; the scaled barrier takes N times this."""
     critic_step: float = 0.1
     """Constant step β of the critic; the scaled barrier takes N times this."""
-    radius: float | None = None
+    radius: OptionalFloat = None
     """Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ))."""
     minibatch: int = 1
     """Samples of each kind per message."""
-    record_every: int | None = None
+    record_every: OptionalInt = None
     """Messages between records; not given: about a hundredth, in whole rounds."""
     seed: int = 0
     """Seed of schedules and runs."""
@@ -95,8 +98,8 @@ class CompareOptions:
         laws, learner = self.build_laws(), self.build_learner()
         counts = ", ".join(map(str, self.workers))
         task = (
-            f"Simulating {self.seeds} seeds × N = {counts} workers × {self.samples:,} samples, {len(laws)} laws of "
-            f"compute times, {self.sampling} sampling"
+            f"Simulating {counted(self.seeds, 'seed')} × N = {counts} workers × {self.samples:,} samples, "
+            f"{counted(len(laws), 'law')} of compute times, {self.sampling} sampling"
         )
         return task, lambda: studies.compare(
             learner,

@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from tyro.conf import OmitArgPrefixes
 
 from a3cjax import studies
 from a3cjax.commands._problem import ProblemOptions
+from a3cjax.commands._words import OptionalInt
 from a3cjax.studies import CriticalStepStudy
 
 
@@ -18,11 +20,13 @@ class CriticalStepOptions:
     Prints a table and writes critical-step.csv, critical-step.nc, critical-step.png and run.json.
     """
 
+    study: ClassVar = CriticalStepStudy
+
     delays: tuple[int, ...] = (0, 1, 2, 3, 7, 15, 31)
     """Constant delays τ, in updates."""
     resolution: float = 0.01
     """Ratio of neighbouring steps, less one."""
-    updates: int | None = None
+    updates: OptionalInt = None
     """Updates of every run; not given: enough for the largest delay."""
     out: Path = Path("out/critical-step")
     """Folder for the files."""

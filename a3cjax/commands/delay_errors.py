@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -11,6 +11,7 @@ from a3cjax import studies
 from a3cjax.commands._problem import ProblemOptions
 from a3cjax.commands._radius import paper_radius
 from a3cjax.commands._team import TeamOptions
+from a3cjax.commands._words import OptionalFloat, counted
 from a3cjax.learners import A3C
 from a3cjax.studies import DelayErrorStudy
 
@@ -21,6 +22,8 @@ class DelayErrorsOptions:
 
     Prints a table and writes delay-errors.csv, delay-errors.nc, delay-errors.png and run.json.
     """
+
+    study: ClassVar = DelayErrorStudy
 
     workers: tuple[int, ...] = (4, 16)
     """Numbers of workers N."""
@@ -37,7 +40,7 @@ class DelayErrorsOptions:
     """Constant step α of the actor."""
     critic_step: float = 0.03
     """Constant step β of the critic."""
-    radius: float | None = None
+    radius: OptionalFloat = None
     """Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ))."""
     minibatch: int = 1
     """Samples of each kind per update."""
@@ -61,8 +64,8 @@ class DelayErrorsOptions:
         learner, team = self.build_learner(), self.team.build()
         counts = ", ".join(map(str, self.workers))
         task = (
-            f"Measuring the delay errors of {self.seeds} seeds × N = {counts} workers × {self.updates:,} updates, "
-            f"{self.sampling} sampling, α = {self.actor_step:g}, β = {self.critic_step:g}"
+            f"Measuring the delay errors of {counted(self.seeds, 'seed')} × N = {counts} workers × "
+            f"{self.updates:,} updates, {self.sampling} sampling, α = {self.actor_step:g}, β = {self.critic_step:g}"
         )
         return task, lambda: studies.delay_errors(
             learner,

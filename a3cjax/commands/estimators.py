@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from tyro.conf import OmitArgPrefixes
 
@@ -11,6 +11,7 @@ from a3cjax import studies
 from a3cjax.commands._problem import ProblemOptions
 from a3cjax.commands._radius import paper_radius
 from a3cjax.commands._team import TeamOptions
+from a3cjax.commands._words import counted
 from a3cjax.learners import A3C
 from a3cjax.studies import EstimatorsStudy
 
@@ -24,6 +25,8 @@ class EstimatorsOptions:
     TD error, advantage, action value and return, the last two with and without a baseline. Prints a table and writes
     estimators.csv, estimators.nc, estimators.png and run.json.
     """
+
+    study: ClassVar = EstimatorsStudy
 
     kinds: tuple[Kind, ...] = get_args(Kind)
     """Estimators."""
@@ -53,8 +56,8 @@ class EstimatorsOptions:
         team = self.team.build()
         counts = ", ".join(map(str, self.workers))
         task = (
-            f"Simulating {len(self.kinds)} estimators × {self.seeds} seeds × N = {counts} workers × "
-            f"{self.updates:,} updates"
+            f"Simulating {counted(len(self.kinds), 'estimator')} × {counted(self.seeds, 'seed')} × N = {counts} "
+            f"workers × {self.updates:,} updates"
         )
         return task, lambda: studies.estimators(
             learner,

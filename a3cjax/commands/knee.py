@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 
 from a3cjax import _check, families, studies
+from a3cjax.commands._words import counted
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP
 from a3cjax.studies import KneeStudy
@@ -24,6 +25,8 @@ class KneeOptions:
     ring: dense is the paper's; ring a cycle; garnet has few successors for each action; lazy is garnet that mostly
     stays where it is. Prints a table and writes knee.csv, knee.nc, knee.png and run.json.
     """
+
+    study: ClassVar = KneeStudy
 
     problems: tuple[Problem, ...] = ("dense", "ring", "garnet", "lazy")
     """MDPs to compare."""
@@ -61,6 +64,8 @@ class KneeOptions:
 
     def build(self) -> dict[str, A3C]:
         """A learner for each MDP."""
+        if not self.problems or len(set(self.problems)) < len(self.problems):
+            raise ValueError(f"--problems is {list(self.problems)}; name one or more MDPs, each once.")
         states = _check.integer("--states", self.states, 2)
         key = jax.random.key(_check.integer("--seed", self.seed, 0))
         build: dict[str, Callable[[], FiniteMDP]] = {
@@ -81,8 +86,9 @@ class KneeOptions:
         """What will be done, and the doing of it."""
         learners = self.build()
         task = (
-            f"Simulating {self.seeds} seeds × N = {', '.join(map(str, self.workers))} workers × {self.updates:,} "
-            f"updates on {len(learners)} MDPs with {len(self.factors)} step sizes, {self.sampling} sampling"
+            f"Simulating {counted(self.seeds, 'seed')} × N = {', '.join(map(str, self.workers))} workers × "
+            f"{self.updates:,} updates on {counted(len(learners), 'MDP')} with "
+            f"{counted(len(self.factors), 'step size')}, {self.sampling} sampling"
         )
         return task, lambda: studies.knee(
             learners,

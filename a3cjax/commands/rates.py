@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from a3cjax import _check, studies
 from a3cjax.commands._radius import paper_radius
 from a3cjax.commands._small import SmallProblemOptions
+from a3cjax.commands._words import OptionalFloat, OptionalInt, counted
 from a3cjax.learners import A3C
 from a3cjax.problems import Prior
 from a3cjax.studies import RatesStudy
@@ -21,6 +22,8 @@ class RatesOptions:
 
     Prints slopes beside the theorems' exponents and writes rates.csv, rates.nc, rates.png and run.json.
     """
+
+    study: ClassVar = RatesStudy
 
     updates: tuple[int, ...] = (100, 560, 3_200, 18_000, 100_000)
     """Numbers of updates K, over several decades."""
@@ -41,9 +44,9 @@ class RatesOptions:
     """c_β of the critic's step β = c_β K^(-2/5)."""
     weight: float = 0.1
     """λ, the weight of the uniform prior; 0 for none."""
-    radius: float | None = None
+    radius: OptionalFloat = None
     """Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ))."""
-    record_every: int | None = None
+    record_every: OptionalInt = None
     """Updates between records; not given: K^(2/5) / 5."""
     seed: int = 0
     """Seed of schedules and runs."""
@@ -64,7 +67,7 @@ class RatesOptions:
         learner = self.build_learner()
         samplings = studies.SAMPLING if self.sampling == "both" else (self.sampling,)
         task = (
-            f"Simulating {self.seeds} seeds × K_0 = {', '.join(self.delays)} × K = "
+            f"Simulating {counted(self.seeds, 'seed')} × K_0 = {', '.join(self.delays)} × K = "
             f"{', '.join(f'{count:,}' for count in self.updates)} updates, {' and '.join(samplings)} sampling"
         )
         return task, lambda: studies.rates(

@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from a3cjax import studies
 from a3cjax.commands._radius import paper_radius
 from a3cjax.commands._small import SmallProblemOptions
+from a3cjax.commands._words import OptionalFloat, counted
 from a3cjax.learners import A3C
 from a3cjax.studies import RegularisationStudy
 
@@ -21,6 +22,8 @@ class RegularisationOptions:
     Three priors: one uniform, one that helps, one that misleads at a single state. Prints a table beside the bounds and
     writes regularisation.csv, regularisation.nc, regularisation.png and run.json.
     """
+
+    study: ClassVar = RegularisationStudy
 
     weights: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     """Weights λ."""
@@ -39,7 +42,7 @@ class RegularisationOptions:
     """α(1 + λ): the actor's step α is this over 1 + λ."""
     critic_step: float = 0.1
     """Constant step β of the critic."""
-    radius: float | None = None
+    radius: OptionalFloat = None
     """Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ))."""
     seed: int = 0
     """Seed of schedules and runs."""
@@ -54,8 +57,9 @@ class RegularisationOptions:
             radius = paper_radius(A3C(mdp, actor_step=self.actor_step, critic_step=self.critic_step))
         priors = studies.typical_priors(mdp)
         task = (
-            f"Maximising J_λ and simulating {self.seeds} seeds × {self.workers} workers × {self.updates:,} updates for "
-            f"{len(priors)} priors ({', '.join(priors)}) × λ = {', '.join(f'{weight:g}' for weight in self.weights)}"
+            f"Maximising J_λ and simulating {counted(self.seeds, 'seed')} × {counted(self.workers, 'worker')} × "
+            f"{self.updates:,} updates for {counted(len(priors), 'prior')} ({', '.join(priors)}) × "
+            f"λ = {', '.join(f'{weight:g}' for weight in self.weights)}"
         )
         return task, lambda: studies.regularisation(
             mdp,

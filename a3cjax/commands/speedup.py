@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
@@ -11,6 +11,7 @@ from a3cjax import studies
 from a3cjax.commands._problem import ProblemOptions
 from a3cjax.commands._radius import paper_radius
 from a3cjax.commands._team import TeamOptions
+from a3cjax.commands._words import OptionalFloat, OptionalInt, counted
 from a3cjax.learners import A3C
 from a3cjax.studies import SpeedupStudy
 
@@ -21,6 +22,8 @@ class SpeedupOptions:
 
     Prints a table beside the paper's figures and writes speedup.csv, speedup.nc, speedup.png and run.json.
     """
+
+    study: ClassVar = SpeedupStudy
 
     workers: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Numbers of workers N; 1 must be among them."""
@@ -39,11 +42,11 @@ class SpeedupOptions:
     """Constant step α of the actor."""
     critic_step: float = 0.03
     """Constant step β of the critic."""
-    radius: float | None = None
+    radius: OptionalFloat = None
     """Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ))."""
     minibatch: int = 1
     """Samples of each kind per update."""
-    record_every: int | None = None
+    record_every: OptionalInt = None
     """Updates between records; not given: a hundredth of the updates."""
     seed: int = 0
     """Seed of schedules and runs."""
@@ -69,7 +72,7 @@ def prepare_speedup(options: Any, learner: A3C) -> tuple[str, Callable[[], Speed
     samplings = studies.SAMPLING if options.sampling == "both" else (options.sampling,)
     counts = ", ".join(map(str, options.workers))
     task = (
-        f"Simulating {options.seeds} seeds × N = {counts} workers × {options.updates:,} updates, "
+        f"Simulating {counted(options.seeds, 'seed')} × N = {counts} workers × {options.updates:,} updates, "
         f"{' and '.join(samplings)} sampling"
     )
     return task, lambda: studies.speedup(

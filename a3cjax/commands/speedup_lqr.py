@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 from tyro.conf import OmitArgPrefixes
 
 from a3cjax import _check, families
 from a3cjax.commands._team import TeamOptions
+from a3cjax.commands._words import OptionalFloat, OptionalInt
 from a3cjax.commands.speedup import prepare_speedup
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import LinearGaussian
@@ -23,6 +24,8 @@ class LQRSpeedupOptions:
     The system is a shrunk rotation with Gaussian noise, the policy a ~ N(θs, σ²I) from θ = 0, the critic quadratic.
     Prints a table and writes speedup.csv, speedup.nc, speedup.png and run.json.
     """
+
+    study: ClassVar = SpeedupStudy
 
     workers: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Numbers of workers N; 1 must be among them."""
@@ -41,11 +44,11 @@ class LQRSpeedupOptions:
     """Constant step α of the actor."""
     critic_step: float = 0.01
     """Constant step β of the critic."""
-    radius: float | None = None
+    radius: OptionalFloat = None
     """Radius of the critic's projection; not given: none."""
     minibatch: int = 1
     """Samples of each kind per update."""
-    record_every: int | None = None
+    record_every: OptionalInt = None
     """Updates between records; not given: a hundredth of the updates."""
     seed: int = 0
     """Seed of schedules and runs."""

@@ -5,13 +5,14 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from a3cjax import studies
 from a3cjax.commands._problem import ProblemOptions
 from a3cjax.commands._radius import paper_radius
+from a3cjax.commands._words import OptionalFloat, OptionalInt, counted
 from a3cjax.learners import A3C
 from a3cjax.studies import SweepStudy
 from a3cjax.studies.sweep.partial import updates_kept
@@ -25,6 +26,8 @@ class SweepOptions:
     written, where the runs stand is kept in sweep.partial in the same folder; after Ctrl-C or whatever else ended it
     the same command goes on from there, to the same bits.
     """
+
+    study: ClassVar = SweepStudy
 
     laws: tuple[str, ...] = ("constant", "uniform", "geometric")
     """Laws of the delays: constant, uniform, geometric, poisson, sawtooth, zipf."""
@@ -47,13 +50,13 @@ class SweepOptions:
     """Step α of the actor at factor 1."""
     critic_step: float = 0.1
     """Step β of the critic at factor 1."""
-    radius: float | None = None
+    radius: OptionalFloat = None
     """Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ))."""
     sampling: Literal["markov", "iid"] = "markov"
     """Where samples come from: option 2 or option 1."""
     diverged_above: float = 10.0
     """A run has diverged if it ends with a critic gap of this many times the start's."""
-    record_every: int | None = None
+    record_every: OptionalInt = None
     """Updates between records; not given: a twentieth of the updates."""
     seed: int = 0
     """Seed of schedules and runs."""
@@ -72,8 +75,9 @@ class SweepOptions:
         """What will be done, and the doing of it."""
         learner, partial = self.build_learner(), self.out / "sweep.partial"
         task = (
-            f"Simulating {self.seeds} seeds × {len(self.laws)} laws × {len(self.delays)} delays × {len(self.factors)} "
-            f"step sizes × {self.updates:,} updates"
+            f"Simulating {counted(self.seeds, 'seed')} × {counted(len(self.laws), 'law')} × "
+            f"{counted(len(self.delays), 'delay')} × {counted(len(self.factors), 'step size')} × "
+            f"{self.updates:,} updates"
         )
         before, trouble = updates_kept(partial)
         if before:

@@ -1,16 +1,11 @@
-"""The host's part of a simulation: blocks of updates, a compiled call for each tile, progress and clean interrupts.
+"""The host's part of a simulation: blocks of updates, and a compiled call for each tile.
 
 A tile's parameters and history stay where they are from block to block: each call is given them to overwrite.
 """
 
-import contextlib
 import dataclasses
 import functools
 import os
-import signal
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,10 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from a3cjax.engine.histories import Carry
+from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import Block, Plan, advance, runs_of, start, tile_of
 from a3cjax.engine.result import Interrupted, Result
@@ -33,7 +27,6 @@ from a3cjax.engine.saved import SavedState
 BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
 _MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
-_PATIENCE = 1.0  # seconds before a progress bar shows
 
 
 def drive(
@@ -66,9 +59,11 @@ def drive(
     room: dict[int, np.ndarray] = {}
     with (
         ThreadPoolExecutor(len(used)) as pool,
-        _interruptible() as interrupted,
-        _bar(progress, done, runs.num_updates, runs.count) as report,
+        interruptible() as interrupted,
+        progress_bar(progress, done, runs.num_updates, runs.count) as report,
     ):
+        if interrupted():  # since before this call; nothing is lost, for nothing was done
+            raise KeyboardInterrupt
         on_each = functools.partial(_map_in, pool, jnp.result_type(float) == jnp.float64) if len(used) > 1 else map
         # Shares on one device run one program: compiled once, by the first of them, and not by each at the same time.
         firsts, others = slice(len(set(used))), slice(len(set(used)), None)
@@ -301,50 +296,3 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
                 "give the learner, the number of runs, the schedule and the delay metrics that it was made with."
             )
     return jax.tree.map(layout.split, carry)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C is remembered until the block in hand is done; a second one stops at once."""
-    pressed: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def remember(number, frame):
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-
-    previous = signal.signal(signal.SIGINT, remember)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextlib.contextmanager
-def _bar(progress: bool | None, done: int, total: int, runs: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, shown once a simulation has taken a moment."""
-    if not (sys.stderr.isatty() if progress is None else progress):
-        yield lambda done: None
-        return
-    began = time.monotonic()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task(f"{total:,} updates × {runs:,} runs", total=total, completed=done)
-
-    def report(done: int) -> None:
-        if not bar.live.is_started and (progress or time.monotonic() - began > _PATIENCE):
-            bar.start()
-        bar.update(task, completed=done)
-
-    try:
-        yield report
-    finally:
-        bar.stop()

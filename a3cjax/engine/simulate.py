@@ -73,7 +73,9 @@ def simulate(
     Raises:
         ValueError: if the arguments do not fit each other; the sentence says how to mend it.
         Diverged: see ``throw``.
-        Interrupted: on Ctrl-C, with the result of the updates that were done.
+        Interrupted: on Ctrl-C, with the result of the updates that were done; a second Ctrl-C stops at once. SIGINT
+            that the program ignores stays ignored; a handler of its own is called, and what it raises counts: a
+            KeyboardInterrupt is a Ctrl-C, another exception passes through, and if it returns the run goes on.
 
     >>> import a3cjax, jax
     >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=10)

@@ -84,19 +84,28 @@ def _activity(ax: "Axes", worker: np.ndarray, time: np.ndarray, num_workers: int
     """Each worker's landings as ticks, at the start of the run, where they can be told apart, and the commits."""
     from matplotlib.ticker import MaxNLocator
 
-    shown = slice(min(len(time), 25 * num_workers, 400))
+    first = min(len(time), 25 * num_workers, 400)
+    time, worker = time[:first], worker[:first]
+    # What lies far from zero, as Unix timestamps do, is told from a round number shortly before it.
+    span = float(time[-1] - time[0])
+    origin = 0.0
+    if abs(time[0]) > 20 * span > 0:
+        unit = 10.0 ** np.floor(np.log10(span))
+        origin = float(np.floor(time[0] / unit) * unit)
+    time = time - origin
     for i in range(num_workers):
-        landings = time[shown][worker[shown] == i]
-        ax.vlines(landings, i - 0.4, i + 0.4, color=_INK, linewidth=1)
+        ax.vlines(time[worker == i], i - 0.4, i + 0.4, color=_INK, linewidth=1)
     if commit is not None:
-        ax.vlines(time[shown][commit[shown]], -0.5, num_workers - 0.5, color=_ACCENT, linewidth=0.8, alpha=0.7)
-    ends = time[shown][-1]
+        ax.vlines(time[commit[:first]], -0.5, num_workers - 0.5, color=_ACCENT, linewidth=0.8, alpha=0.7)
+    ends = time[-1]
     marks = "" if commit is None else "; a line at every commit"
+    after = f" after {origin:,.15g}" if origin else ""
     _tidy(ax)
     ax.set_xlim(0 if time[0] >= 0 else time[0], ends if ends > min(time[0], 0) else ends + 1)
     ax.set_ylim(num_workers - 0.5, -0.5)
+    ax.ticklabel_format(axis="x", useOffset=False)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(f"time (unit of the schedule), first {len(time[shown])} landings{marks}")
+    ax.set_xlabel(f"time{after} (unit of the schedule), first {first} landings{marks}")
     ax.set_ylabel("worker")
 
 

@@ -48,6 +48,11 @@ class Study(abc.ABC):
         """What ``run.json`` says of the problem: names and numbers."""
         return {}
 
+    @classmethod
+    def file_names(cls) -> tuple[str, ...]:
+        """What ``save`` writes."""
+        return f"{cls.name}.csv", f"{cls.name}.nc", f"{cls.name}.png", "run.json"
+
     def save(self, folder: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> list[Path]:
         """Write <name>.csv, <name>.nc, run.json and <name>.png, each whole or not at all; return their paths.
 
@@ -65,9 +70,7 @@ class Study(abc.ABC):
             "notes": self.notes(),
             "versions": tables.versions(),
         }
-        table, curves, picture, about_run = (
-            target / name for name in (f"{self.name}.csv", f"{self.name}.nc", f"{self.name}.png", "run.json")
-        )
+        table, curves, picture, about_run = (target / name for name in self.file_names())
         _files.write_whole(table, lambda file: file.write(tables.csv_text(self.rows).encode()))
         _files.write_whole(curves, lambda file: self.curves.to_netcdf(file.name, engine="h5netcdf"))
         _files.write_whole(about_run, lambda file: file.write(tables.json_text(run).encode()))

@@ -1,10 +1,12 @@
 """The look of every figure."""
 
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 INK = "#404040"
 NAMES = {"iid": "i.i.d.", "markov": "Markovian"}
@@ -32,3 +34,20 @@ STYLE: Any = {
 def shades(count: int) -> list[str]:
     """``count`` colours from light to dark, for things that have an order."""
     return [to_hex(colour) for colour in matplotlib.colormaps["viridis_r"](np.linspace(0.12, 1, count))]
+
+
+def logarithmic(axis: Any, write: Callable[[float], str]) -> None:
+    """Have an axis [of matplotlib, on a logarithmic scale] write every number alike, and two of them at least.
+
+    Powers of ten stand where there are two of them in sight; 1, 2 and 5 times them where there are fewer, and where
+    that is not enough all whole multiples.
+    """
+    low, high = sorted(axis.get_view_interval())
+    for multiples in ((1,), (1, 2, 5), range(1, 10)):
+        ticks = LogLocator(subs=multiples).tick_values(low, high)
+        if ((ticks >= low) & (ticks <= high)).sum() > 1:
+            break
+    axis.set_major_locator(LogLocator(subs=multiples, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+    axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=12) if len(multiples) < 9 else NullLocator())
+    axis.set_minor_formatter(NullFormatter())

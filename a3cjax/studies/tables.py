@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 DASH = "–"
+WIDTH = 120  # columns of a table; one that would be wider stands closer
 
 
 def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -31,12 +32,13 @@ def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     tall = max(map(len, titles))
     above = list(zip(*([""] * (tall - len(title)) + title for title in titles), strict=True))
     widths = [max(map(len, column)) for column in zip(*above, *lines, strict=True)]
+    gap = "  " if sum(widths) + 2 * len(widths) - 2 <= WIDTH else " "
     text = []
     for number, line in enumerate((*above, *lines)):
         if number > tall and line[0] != lines[number - tall - 1][0]:
             text.append("")
         cells = [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))]
-        text.append("  ".join(cells).rstrip())
+        text.append(gap.join(cells).rstrip())
     return "\n".join(text)
 
 

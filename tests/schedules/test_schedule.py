@@ -253,6 +253,30 @@ def test_plot_labels_its_panels(num_updates):
     plt.close(figure)
 
 
+@pytest.mark.parametrize(
+    ("start", "after", "origin"),
+    [
+        (0.0, "", 0.0),
+        (5.0, "", 0.0),
+        (1.7e9, " after 1,700,000,000", 1.7e9),
+        (1.7e9 + 123, " after 1,700,000,120", 1.7e9 + 120),
+    ],
+)
+def test_plot_tells_times_far_from_zero_from_a_round_one(start, after, origin):
+    """Landings every half a second: 50 of 2 workers span 24.5 s, so the origin is a multiple of 10 s."""
+    times = start + 0.5 * np.arange(1, 61)
+    figure = Schedule(np.arange(60) % 2, np.minimum(np.arange(60), 1), times).plot()
+    ax = figure.axes[-1]
+    figure.canvas.draw()
+    assert ax.get_xlabel() == f"time{after} (unit of the schedule), first 50 landings"
+    assert ax.get_xlim() == pytest.approx((0, start + 25 - origin))
+    marks = np.sort(np.concatenate([lines.get_segments() for lines in ax.collections])[:, 0, 0])
+    assert marks == pytest.approx(times[:50] - origin)
+    assert ax.xaxis.get_offset_text().get_text() == ""
+    assert all(float(label.get_text()) < 150 for label in ax.get_xticklabels())
+    plt.close(figure)
+
+
 def test_plot_draws_on_axes_it_is_given():
     figure, ax = plt.subplots()
     assert Schedule.from_law(KEY, a3cjax.delays.Poisson(3.0), 100, 64).plot(ax) is figure

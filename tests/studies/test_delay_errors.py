@@ -1,6 +1,7 @@
 """The bound against runs made to strain it, the binning against curves of a known power, the command."""
 
 import csv
+import re
 from typing import Any
 
 import jax
@@ -179,6 +180,18 @@ def test_options_that_cannot_be_are_refused(options, message):
         many = a3cjax.A3C(mdp, actor_step=[0.1, 0.2], critic_step=0.1)
         with pytest.raises(ValueError, match=r"learner.actor_step has shape \(2,\); the study takes one number"):
             delay_errors(many, num_updates=10)
+
+
+def test_each_axis_of_the_figure_has_one_notation():
+    """Plain numbers above, percentages below, also where less than a decade is in sight."""
+    figure = DelayErrorStudy.of(fabricate()).figure()
+    figure.canvas.draw()
+    for ax, pattern in zip(figure.axes, [r"[\d.e+-]+"] * 2 + [r"[\d.e+-]+ %"] * 2, strict=True):
+        low, high = ax.get_ylim()
+        labels = [*ax.yaxis.get_ticklabels(minor=False), *ax.yaxis.get_ticklabels(minor=True)]
+        told = [label.get_text() for label in labels if label.get_text() and low <= label.get_position()[1] <= high]
+        assert len(told) > 1
+        assert all(re.fullmatch(pattern, text) for text in told)
 
 
 # ------------------------------------------------------------------------------------------------------ the command

@@ -160,3 +160,15 @@ def test_the_figure_has_the_three_panels():
     double = SpeedupStudy.of(fabricate(np.full((2, 3, 4), 0.002))).figure()
     assert len(double.axes) == 5  # the first two panels once for each sampling
     assert double.axes[0].get_yscale() == "log"
+
+
+def test_the_legend_promises_no_interval_where_none_was_measured():
+    # i.i.d. runs meet the target after 400 updates; Markovian ones stay where they begin.
+    slopes = np.stack([np.full((3, 4), 0.002), np.zeros((3, 4))])
+    legend = SpeedupStudy.of(fabricate(slopes)).figure().axes[-1].get_legend()
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == ["ideal: N", "i.i.d., with 95 % interval", "i.i.d., the paper's figure", "Markovian: target not met",
+                    "Markovian, the paper's figure"]  # fmt: skip
+    # One seed has a speedup, but no interval.
+    legend = SpeedupStudy.of(fabricate(np.full((1, 3, 1), 0.002))).figure().axes[-1].get_legend()
+    assert [text.get_text() for text in legend.get_texts()][1] == "i.i.d."

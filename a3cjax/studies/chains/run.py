@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax import _check
-from a3cjax.engine import Interrupted, Record, simulate
+from a3cjax.engine import Record, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP, Prior, exact
 from a3cjax.schedules import Schedule
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.chains.mean_field import direction_error, mean_field
 from a3cjax.studies.chains.result import CHAINS, ChainsStudy
 from a3cjax.studies.study import StudyInterrupted, about
@@ -76,21 +78,29 @@ def chains(
     updates = np.arange(record.spacing(num_updates), num_updates + 1, record.spacing(num_updates))
 
     problems = [[_with_discount(mdp, discount) for mdp in mdps] for discount in discounts]
-    curves = _frame(problems, discounts, weights, seeds, updates, actor_step)
     states, actions = mdps[0].num_states, mdps[0].num_actions
     schedule = Schedule.sequential(num_updates)
     # Run by run: the weights, and for each its seeds. Both kinds of chains, all γ and all λ use the same keys.
     weight = np.repeat(np.asarray(weights, np.float32), seeds)
     prior = Prior(weight, np.full(states, 1 / states), np.full((states, actions), 1 / actions))
+    learners = [
+        [
+            [A3C(mdp, actor_step, critic_step, prior=prior, shared_chain=chain == "shared") for chain in CHAINS]
+            for mdp in row
+        ]
+        for row in problems
+    ]
+    begin()
+    with at_work("following the mean motion", progress):
+        curves = _frame(problems, discounts, weights, seeds, updates, actor_step)
     own = jax.vmap(lambda s: jax.random.fold_in(jax.random.key(seed), s))(jnp.arange(seeds))
     for m in range(len(mdps)):
         keys = jax.vmap(lambda key, m=m: jax.random.fold_in(key, m))(own)
         keys = jnp.concatenate([keys] * len(weights))
         for g, c in itertools.product(range(len(discounts)), range(len(CHAINS))):
-            learner = A3C(problems[g][m], actor_step, critic_step, prior=prior, shared_chain=CHAINS[c] == "shared")
             try:
-                result = simulate(learner, schedule, keys, record=record, throw=False, progress=progress)
-            except Interrupted as error:
+                result = simulate(learners[g][m][c], schedule, keys, record=record, throw=False, progress=progress)
+            except KeyboardInterrupt as error:
                 done = m * len(discounts) + g
                 raise StudyInterrupted(
                     f"Interrupted after {done} of {len(mdps) * len(discounts)} pairs of an MDP and a discount.",

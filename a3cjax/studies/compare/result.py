@@ -132,15 +132,15 @@ class CompareStudy(Study):
     def table(self) -> str:
         """The rows as text."""
         header = [
-            "law", "workers", "method", "samples\nto target", "time\nto target",
-            f"{100 * self.confidence:g} %", "async time\n/ its time", f"{100 * self.confidence:g} %",
-            "time of\nN samples", "expected", "idle", "most\nidle", "runs that\nmet it",
+            "law", "N", "method", "samples\nto\ntarget", "time\nto\ntarget",
+            f"{100 * self.confidence:g} %", "async\ntime /\nits time", f"{100 * self.confidence:g} %",
+            "time\nof N", "ex-\npected", "idle", "most\nidle", "met the\ntarget",
         ]  # fmt: skip
         lines = [
             (
                 row.law,
                 str(row.workers),
-                row.method,
+                row.method.replace(" × ", "×"),
                 number(row.samples_to_target, ",.0f"),
                 number(row.time_to_target, ",.0f"),
                 interval(row.time_low, row.time_high, ",.0f"),

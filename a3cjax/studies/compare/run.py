@@ -11,9 +11,11 @@ import numpy as np
 
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.compare.result import METHODS, CompareStudy
 from a3cjax.studies.compare.rounds import expected_round, expected_samples_time, idle_shares
 from a3cjax.studies.design import distinct_workers
@@ -96,7 +98,9 @@ def compare(
     start, optimum = objective_gap(learner)
 
     key = jax.random.key(seed)
-    free, barrier = _draw(jax.random.fold_in(key, 0), teams, workers, seeds, num_samples)
+    begin()
+    with at_work("drawing schedules", progress):
+        free, barrier = _draw(jax.random.fold_in(key, 0), teams, workers, seeds, num_samples)
     at = np.arange(0, num_samples + 1, spacing)
     curves = _frame(free, barrier, teams, workers, seeds, at)
     curves.attrs.update(initial_objective=start, optimal_objective=optimum, target_share=target,
@@ -119,8 +123,11 @@ def compare(
     for methods, own_learner, schedule, own_keys in parts:
         try:
             result = simulate(own_learner, schedule, own_keys, record=record, throw=False, progress=progress)
-        except Interrupted as error:
-            _fill(curves, methods, error.result)
+        except KeyboardInterrupt as error:
+            if isinstance(error, Interrupted):
+                _fill(curves, methods, error.result)
+            elif not methods.start:
+                raise
             study = CompareStudy.of(curves, confidence, interrupted=True)
             raise StudyInterrupted(f"Interrupted in the {METHODS[methods.start]} runs.", study) from error
         _fill(curves, methods, result)

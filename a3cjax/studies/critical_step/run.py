@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from a3cjax import _check
-from a3cjax.engine import Interrupted, Record, simulate
+from a3cjax.engine import Record, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.delays import Constant
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.critical_step.result import CriticalStepStudy
 from a3cjax.studies.critical_step.systems import System, systems
 from a3cjax.studies.stability import critical_mode, stability_limit
@@ -67,17 +69,19 @@ def critical_step(
     if not isinstance(mdp, FiniteMDP):
         raise ValueError(f"mdp must be an a3cjax.FiniteMDP, but is a {type(mdp).__name__}.")
     pi = np.full((mdp.num_states, mdp.num_actions), 1 / mdp.num_actions) if pi is None else np.asarray(pi)
-    delays = tuple(sorted({_check.integer(f"delays[{i}]", tau, 0) for i, tau in enumerate(delays)}))
-    if not delays:
-        raise ValueError("delays is empty; give at least one.")
+    delays = tuple(sorted(_check.integer(f"delays[{i}]", tau, 0) for i, tau in enumerate(delays)))
+    if not delays or len(set(delays)) < len(delays):
+        raise ValueError(f"delays is {list(delays)}; give one or more, each once.")
     _check.number("resolution", resolution, above=0, most=0.1)
     if num_updates is None:
         num_updates = max(400, math.ceil(1.3 * (2 * delays[-1] + 1) / resolution))
     num_updates = _check.integer("num_updates", num_updates, 8)
     tried = systems(mdp, pi)
     curves = _frame(tried, delays, resolution, num_updates)
-    schedules = [Schedule.from_law(jax.random.key(0), Constant(tau), num_updates) for tau in delays]
-    batch = Schedule.stack([schedule for schedule in schedules for _ in range(curves.sizes["factor"])])
+    begin()
+    with at_work("drawing schedules", progress):
+        schedules = [Schedule.from_law(jax.random.key(0), Constant(tau), num_updates) for tau in delays]
+        batch = Schedule.stack([schedule for schedule in schedules for _ in range(curves.sizes["factor"])])
     keys = jnp.broadcast_to(jax.random.key(0), (len(batch.delay),))
     for i, system in enumerate(tried):
         steps = jnp.asarray(curves.step.values[i].reshape(-1))
@@ -86,7 +90,7 @@ def critical_step(
             result = simulate(
                 system.build(steps), batch, keys, record=record, history="ring", throw=False, progress=progress
             )
-        except Interrupted as error:
+        except KeyboardInterrupt as error:
             study = CriticalStepStudy.of(curves, interrupted=True)
             raise StudyInterrupted(f"Interrupted in {system.name!r}, the {i + 1}. of {len(tried)}.", study) from error
         energy = np.asarray(result.metrics["energy"], np.float64)

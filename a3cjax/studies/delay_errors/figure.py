@@ -6,9 +6,9 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
-from a3cjax.studies.style import INK, STYLE, shades
+from a3cjax.studies.style import INK, STYLE, logarithmic, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,9 +39,9 @@ def delay_errors_figure(study: "DelayErrorStudy") -> Figure:
             _points(axes[1, column], study, term, "share", colours)
             axes[1, column].set(xlabel="delay τ (updates)", ylabel=share, yscale="log")
             axes[1, column].set_title(f"The same as a {share} that was applied")
-            axes[1, column].yaxis.set_major_formatter(PercentFormatter(1))
             for ax in axes[:, column]:
                 _guides(ax, study, term, "error" if ax is axes[0, column] else "share")
+                logarithmic(ax.yaxis, (lambda y: f"{y:g}") if ax is axes[0, column] else (lambda y: f"{100 * y:g} %"))
                 ax.set_xscale("log", base=2)
                 ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 ax.xaxis.set_minor_locator(NullLocator())

@@ -9,9 +9,11 @@ import numpy as np
 
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.learners.messages import A3CState
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.delay_errors.bound import delay_bound
 from a3cjax.studies.delay_errors.result import DelayErrorStudy
 from a3cjax.studies.design import Team, distinct_workers, seed_keys, worker_schedules
@@ -78,7 +80,9 @@ def delay_errors(
     team = compute_times if callable(compute_times) else lambda n: [compute_times or Exponential(1.0)] * n
 
     key = jax.random.key(seed)
-    schedule = worker_schedules(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
+    begin()
+    with at_work("drawing schedules", progress):
+        schedule = worker_schedules(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
     keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
     try:
         result, stopped = simulate(learner, schedule, keys, record=record, throw=False, progress=progress), None

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax import _check
-from a3cjax.engine import Interrupted, Record, simulate
+from a3cjax.engine import Record, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.problems import exact
-from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
-from a3cjax.studies.design import distinct_workers, seed_keys
+from a3cjax.studies.beginning import begin
+from a3cjax.studies.design import distinct_workers, seed_keys, worker_schedules
 from a3cjax.studies.estimators.moments import KINDS, moments_at
 from a3cjax.studies.estimators.result import EstimatorsStudy
 from a3cjax.studies.study import StudyInterrupted, about
@@ -87,13 +88,9 @@ def estimators(
 
     team = compute_times or (lambda n: [Exponential(1.0)] * n)
     key = jax.random.key(seed)
-    columns = []
-    for n in workers:
-        own = seed_keys(jax.random.fold_in(key, 0), n, seeds)
-        laws = list(team(n))
-        batch = jax.vmap(lambda k, laws=laws: Schedule.from_workers(k, laws, num_updates))(own)
-        columns.append([np.asarray(column) for column in (batch.worker, batch.delay, batch.time)])
-    schedule = Schedule(*(np.concatenate(column) for column in zip(*columns, strict=True)), num_workers=max(workers))
+    begin()
+    with at_work("drawing schedules", progress):
+        schedule = worker_schedules(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
     keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
     curves = _frame(learner, kinds, workers, seeds, updates)
     start_values = exact.state_values(learner.mdp, learner.policy.probabilities(learner.theta))
@@ -101,7 +98,7 @@ def estimators(
         own = dataclasses.replace(learner, estimator=estimator, baseline=start_values if less else None, horizon=None)
         try:
             result = simulate(own, schedule, keys, record=record, throw=False, progress=progress)
-        except Interrupted as error:
+        except KeyboardInterrupt as error:
             raise StudyInterrupted(
                 f"Interrupted after {position} of {len(kinds)} estimators.",
                 EstimatorsStudy.of(curves, confidence, interrupted=True),

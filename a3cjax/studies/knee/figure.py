@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from a3cjax.studies.style import INK, PALETTE, STYLE
+from a3cjax.studies.style import INK, PALETTE, STYLE, logarithmic
 
 if TYPE_CHECKING:
     from a3cjax.studies.knee.result import KneeRow
@@ -39,10 +39,10 @@ def knee_figure(curves: xr.Dataset, rows: Sequence["KneeRow"], confidence: float
             steps = sorted(set(curves.actor_step.values[:, j].round(12)))
             told = f"α = {steps[0]:.3g}" if len(steps) == 1 else f"α × {factors[j]:g}"
             ax.set(title=f"Efficiency, {told}", xscale="log", xlabel="workers N", yscale="log")
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.xaxis.set_major_locator(FixedLocator(workers))
             ax.xaxis.set_minor_locator(NullLocator())
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        logarithmic(panels[0].yaxis, lambda value: f"{value:g}")
         panels[0].set_ylabel("speedup(N)/N")
         panels[0].annotate(f"{threshold:g}", (0.01, threshold), xycoords=("axes fraction", "data"), va="bottom")
         for i, name in enumerate(problems):

@@ -8,8 +8,11 @@ import numpy as np
 
 from a3cjax import _check
 from a3cjax.learners import A3C
+from a3cjax.studies.beginning import begin
+from a3cjax.studies.gap import objective_gap
 from a3cjax.studies.knee.result import KneeStudy
 from a3cjax.studies.speedup import speedup
+from a3cjax.studies.speedup.run import check_arguments
 from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
@@ -83,6 +86,10 @@ def knee(
     if len(set(numbers)) < 2 or numbers[0] != 1:
         raise ValueError(f"workers is {list(numbers)}, but must hold 1 and at least one greater number.")
     options: Any = dict(sampling=[sampling], seeds=seeds, num_updates=num_updates, target=target, seed=seed)
+    check_arguments(workers=numbers, record_every=None, confidence=confidence, **options)
+    for learner in learners.values():
+        objective_gap(learner)
+    begin()
     curves = _frame(learners, factors, numbers, sampling, seeds, num_updates, threshold, target)
     for i, (name, learner) in enumerate(learners.items()):
         for j, factor in enumerate(factors):
@@ -90,7 +97,7 @@ def knee(
             scaled = dataclasses.replace(learner, actor_step=step)
             try:
                 found = speedup(scaled, workers=numbers, progress=progress, **options)
-            except StudyInterrupted as error:
+            except KeyboardInterrupt as error:
                 study = KneeStudy.of(curves, confidence, interrupted=True)
                 raise StudyInterrupted(f"Interrupted in {name} with α = {step:g}.", study) from error
             curves["updates_to_target"].values[i, j] = found.curves.updates_to_target.values[0]

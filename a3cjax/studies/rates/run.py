@@ -10,11 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from a3cjax import _check
-from a3cjax.engine import Interrupted, Record, Result, simulate
+from a3cjax.engine import Record, Result, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP, exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules import delays as laws
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.design import distinct_samplings, seed_keys
 from a3cjax.studies.rates.delays import DELAYS, MaximalDelay
 from a3cjax.studies.rates.result import RatesStudy
@@ -109,6 +111,7 @@ def rates(
         raise ValueError("learner has one prior.weight per run, but this study has runs of its own; give one number.")
 
     constants = float(actor_constant), float(critic_constant)
+    begin()
     curves = _frame(learner, counts, found, law, names, seeds, record_every, constants)
     key = jax.random.key(seed)
     for position, name in enumerate(names):
@@ -119,17 +122,20 @@ def rates(
                 actor_step=constants[0] * count**-0.6,
                 critic_step=constants[1] * count**-0.4,
             )
-            schedule = _draw(jax.random.fold_in(key, 0), law, [delay.at(count) for delay in found], seeds, count)
             keys = jnp.tile(seed_keys(jax.random.fold_in(key, 1), count, seeds), len(found))
             record = Record(every=int(curves.spacing.values[at]), metrics=[_theta, _omega])
             try:
+                with at_work("drawing schedules", progress):
+                    longest = [delay.at(count) for delay in found]
+                    schedule = _draw(jax.random.fold_in(key, 0), law, longest, seeds, count)
                 result = simulate(own, schedule, keys, record=record, throw=False, progress=progress)
-            except Interrupted as error:
+                with at_work("evaluating the records", progress):
+                    _fill(curves, (position, at), learner, result)
+            except KeyboardInterrupt as error:
                 raise StudyInterrupted(
                     f"Interrupted in the {name} runs of {count} updates.",
                     RatesStudy.of(curves, confidence, interrupted=True),
                 ) from error
-            _fill(curves, (position, at), learner, result)
     return RatesStudy.of(curves, confidence)
 
 

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax import _check
-from a3cjax.engine import Interrupted, Record, Result, simulate
+from a3cjax.engine import Record, Result, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.learners.a3c import Sampling
 from a3cjax.problems import FiniteMDP, Prior, exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import Exponential
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.design import seed_keys
 from a3cjax.studies.regularisation.landscape import Landscape
 from a3cjax.studies.regularisation.result import RegularisationStudy
@@ -82,7 +84,6 @@ def regularisation(
     """
     if not isinstance(mdp, FiniteMDP):
         raise ValueError(f"mdp must be an a3cjax.FiniteMDP, but is a {type(mdp).__name__}.")
-    priors = _check_priors(mdp, typical_priors(mdp) if priors is None else priors)
     grid = _check_weights(weights)
     workers = _check.integer("workers", workers, 1)
     seeds = _check.integer("seeds", seeds, 1)
@@ -90,6 +91,7 @@ def regularisation(
     num_updates = _check.integer("num_updates", num_updates, 2 * RECORDS)
     _check.number("confidence", confidence, above=0, below=1)
     _check.number("actor_step", actor_step, above=0)
+    priors = _check_priors(mdp, typical_priors(mdp) if priors is None else priors)
 
     lam = np.repeat(grid, seeds)
     learners = {
@@ -103,20 +105,23 @@ def regularisation(
         )
         for name, prior in priors.items()
     }
+    begin()
     key = jax.random.key(seed)
     draw = jax.vmap(lambda own: Schedule.from_workers(own, [Exponential(1.0)] * workers, num_updates))
-    schedule = jax.tree.map(lambda x: np.tile(x, (len(grid), 1)), draw(seed_keys(key, 0, seeds)))
+    with at_work("drawing schedules", progress):
+        schedule = jax.tree.map(lambda x: np.tile(x, (len(grid), 1)), draw(seed_keys(key, 0, seeds)))
     keys = jnp.tile(seed_keys(key, 1, seeds), len(grid))
 
     land = Landscape(mdp)
     curves = _frame(land, priors, grid, seeds, num_updates, workers, sampling, (actor_step, critic_step))
-    for position, prior in enumerate(priors.values()):
-        _solve(curves, position, land, prior)
+    with at_work("maximising J_λ", progress):
+        for position, prior in enumerate(priors.values()):
+            _solve(curves, position, land, prior)
     record = Record(every=num_updates // RECORDS, metrics=[_theta])
     for position, (name, learner) in enumerate(learners.items()):
         try:
             result = simulate(learner, schedule, keys, record=record, throw=False, progress=progress)
-        except Interrupted as error:
+        except KeyboardInterrupt as error:
             raise StudyInterrupted(
                 f"Interrupted in the runs with the {name} prior.",
                 RegularisationStudy.of(curves, confidence, interrupted=True),

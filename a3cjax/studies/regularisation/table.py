@@ -16,12 +16,12 @@ def regularisation_text(rows: Sequence["RegularisationRow"], confidence: float) 
     >>> from a3cjax.studies import RegularisationRow
     >>> row = RegularisationRow("uniform", 0.1, 0.5, 0.4, 1.0, 0.1, 0.2, 0.9, *(0.5,) * 3, *(0.4,) * 3, *(1.1,) * 3)
     >>> print(regularisation_text([row], confidence=0.95).splitlines()[-1])
-    uniform  0.1  0.5000   0.4000      1  0.5000  0.5000 to 0.5000  0.4000    1.1    1.1 to 1.1  0.1    0.2   0.9
+    uniform  0.1  0.5000   0.4000    1  0.5000  0.5000 to 0.5000  0.4000  1.1  1.1 to 1.1      0.1      0.2  0.9
     """
     share = f"{100 * confidence:g} %"
     header = [
-        "prior", "λ", "largest J_λ:\nJ", "\nJ_λ", "\nKL", "A3C:\nJ", f"\n{share}", "\nJ_λ", "\nKL", f"\n{share}",
-        "J* − J of\nlargest J_λ", "sharper\nbound", "ε_λ",
+        "prior", "λ", "largest\nJ_λ: J", "\nJ_λ", "\nKL", "A3C:\nJ", f"\n{share}", "\nJ_λ", "\nKL", f"\n{share}",
+        "J* − J\nat the\nlargest", "sharper\nbound", "ε_λ",
     ]  # fmt: skip
     lines = [
         (

@@ -88,9 +88,15 @@ def _speedup_panel(
         value = np.array([row.speedup for row in own])
         low, high = (np.array([getattr(row, f"speedup_{end}") for row in own]) for end in ("low", "high"))
         spread = np.nan_to_num([value - low, high - value]).clip(0)
-        label = f"{NAMES.get(name, name)}, with {100 * confidence:g} % interval"
-        look: dict[str, Any] = {"color": colour, "marker": marker, "label": label}
-        legend.append(ax.errorbar(at, value, spread, ms=5, lw=1.3, capsize=3, zorder=3, **look))
+        known = NAMES.get(name, name)
+        look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 5, "lw": 1.3}
+        if any(np.isfinite(row.speedup_low) for row in own if row.workers > 1):
+            look["label"] = f"{known}, with {100 * confidence:g} % interval"
+            legend.append(ax.errorbar(at, value, spread, capsize=3, zorder=3, **look))
+        elif own:
+            legend += ax.plot(at, value, zorder=3, label=known, **look)
+        else:
+            legend.append(Line2D([], [], lw=0, label=f"{known}: target not met"))
         paper = {n: figure for n, figure in figures.get(name, {}).items() if n in workers}
         if paper:
             label = f"{NAMES.get(name, name)}, the paper's figure"

@@ -10,10 +10,12 @@ import numpy as np
 
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.design import Team, distinct_samplings, seed_keys, worker_schedules
 from a3cjax.studies.gap import objective_gap
 from a3cjax.studies.speedup.result import SpeedupStudy
@@ -75,15 +77,9 @@ def speedup(
     >>> [row.workers for row in study.rows], study.rows[0].speedup
     ([1, 2], 1.0)
     """
-    workers, sampling = _check_workers(workers), distinct_samplings(sampling)
-    seeds = _check.integer("seeds", seeds, 1)
-    seed = _check.integer("seed", seed, 0)
-    num_updates = _check.integer("num_updates", num_updates, 1)
-    _check.number("target", target, above=0, most=1)
-    _check.number("confidence", confidence, above=0, below=1)
-    if record_every is None:
-        record_every = max(1, num_updates // 100)
-    record = Record(every=record_every, metrics=METRICS)
+    workers, sampling, record = check_arguments(
+        workers, sampling, seeds, num_updates, target, record_every, confidence, seed
+    )
     updates = np.arange(record.spacing(num_updates), num_updates + 1, record.spacing(num_updates))
 
     # Before anything is drawn, so that a bad option is told at once.
@@ -92,16 +88,21 @@ def speedup(
     team = compute_times if callable(compute_times) else lambda n: [compute_times or Exponential(1.0)] * n
 
     key = jax.random.key(seed)
-    schedule = worker_schedules(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
-    keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
-    curves = _frame(learner, workers, sampling, seeds, schedule, updates, start, optimum)
+    begin()
+    with at_work("drawing schedules", progress):
+        schedule = worker_schedules(jax.random.fold_in(key, 0), team, workers, seeds, num_updates)
+        keys = jnp.concatenate([seed_keys(jax.random.fold_in(key, 1), n, seeds) for n in workers])
+        curves = _frame(learner, workers, sampling, seeds, schedule, updates, start, optimum)
     curves.attrs["target_share"] = target
     curves.attrs["target_objective"] = start + target * (optimum - start)
     for position, name in enumerate(sampling):
         try:
             result = simulate(learners[name], schedule, keys, record=record, throw=False, progress=progress)
-        except Interrupted as error:
-            _fill(curves, position, error.result)
+        except KeyboardInterrupt as error:
+            if isinstance(error, Interrupted):
+                _fill(curves, position, error.result)
+            elif not position:
+                raise
             study = SpeedupStudy.of(curves, confidence, interrupted=True)
             raise StudyInterrupted(
                 f"Interrupted in the {name} runs after {int(curves.updates_done[position])} of {num_updates} updates.",
@@ -109,6 +110,32 @@ def speedup(
             ) from error
         _fill(curves, position, result)
     return SpeedupStudy.of(curves, confidence)
+
+
+def check_arguments(
+    workers: Sequence[int],
+    sampling: Sequence[str],
+    seeds: int,
+    num_updates: int,
+    target: float,
+    record_every: int | None,
+    confidence: float,
+    seed: int,
+) -> tuple[tuple[int, ...], tuple[str, ...], Record]:
+    """The numbers of workers in ascending order, the samplings, and what is recorded.
+
+    Raises:
+        ValueError: if ``speedup`` would not take one of them, whatever the learner.
+    """
+    workers, sampling = _check_workers(workers), distinct_samplings(sampling)
+    _check.integer("seeds", seeds, 1)
+    _check.integer("seed", seed, 0)
+    num_updates = _check.integer("num_updates", num_updates, 1)
+    _check.number("target", target, above=0, most=1)
+    _check.number("confidence", confidence, above=0, below=1)
+    record = Record(every=max(1, num_updates // 100) if record_every is None else record_every, metrics=METRICS)
+    record.spacing(num_updates)
+    return workers, sampling, record
 
 
 def _check_workers(workers: Sequence[int]) -> tuple[int, ...]:

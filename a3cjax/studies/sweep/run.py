@@ -12,9 +12,11 @@ import numpy as np
 
 from a3cjax import _check
 from a3cjax.engine import Interrupted, Record, Result, SavedState, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.engine.origin import learner_parts
 from a3cjax.learners import A3C
 from a3cjax.schedules import Schedule
+from a3cjax.studies.beginning import begin
 from a3cjax.studies.study import StudyInterrupted
 from a3cjax.studies.sweep.frame import METRICS, Grid, empty_curves
 from a3cjax.studies.sweep.laws import DelayIs, find_law
@@ -102,7 +104,9 @@ def sweep(
     if trouble is not None:
         warnings.warn(trouble, stacklevel=2)
 
-    schedule = draw_schedules(grid, num_updates, seed)
+    begin()
+    with at_work("drawing schedules", progress):
+        schedule = draw_schedules(grid, num_updates, seed)
     curves = empty_curves(learner, grid, schedule, every, diverged_above)
     _put(curves, values)
     batch = jax.tree.map(lambda column: column[grid.schedule_of_run()], schedule)
@@ -119,9 +123,12 @@ def sweep(
                 scaled, batch[:upto], keys, record=Record(every=every, metrics=METRICS), history="ring", depth=depth,
                 throw=False, resume=state, progress=progress,
             )  # fmt: skip
-        except Interrupted as error:
-            state = _fill(curves, error.result)
-            kept.save(state, _values(curves))
+        except KeyboardInterrupt as error:
+            if isinstance(error, Interrupted):
+                state = _fill(curves, error.result)
+                kept.save(state, _values(curves))
+            if state is None:
+                raise
             said = f"Interrupted after {state.updates} of {num_updates} updates." + (
                 "" if partial is None else " The same command goes on from there."
             )
