@@ -71,7 +71,7 @@ def sweep(
         num_updates: K, updates of every run.
         record_every: updates between records; K // 20 if not given.
         diverged_above: see above; greater than 0.
-        confidence: coverage of the intervals.
+        confidence: coverage of the intervals over seeds, see ``mean_interval`` and ``proportion_interval``.
         seed: of all randomness.
         partial: a folder to keep an unfinished sweep in, every ten seconds or so and on Ctrl-C. The same call goes on
             from there, to the same bits; when all is done the folder is removed.
