@@ -19,8 +19,8 @@ class Study(abc.ABC):
     """The outcome of a study.
 
     ``name``: of its files. ``rows``: frozen dataclasses of one kind, the lines of ``<name>.csv``. ``curves``: the
-    ``xarray.Dataset`` that they were made of, every variable with a long name and units. ``interrupted``: whether
-    Ctrl-C ended the study early.
+    ``xarray.Dataset`` that they were made of, every variable with a long name and units; if the rows have intervals,
+    its attribute ``intervals`` says which. ``interrupted``: whether Ctrl-C ended the study early.
     """
 
     name: ClassVar[str]
@@ -67,6 +67,7 @@ class Study(abc.ABC):
             "options": dict(options or {}),
             "problem": self.facts(),
             "interrupted": self.interrupted,
+            "intervals": self.curves.attrs.get("intervals"),
             "notes": self.notes(),
             "versions": tables.versions(),
         }

@@ -28,7 +28,7 @@ def test_the_knee_is_where_the_efficiency_crosses_a_half_in_log_n():
     # Efficiencies 1, 0.75, 0.25: half-way between 4 and 16 on a logarithmic scale.
     (row,) = KneeStudy.of(fabricate([[90] * 3, [120] * 3, [360] * 3])).rows
     assert row.knee == pytest.approx(8)
-    assert (row.knee_low, row.knee_high) == pytest.approx((8, 8))
+    assert row.knee_low == row.knee == row.knee_high  # seeds that agree
     assert row.at_largest == pytest.approx(0.25)
 
 
@@ -52,7 +52,8 @@ def test_a_run_that_missed_gives_an_upper_bound():
 
 def test_without_one_worker_there_is_no_knee():
     study = KneeStudy.of(fabricate([[90, np.nan], [120] * 2, [360] * 2]))
-    assert math.isnan(study.rows[0].knee)
+    for part in ("knee", "knee_low", "knee_high", "at_largest"):
+        assert math.isnan(getattr(study.rows[0], part))
     assert "one worker did not meet the target with every seed" in study.notes()[0]
     assert "–" in study.table()
     study.figure()
@@ -69,6 +70,36 @@ def test_the_interval_covers_the_knee_and_narrows_with_seeds():
 
     # Standard errors fall with the root of the seeds: by √16 = 4; half of that is asked for.
     assert width(20) > 2 * width(320)
+
+
+def test_the_interval_is_where_the_efficiency_cannot_be_told_from_the_threshold():
+    # Only ū(1) varies: 90 ± 9 with one degree of freedom, t = 1 at 50 %, so that e exp(∓0.1) is compared with 1/2. It
+    # is (1 − h) 0.75 + h 0.25 between 4 and 16; e exp(∓0.1) = 1/2 where h = 3/2 − exp(±0.1).
+    study = KneeStudy.of(fabricate([[81, 99], [120] * 2, [360] * 2]), confidence=0.5)
+    (row,) = study.rows
+    assert (row.knee_low, row.knee, row.knee_high) == pytest.approx(
+        (4 * 4 ** (1.5 - math.exp(0.1)), 8, 4 * 4 ** (1.5 - math.exp(-0.1))), rel=1e-4
+    )
+    assert study.curves.attrs["intervals"].startswith("50 %, over seeds; of knees Student's t")
+    # With t_1 = 12.7 at 95 % e may be a half at 1 < N < 4 and at every N from 16 on.
+    (row,) = KneeStudy.of(fabricate([[81, 99], [120] * 2, [360] * 2])).rows
+    assert 1 < row.knee_low < 4
+    assert row.knee_high == math.inf
+
+
+def test_an_interval_may_begin_within_what_was_tried_and_end_beyond():
+    # Of 16 workers e = 0.6, more than a half but not for sure.
+    (row,) = KneeStudy.of(fabricate([[90] * 3, [90] * 3, [100, 150, 200]])).rows
+    assert row.knee == row.knee_high == math.inf
+    assert 4 < row.knee_low < 16
+    # Surely above: e = 0.9 exactly.
+    (row,) = KneeStudy.of(fabricate([[90] * 3, [90] * 3, [100] * 3])).rows
+    assert (row.knee_low, row.knee_high) == (math.inf, math.inf)
+    # Nothing is known from one seed.
+    (row,) = KneeStudy.of(fabricate([[90], [120], [360]])).rows
+    assert row.knee == pytest.approx(8)
+    assert math.isnan(row.knee_low)
+    assert math.isnan(row.knee_high)
 
 
 def test_the_command_writes_its_files(tmp_path, capsys):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from a3cjax.studies.statistics import Mean, mean_interval
+from a3cjax.studies.statistics import OF_MEANS, Mean, about_intervals, mean_interval
 from a3cjax.studies.study import Study
 from a3cjax.studies.tables import DASH, interval, number, text_table
 
@@ -96,6 +96,8 @@ class ChainsStudy(Study):
             for w, weight in enumerate(curves.weight.values)
             for g, discount in enumerate(curves.discount.values)
         )
+        over = "MDPs" if several else "seeds"
+        curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, over=over))
         return cls(curves, rows, confidence, interrupted)
 
     def summary(self) -> str:

@@ -51,7 +51,7 @@ def chains(
         actor_step, critic_step: constant steps α and β.
         seeds: runs for each cell, at least 1.
         num_updates: K.
-        confidence: coverage of the bootstrap intervals: over MDPs, or over seeds if there is one MDP only.
+        confidence: coverage of the intervals, see ``mean_interval``: over MDPs, or over seeds if there is one MDP only.
         seed: of all randomness.
         progress: see ``simulate``.
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from a3cjax.studies.statistics import Ratio, first_crossing, mean_interval, ratio_of_means
+from a3cjax.studies.crossing import first_crossing
+from a3cjax.studies.statistics import OF_MEANS, OF_RATIOS, Ratio, about_intervals, mean_interval, ratio_of_means
 from a3cjax.studies.study import Study, about
 from a3cjax.studies.tables import DASH, interval, number, short, text_table
 
@@ -72,8 +73,7 @@ class CompareStudy(Study):
     def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "CompareStudy":
         """Find where the curves meet the target, and from that the rows.
 
-        Ratios of times are ratios of means over seeds with a paired bootstrap: the methods share compute times and
-        draws seed by seed.
+        Ratios of times are ratios of means over seeds, paired: the methods share compute times and draws seed by seed.
         """
         crossing = first_crossing(curves.objective.values, curves.attrs["target_objective"])
         samples, time = crossing.at(curves.samples.values), crossing.at(curves.time.values)
@@ -85,6 +85,7 @@ class CompareStudy(Study):
             updates_to_target=(dims, updates, about("updates to the target", "updates")),
             time_to_target=(dims, time, about("virtual time to the target", "compute-time unit")),
         )
+        curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, OF_RATIOS))
         cells = [
             (m, i, j)
             for i in range(curves.sizes["law"])

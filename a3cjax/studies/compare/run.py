@@ -66,7 +66,7 @@ def compare(
         num_samples: K, messages of every run, each of one sample (of a mini-batch); at least the most workers.
         target: the share of J* − J(θ_0) to close, above 0 and at most 1.
         record_every: messages between records; about K / 100 if not given.
-        confidence: coverage of the bootstrap intervals over seeds.
+        confidence: coverage of the intervals over seeds, see ``mean_interval`` and ``ratio_of_means``.
         seed: of all randomness.
         progress: see ``simulate``.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from a3cjax.studies.delay_errors.bound import DelayBound
-from a3cjax.studies.statistics import mean_interval, ratio_of_means
+from a3cjax.studies.statistics import OF_MEANS, OF_RATIOS, about_intervals, mean_interval, ratio_of_means
 from a3cjax.studies.study import Study, about
 from a3cjax.studies.tables import interval, number, text_table
 
@@ -94,7 +94,8 @@ class DelayErrorStudy(Study):
             )
             for term in TERMS
         }
-        return cls(curves.assign(named), tuple(rows), bound, confidence, interrupted)
+        curves = curves.assign(named).assign_attrs(about_intervals(confidence, OF_MEANS, OF_RATIOS))
+        return cls(curves, tuple(rows), bound, confidence, interrupted)
 
     @property
     def bound_reached(self) -> dict[str, float]:

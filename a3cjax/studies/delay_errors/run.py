@@ -54,7 +54,7 @@ def delay_errors(
         compute_times: the law of every worker's compute time, or a function from N to the list of N laws; Exponential
             of mean 1 if not given.
         record_every: measure one update in so many.
-        confidence: coverage of the bootstrap intervals over seeds.
+        confidence: coverage of the intervals over seeds, see ``mean_interval`` and ``ratio_of_means``.
         seed: of all randomness.
         progress: see ``simulate``.
 

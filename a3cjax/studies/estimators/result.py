@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from a3cjax.studies.statistics import mean_interval
+from a3cjax.studies.statistics import OF_MEANS, about_intervals, mean_interval
 from a3cjax.studies.study import Study
 from a3cjax.studies.tables import interval, number, text_table
 
@@ -67,6 +67,7 @@ class EstimatorsStudy(Study):
             for j, n in enumerate(curves.workers.values)
             for i, kind in enumerate(curves.kind.values)
         )
+        curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS))
         return cls(curves, rows, confidence, interrupted)
 
     def summary(self) -> str:

@@ -55,7 +55,7 @@ def estimators(
         seeds: runs for each estimator and N, at least 1.
         num_updates: K.
         compute_times: from N to the laws of N workers' compute times; exponential with mean 1 if not given.
-        confidence: coverage of the bootstrap intervals over seeds.
+        confidence: coverage of the intervals over seeds, see ``mean_interval``.
         seed: of all randomness.
         progress: see ``simulate``.
 

@@ -4,16 +4,15 @@ import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
+from a3cjax.studies.knee.interval import knee_interval
+from a3cjax.studies.statistics import OF_KNEES, about_intervals, moments
 from a3cjax.studies.study import Study, about
 from a3cjax.studies.tables import DASH, number, text_table
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
-
-_RESAMPLES = 9999
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,21 +58,17 @@ class KneeStudy(Study):
         updates, workers = curves.updates_to_target.values, curves.workers.values
         ran = curves.done.values.astype(bool)
         missed = np.isnan(updates) & ran[..., None, None]
-        known = np.where(missed, curves.attrs["num_updates"], updates)
-        efficiency = _efficiency(known.mean(-1), missed[..., 0, :].any(-1))
+        # Of one worker a run that missed says nothing, of more that the efficiency is at most so much.
+        later = np.arange(workers.size)[:, None] > 0
+        known = np.where(missed & later, curves.attrs["num_updates"], updates)
+        mean = moments(known).mean
+        efficiency = mean[..., :1] / mean
         curves = curves.assign(
             efficiency=(("problem", "step", "workers"), efficiency, about("speedup(N)/N, at most where missed", "1"))
         )
-        threshold = curves.attrs["threshold"]
-        rng = np.random.default_rng(0)
-        seeds = updates.shape[-1]
-        picks = rng.integers(0, seeds, (_RESAMPLES, workers.size, seeds))
+        knees, low, high = knee_interval(known, workers, curves.attrs["threshold"], confidence)
         rows = []
         for i, j in np.ndindex(*ran.shape):
-            resampled = np.take_along_axis(known[i, j][None], picks, axis=-1).mean(-1)
-            spread = find_knee(_efficiency(resampled, missed[i, j, 0].any()), workers, threshold)
-            # Order statistics, because between a number and infinity nothing can be interpolated.
-            ends = np.quantile(spread, [(1 - confidence) / 2, (1 + confidence) / 2], method="closest_observation")
             rows.append(
                 KneeRow(
                     problem=str(curves.problem.values[i]),
@@ -81,14 +76,15 @@ class KneeStudy(Study):
                     actor_step=float(curves.actor_step.values[i, j]),
                     critic_step=float(curves.critic_step.values[i]),
                     updates_of_one=float(updates[i, j, 0].mean()),
-                    knee=float(find_knee(efficiency[i, j], workers, threshold)),
-                    knee_low=float(ends[0]),
-                    knee_high=float(ends[1]),
+                    knee=float(knees[i, j]),
+                    knee_low=float(low[i, j]),
+                    knee_high=float(high[i, j]),
                     largest=int(workers[-1]),
                     at_largest=float(efficiency[i, j, -1]),
                     missed=int(missed[i, j].sum()),
                 )
             )
+        curves = curves.assign_attrs(about_intervals(confidence, OF_KNEES))
         return cls(curves, tuple(rows), confidence, interrupted)
 
     def summary(self) -> str:
@@ -159,31 +155,6 @@ class KneeStudy(Study):
         from a3cjax.studies.knee.figure import knee_figure  # here: only those who draw wait for matplotlib
 
         return knee_figure(self.curves, self.rows, self.confidence)
-
-
-def find_knee(
-    efficiency: Float[np.ndarray, "*cells N"], workers: np.ndarray, threshold: float
-) -> Float[np.ndarray, "*cells"]:
-    """The largest N with at least ``threshold``, interpolated in log N; infinite if that is the last; NaN if unknown.
-
-    >>> import numpy as np
-    >>> find_knee(np.array([[1.0, 0.75, 0.25], [1.0, 0.9, 0.8]]), np.array([1, 4, 16]), 0.5).round(6).tolist()
-    [8.0, inf]
-    """
-    count = workers.size
-    last = count - 1 - (efficiency >= threshold)[..., ::-1].argmax(-1)
-    after = np.minimum(last + 1, count - 1)
-    left, right = (np.take_along_axis(efficiency, at[..., None], -1)[..., 0] for at in (last, after))
-    fall = np.where(left > right, left - right, 1)
-    logs = np.log(workers)
-    between = np.exp(logs[last] + (left - threshold) / fall * (logs[after] - logs[last]))
-    knee = np.where(last == count - 1, np.inf, between)
-    return np.where(np.isnan(efficiency).any(-1), np.nan, knee)
-
-
-def _efficiency(means: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """ū(1)/ū(N) on the last axis; NaN where ū(1) is not known."""
-    return np.where(np.asarray(unknown)[..., None], np.nan, means[..., :1] / means)
 
 
 def _knee(row: KneeRow) -> str:

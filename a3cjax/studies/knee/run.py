@@ -37,8 +37,9 @@ def knee(
 
     Each learner, with its actor's step multiplied by each factor, goes through ``speedup``. The efficiency is
     ū(1)/ū(N), with ū the mean over seeds of the updates to the target; N* lies where it last crosses the threshold,
-    interpolated linearly in log N. Its interval is a percentile bootstrap over seeds. A run that never met the target
-    is taken to meet it at the last update, so that the efficiency is at most what is shown, and N* too.
+    interpolated linearly in log N. Its interval reaches over the N whose efficiency Student's t cannot tell from the
+    threshold, by the delta method for log ū. A run that never met the target is taken to meet it at the last update, so
+    that the efficiency is at most what is shown, and N* too.
 
     Learners of equal shapes share one compiled program, whatever their numbers.
 
@@ -51,7 +52,7 @@ def knee(
         num_updates: K; more than 1/threshold times what one worker needs, or the knee cannot be seen.
         target: share of J* − J(θ_0) to close.
         threshold: the efficiency at the knee, between 0 and 1.
-        confidence: coverage of the intervals.
+        confidence: coverage of the intervals over seeds.
         seed: of all randomness.
         progress: see ``simulate``.
 
@@ -82,6 +83,7 @@ def knee(
     _check.choice("sampling", sampling, ("markov", "iid"))
     _check.integer("seeds", seeds, 2)
     _check.number("threshold", threshold, above=0, below=1)
+    _check.number("confidence", confidence, above=0, below=1)
     numbers = tuple(sorted(_check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers)))
     if len(set(numbers)) < 2 or numbers[0] != 1:
         raise ValueError(f"workers is {list(numbers)}, but must hold 1 and at least one greater number.")

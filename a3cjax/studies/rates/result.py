@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from a3cjax.studies.rates.table import rates_text
-from a3cjax.studies.statistics import mean_interval, power_law
+from a3cjax.studies.statistics import OF_MEANS, OF_SLOPES, about_intervals, mean_interval, power_law
 from a3cjax.studies.study import Study, about
 
 if TYPE_CHECKING:
@@ -72,10 +72,7 @@ class RatesStudy(Study):
             for i, j in np.ndindex(*samples.shape[:2]):
                 own = samples[i, j]
                 whole, last = (power_law(counts[s], list(own[s]), confidence=confidence) for s in (slice(None), tail))
-                # Fewer resamples: these are many, and are drawn rather than printed.
-                local[i, j, 1:] = [
-                    power_law(counts[s], list(own[s]), confidence=confidence, resamples=999)[:3] for s in pairs
-                ]
+                local[i, j, 1:] = [power_law(counts[s], list(own[s]), confidence=confidence)[:3] for s in pairs]
                 rows.append(
                     RatesRow(
                         quantity,
@@ -94,6 +91,7 @@ class RatesStudy(Study):
                 meaning = about(f"slope of {variable} from the K before, mean over seeds", "1")
                 kept[f"{variable}_{name}"] = (dims, local[..., part], meaning)
             curves = curves.assign(kept)
+        curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, OF_SLOPES))
         return cls(curves, tuple(rows), confidence, interrupted)
 
     def summary(self) -> str:

@@ -55,7 +55,7 @@ def rates(
     of exact values, which have no sampling noise. A run is recorded every n updates; with n = 1 the sum is exact, and
     with n > 1 what lies between two records is interpolated linearly. The error of that is estimated by leaving out
     every second record, and told. Slopes are those of log mean over seeds against log K, fitted by least squares, over
-    all K and over the last decade; intervals resample the seeds of each K.
+    all K and over the last decade; their intervals are ``power_law``'s.
 
     All runs of one K and one sampling are one batch of ``simulate``. Runs of different K draw from different keys, so
     they are independent; those of different delays and samplings share theirs. The n-th seed's runs are the same
@@ -72,7 +72,7 @@ def rates(
         seeds: runs for each K, delay and sampling, at least 1; the intervals need 2.
         record_every: n; if not given ⌊K^(2/5) / 5⌋ or 1, a small part of the critic's memory, which is of order 1/β.
             All parameters of all records of the runs of one K are kept until they are averaged.
-        confidence: coverage of the bootstrap intervals over seeds.
+        confidence: coverage of the intervals over seeds, see ``mean_interval`` and ``power_law``.
         seed: of all randomness.
         progress: see ``simulate``.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from a3cjax.studies.regularisation.table import regularisation_text
-from a3cjax.studies.statistics import mean_interval
+from a3cjax.studies.statistics import OF_MEANS, about_intervals, mean_interval
 from a3cjax.studies.study import Study
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class RegularisationStudy(Study):
                 bounds = {name: float(curves[name].values[i, j]) for name in ("bound", "epsilon")}
                 gap = float(curves.attrs["optimal_objective"]) - best["best_objective"]
                 rows.append(RegularisationRow(str(prior), float(weight), **best, gap=gap, **bounds, **measured))
+        curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS))
         return cls(curves, tuple(rows), confidence, interrupted)
 
     def summary(self) -> str:

@@ -67,7 +67,7 @@ def regularisation(
         critic_step: β.
         radius: of the critic's projection.
         sampling: "markov" or "iid".
-        confidence: coverage of the bootstrap intervals over seeds.
+        confidence: coverage of the intervals over seeds, see ``mean_interval``.
         seed: of all randomness.
         progress: see ``simulate``.
 

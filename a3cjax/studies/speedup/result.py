@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from a3cjax.studies.crossing import first_crossing
 from a3cjax.studies.speedup.table import speedup_text
-from a3cjax.studies.statistics import Ratio, first_crossing, ratio_of_means
+from a3cjax.studies.statistics import OF_RATIOS, Ratio, about_intervals, ratio_of_means
 from a3cjax.studies.study import Study
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class SpeedupStudy(Study):
         curves = curves.assign(
             updates_to_target=(dims, updates, {"long_name": "updates to the target", "units": "updates"}),
             time_to_target=(dims, time, {"long_name": "virtual time to the target", "units": "compute-time unit"}),
-        )
+        ).assign_attrs(about_intervals(confidence, OF_RATIOS))
         workers = [int(n) for n in curves.workers.values]
         rows = []
         for i, name in enumerate(curves.sampling.values):

@@ -62,7 +62,7 @@ def speedup(
         compute_times: the law of every worker's compute time, or a function from N to the list of N laws; Exponential
             of mean 1 if not given. Virtual time is in its unit.
         record_every: updates between records; K // 100 if not given.
-        confidence: coverage of the bootstrap intervals over seeds.
+        confidence: coverage of the intervals over seeds, see ``ratio_of_means``.
         seed: of all randomness.
         progress: see ``simulate``.
 

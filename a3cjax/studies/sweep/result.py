@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from a3cjax.studies.statistics import mean_interval, proportion_interval
+from a3cjax.studies.statistics import OF_MEANS, OF_SHARES, about_intervals, mean_interval, proportion_interval
 from a3cjax.studies.study import Study, about
 from a3cjax.studies.sweep.table import sweep_text
 
@@ -25,7 +25,7 @@ class SweepRow:
 
     ``objective``: mean J at the last record, NaN if any seed stopped being finite. ``critic_error_sq``: mean critic
     gap over the last tenth of the records, likewise. ``diverged``: share of the runs, with Wilson's interval.
-    ``mean_delay``: measured, with a bootstrap interval.
+    ``mean_delay``: measured, with an interval over seeds.
     """
 
     law: str
@@ -121,6 +121,7 @@ class SweepStudy(Study):
             )
             for i, j, s in np.ndindex(*share.value.shape)
         )
+        curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, OF_SHARES))
         return cls(curves, rows, confidence, interrupted, kept)
 
     def save(self, folder: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> list[Path]:

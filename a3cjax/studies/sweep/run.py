@@ -74,7 +74,7 @@ def sweep(
         num_updates: K, updates of every run.
         record_every: updates between records; K // 20 if not given.
         diverged_above: see above; greater than 0.
-        confidence: coverage of the intervals.
+        confidence: coverage of the intervals over seeds, see ``mean_interval`` and ``proportion_interval``.
         seed: of all randomness.
         partial: a folder to keep an unfinished sweep in, every ten seconds or so, on Ctrl-C and at the end. The same
             call goes on from there, to the same bits; a file in it that cannot be read is warned of, and the sweep
