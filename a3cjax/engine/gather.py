@@ -12,7 +12,19 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
 from a3cjax._rows import read_row, write_row
-from a3cjax.engine.histories import Carry, Event, Kind, enlisted, propose, samples_of, shapes_of
+from a3cjax.engine.contract import as_arrays
+from a3cjax.engine.histories import (
+    Carry,
+    Event,
+    Kind,
+    enlisted,
+    first_state,
+    propose,
+    samples_of,
+    shapes_of,
+    update,
+    viewed,
+)
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import PastLeaf
 from a3cjax.engine.randomness import INIT_SERVER, derived_key
@@ -59,11 +71,11 @@ class GatheringRing:
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
-        state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
+        state = first_state(learner, run_key)
         slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
         sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._sums)
         none = jnp.int32(0)
-        now = jax.tree.leaves(learner.view(state))
+        now = jax.tree.leaves(viewed(learner, state))
         stores = [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)]
         return Carry(state, slots, Gathered(stores, none, sums, none, none))
 
@@ -80,7 +92,7 @@ class GatheringRing:
         """Keep the version at hand; the event's worker proposes from its own; add that, and apply the mean if due."""
         del k
         state, slots, past = carry
-        now = jax.tree.leaves(learner.view(state))
+        now = jax.tree.leaves(viewed(learner, state))
         first = (past.messages == 0).astype(jnp.int32)
         stores = _if_any(first, self._keep, (now, past.version), past.stores)
         version = past.version - event.delay
@@ -186,8 +198,8 @@ def gather(learner: Any, sums: Any, message: Any) -> Any:
 def apply_mean(learner: Any, state: Any, mean: Any, delay: Int[Array, ""]) -> Any:
     """One update by the mean of the messages, the greatest of whose delays is ``delay``."""
     if hasattr(learner, "gather"):
-        return learner.apply_mean(state, mean, delay)
-    return learner.apply(state, mean, delay)
+        return as_arrays(learner.apply_mean(state, mean, delay))
+    return update(learner, state, mean, delay)
 
 
 def check_gathers(learner: Any) -> None:

@@ -11,6 +11,7 @@ from jax import lax
 
 from a3cjax import _check
 from a3cjax._kernel import compiling_for, hidden
+from a3cjax.engine.derivatives import without_derivatives
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers
 from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
@@ -20,6 +21,7 @@ from a3cjax.engine.measure import FINITE
 from a3cjax.engine.record import Record, delay_metric_names
 from a3cjax.engine.result import Diverged, Result, SavedState
 from a3cjax.engine.runs import Runs
+from a3cjax.engine.typed_keys import WithoutKeys, words
 from a3cjax.learners import Learner
 from a3cjax.schedules import Schedule
 
@@ -80,21 +82,28 @@ def simulate(
     (3, 100)
     """
     _check.choice("history", history, ("auto", *HISTORIES))
-    _check_learner(learner, transitions)
+    _check_learner(learner)
     record = Record() if record is None else record
+    learner, schedule, key, resume = without_derivatives((learner, schedule, key, resume))
     traced = not _check.is_concrete(learner, schedule, key)
     if not isinstance(resume, SavedState | None):
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
     runs = Runs.of(learner, schedule, key)
+    shapes = shapes_of(Kind.of(runs.one_learner()))  # which refuses methods that do not fit each other
+    if transitions and samples_of(shapes.message) is None:
+        raise ValueError(
+            f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
+        )
     if runs.commit is not None:
-        check_gathers(learner)
+        check_gathers(runs.one_learner())
     kept = _choose_history(history, schedule, resume)
     depth = _choose_depth(depth, kept, schedule)
     spacing = record.spacing(schedule.num_messages)
     metrics = record.resolve(learner)
     of_delay = delay_metric_names(learner)
+    runs, metrics = _without_keys(runs, metrics)
     plan = Plan(
         history=kept,
         num_workers=schedule.num_workers,
@@ -128,17 +137,22 @@ def _refuse_inside_jit(**options: Any) -> None:
             raise ValueError(f"{name} has no effect inside jit and vmap, where one program does it all; leave it out.")
 
 
-def _check_learner(learner: Any, transitions: bool) -> None:
+def _check_learner(learner: Any) -> None:
     if not isinstance(learner, Learner):
         raise ValueError(
             f"learner must keep the a3cjax.Learner protocol, as a3cjax.A3C does, but is a {type(learner).__name__}."
         )
-    if transitions:
-        message = shapes_of(Kind.of(learner)).message
-        if samples_of(message) is None:
-            raise ValueError(
-                f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
-            )
+
+
+def _without_keys(runs: Runs, metrics: tuple[tuple[str, Any], ...]) -> tuple[Runs, tuple[tuple[str, Any], ...]]:
+    """The runs and metrics of a learner that keeps typed keys, as the engine takes them."""
+    keyless = WithoutKeys.around(runs.one_learner())
+    if not isinstance(keyless, WithoutKeys):
+        return runs, metrics
+    runs = dataclasses.replace(
+        runs, learner_leaves=words(runs.learner_leaves), structure=jax.tree.structure(keyless)
+    )
+    return runs, tuple((name, how if isinstance(how, str) else keyless.shown(how)) for name, how in metrics)
 
 
 def _choose_history(history: str, schedule: Schedule, resume: SavedState | None) -> str:
@@ -274,6 +288,9 @@ def _result(
     stops = module.concatenate([module.asarray(finite), *(column[:, None] for column in last)], axis=1)
     counts = np.append(updates, [done] * len(last)).astype(np.int32)
     nonfinite = module.where(stops.all(1), -1, module.asarray(counts)[module.argmin(stops, axis=1)])
+    learner = runs.one_learner()
+    if isinstance(learner, WithoutKeys):
+        view, log = learner.of_view.keys(view), learner.of_samples.keys(log)
     squeeze = (lambda leaf: leaf) if runs.batched else (lambda leaf: leaf[0])
     return Result(
         params=jax.tree.map(squeeze, view),
