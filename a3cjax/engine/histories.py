@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
@@ -106,6 +107,7 @@ class Shapes(NamedTuple):
     own: Any
     words: Any
     message: Any
+    outside: Any  # whether the learner's methods use traced values that are no leaves of it
 
 
 @functools.lru_cache(maxsize=64)
@@ -128,9 +130,10 @@ def shapes_of(kind: Kind) -> Shapes:
         message = checks.arrays("propose", message)
         checks.rows(view, message)
         checks.same("apply", "state", checks.arrays("apply", learner.apply(state, message, jnp.int32(0))), "init", state)
-        return Shapes(state, view, own, words, message)
+        return Shapes(state, view, own, words, message, outside=())
 
-    return jax.eval_shape(proposed, kind.shapes())
+    program, shapes = jax.make_jaxpr(proposed, return_shape=True)(kind.shapes())
+    return shapes._replace(outside=any(isinstance(value, Tracer) for value in program.consts))
 
 
 def enlisted(learner: Any, packing: Packing, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:

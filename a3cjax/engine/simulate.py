@@ -11,7 +11,7 @@ from jax import lax
 
 from a3cjax import _check
 from a3cjax._kernel import compiling_for, hidden
-from a3cjax.engine.derivatives import without_derivatives
+from a3cjax.engine.outside import taken_in, takes_from_outside, without_derivatives
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers
 from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
@@ -85,13 +85,16 @@ def simulate(
     _check_learner(learner)
     record = Record() if record is None else record
     learner, schedule, key, resume = without_derivatives((learner, schedule, key, resume))
-    traced = not _check.is_concrete(learner, schedule, key)
     if not isinstance(resume, SavedState | None):
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
+    runs = Runs.of(learner, schedule, key)
+    kind = Kind.of(runs.one_learner())
+    shapes = shapes_of(kind)  # which refuses methods that do not fit each other
+    metrics = record.resolve(learner)
+    outside = takes_from_outside(kind, tuple(how for _, how in metrics if callable(how)))
+    traced = outside or not _check.is_concrete(learner, schedule, key)
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
-    runs = Runs.of(learner, schedule, key)
-    shapes = shapes_of(Kind.of(runs.one_learner()))  # which refuses methods that do not fit each other
     if transitions and samples_of(shapes.message) is None:
         raise ValueError(
             f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
@@ -101,7 +104,6 @@ def simulate(
     kept = _choose_history(history, schedule, resume)
     depth = _choose_depth(depth, kept, schedule)
     spacing = record.spacing(schedule.num_messages)
-    metrics = record.resolve(learner)
     of_delay = delay_metric_names(learner)
     runs, metrics = _without_keys(runs, metrics)
     plan = Plan(
@@ -119,7 +121,7 @@ def simulate(
     platform = jax.default_backend() if traced or not devices else devices[0].platform
     plan = dataclasses.replace(plan, target=plan.choose_target(runs.one_learner(), platform))
     if traced:
-        state, saved, values, log = _trace(plan, runs, spacing)
+        state, saved, values, log = _trace(plan, runs, spacing, outside)
         interrupted = None
     else:
         state, saved, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
@@ -201,7 +203,7 @@ def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
     return depth
 
 
-def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Any, SavedState, dict[str, Any], Any]:
+def _trace(plan: Plan, runs: Runs, spacing: int, outside: bool) -> tuple[Any, SavedState, dict[str, Any], Any]:
     """The whole schedule in one traced program."""
 
     def replay(leaves, columns, keys):
@@ -211,10 +213,13 @@ def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Any, SavedState, dict[
         )
         return _replay(plan, given, spacing)
 
+    columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit))
+    given = runs.learner_leaves, columns, runs.keys
+    if outside:
+        replay, given = taken_in(replay, given)
     # A kernel cannot be mapped over: under the caller's vmap one replay follows the other.
     run: Any = jax.custom_batching.sequential_vmap(replay) if plan.target == "kernel" else replay
-    columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit))
-    carry, values, log = run(runs.learner_leaves, columns, runs.keys)
+    carry, values, log = run(*given)
     honoured = runs.honoured(plan.history, plan.depth)
     carry = _poison(carry, ~honoured)
     saved = SavedState(tuple(jax.tree.leaves(carry)), runs.num_updates, plan.history, plan.depth)

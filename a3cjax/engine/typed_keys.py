@@ -71,7 +71,7 @@ class WithoutKeys:
     @classmethod
     def around(cls, learner: Any) -> Any:
         """The learner as the engine takes it: itself if no key is kept anywhere."""
-        state, view, worker, _, message = shapes_of(Kind.of(learner))
+        state, view, worker, _, message, _ = shapes_of(Kind.of(learner))
         samples = samples_of(message)
         bare = message if samples is None else message._replace(samples=None)
         if not any(map(is_key, jax.tree.leaves((learner, state, view, worker, message)))):
