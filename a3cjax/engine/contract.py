@@ -18,7 +18,7 @@ def as_arrays(tree: T) -> T:
 
     def settle(leaf):
         array = jnp.asarray(leaf)
-        return lax.convert_element_type(array, array.dtype) if array.weak_type else array
+        return lax.convert_element_type(array, array.dtype) if getattr(array, "weak_type", False) else array
 
     return jax.tree.map(settle, tree)
 
@@ -75,6 +75,15 @@ class Checks:
                 f"{method} {self._of} returns {what}{jax.tree_util.keystr(path)} as {_kind(leaf)}, but {first_method} "
                 f"gives {_kind(want)}; {remedy}."
             )
+
+    def floats(self, method: str, what: str, tree: Any) -> None:
+        """Refuse what cannot be divided by a number of messages."""
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+            if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+                raise ValueError(
+                    f"{method} {self._of} returns {what}{jax.tree_util.keystr(path)} as {_kind(leaf)}, but they are to be "
+                    "divided by the number of messages; return floats."
+                )
 
     def rows(self, view: Any, message: Any) -> None:
         """Refuse changed_rows that do not name rows of the view's leaves."""

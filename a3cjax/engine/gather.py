@@ -1,5 +1,6 @@
 """Messages that are averaged before they are applied: the ring of a schedule with a ``commit`` column."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -12,7 +13,7 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
 from a3cjax._rows import read_row, write_row
-from a3cjax.engine.contract import as_arrays
+from a3cjax.engine.contract import Checks, as_arrays
 from a3cjax.engine.histories import (
     Carry,
     Event,
@@ -210,13 +211,31 @@ def check_gathers(learner: Any) -> None:
             "are to be averaged leaf by leaf."
         )
     if hasattr(learner, "gather"):
-        return
+        return _check_sums(Kind.of(learner))
     message = jax.eval_shape(_addable, shapes_of(Kind.of(learner)).message)
     if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(message)):
         raise ValueError(
             f"The schedule's commit averages messages, but those of a {type(learner).__name__} hold more than floats, "
             "which have no mean; give the learner gather and apply_mean (a3cjax.Learner), or the schedule no commit."
         )
+
+
+@functools.lru_cache(maxsize=64)
+def _check_sums(kind: Kind) -> None:
+    """Refuse a gather and an apply_mean that do not fit each other, or the state."""
+
+    def traced(leaves, state, message):
+        learner = jax.tree.unflatten(kind.structure, leaves)
+        checks = Checks(learner)
+        sums = checks.arrays("gather", learner.gather(None, message))
+        again = checks.arrays("gather", learner.gather(sums, message))
+        checks.same("gather", "sums", again, "gather(None, message)", sums)
+        checks.floats("gather", "sums", sums)
+        updated = checks.arrays("apply_mean", learner.apply_mean(state, sums, jnp.int32(0)))
+        checks.same("apply_mean", "state", updated, "init", state)
+
+    shapes = shapes_of(kind)
+    jax.eval_shape(traced, kind.shapes(), shapes.state, shapes.message)
 
 
 def _addable(message: Any) -> Any:

@@ -137,7 +137,7 @@ class Drawn:
 
 
 def made(kinds, total, salt, xp):
-    """Leaves of these kinds, each with a number of its own; ``None`` for a number leaves what a constant would be."""
+    """Leaves of these kinds, each with a number of its own."""
     return [leaf_of((total + salt + 31 * i) & MASK, *kind, xp) for i, kind in enumerate(kinds)]
 
 
@@ -339,9 +339,11 @@ def compare(case: dict[str, Any]) -> None:
             np.testing.assert_array_equal(got.astype(want.dtype), want, err_msg=f"run {b}, samples")
 
 
-def main(seeds: list[int]) -> None:
-    for seed in seeds:
-        case = drawn_case(seed)
+def main(words: list[str]) -> None:
+    """Each word is the seed of a case, or the case itself."""
+    for word in words:
+        given = json.loads(word)
+        case = drawn_case(given) if isinstance(given, int) else given
         print(json.dumps(case), flush=True)
         with jax.enable_x64(case["x64"]):
             compare(case)
@@ -349,4 +351,4 @@ def main(seeds: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(seed) for seed in sys.argv[1:]])
+    main(sys.argv[1:])

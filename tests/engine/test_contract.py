@@ -1,6 +1,7 @@
 """What a learner's methods must agree on, in sentences; and what may go through the engine unchanged."""
 
-from typing import Any
+import pickle
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +44,13 @@ class Built:
         return self.update(state, message, delay)
 
 
+class Sent(NamedTuple):
+    """A message of keys, which logs what the worker saw."""
+
+    keys: Any
+    samples: Any
+
+
 def run(learner, history="ring", schedule=SCHEDULE, **options):
     return a3cjax.simulate(learner, schedule, KEY, history=history, record=HERE, **options)
 
@@ -52,7 +60,6 @@ def counting(own, after):
     return Built(begin=lambda key: own, offer=lambda view, own, key: (jnp.float32(1), after(own)))
 
 
-@pytest.mark.parametrize("history", HISTORIES)
 @pytest.mark.parametrize(
     ("learner", "sentence"),
     [
@@ -94,10 +101,11 @@ def counting(own, after):
         (Built(update=lambda state, message, delay: None), r"state of another structure than init does: None instead"),
     ],
 )
-def test_what_changes_on_its_way_is_refused(learner, sentence, history):
+def test_what_changes_on_its_way_is_refused(learner, sentence):
     """Read as bits of the first type, 9.5 would be 1,091,567,616; a shape of one entry would be repeated."""
-    with pytest.raises(ValueError, match=sentence):
-        run(learner, history)
+    for history in HISTORIES:
+        with pytest.raises(ValueError, match=sentence):
+            run(learner, history)
 
 
 def test_inside_jit_the_same_sentence():
@@ -144,75 +152,93 @@ def test_rows_that_do_not_fit_the_view():
 NARROW = ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "int8", "uint16", "bool", "complex64"]
 
 
-@pytest.mark.parametrize("history", HISTORIES)
-@pytest.mark.parametrize("dtype", NARROW)
-def test_small_types_keep_their_bits(dtype, history):
-    """A worker's state that stays, and a message that hands it on: all bit patterns, NaNs with payloads among them.
-
-    .99 was once cast to a whole number, 0. Sixteen-bit patterns are every 331st of all, from 0 on.
-    """
+def every_pattern(dtype):
+    """All bit patterns, NaNs with payloads among them; of sixteen bits every 331st, of more a few."""
     kind = jnp.dtype(dtype)
     if dtype == "bool":
-        start = np.array([True, False])
-    elif kind.itemsize == 8:
-        start = np.array([1.5 - 2.25j, complex(np.nan, -0.0)], kind)
-    elif "4" in dtype and "8" not in dtype:
-        start = np.arange(16).astype(kind)
-    else:
-        start = np.arange(0, 1 << 8 * kind.itemsize, 331 if kind.itemsize == 2 else 1)
-        start = start.astype(f"uint{8 * kind.itemsize}").view(kind)
-    learner = Built(
-        start=lambda key: {"x": jnp.zeros(start.shape, kind)},
-        begin=lambda key: jnp.asarray(start),
-        offer=lambda view, own, key: ([own, own[0]], own),
-        update=lambda state, message, delay: {"x": message[0]},
-    )
-    result = run(learner, history, throw=False)
-    got = np.asarray(result.params["x"])
-    assert got.dtype == kind
-    assert got.tobytes() == np.asarray(start).tobytes()
+        return np.array([True, False])
+    if kind.itemsize == 8:
+        return np.array([1.5 - 2.25j, complex(np.nan, -0.0)], kind)
+    if "int4" in dtype:
+        return np.arange(16).astype(kind)
+    patterns = np.arange(0, 1 << 8 * kind.itemsize, 331 if kind.itemsize == 2 else 1)
+    return patterns.astype(f"uint{8 * kind.itemsize}").view(kind)
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-@pytest.mark.parametrize("generator", ["threefry2x32", "rbg", "unsafe_rbg"])
-def test_typed_keys_are_kept_everywhere(generator, history, tmp_path):
-    """State, view, message, samples, worker and the learner itself hold keys; the chain of splits is JAX's own.
+def test_small_types_keep_their_bits(history):
+    """A worker's state that stays, and a message that hands it on to the server; .99 was once cast to 0."""
+    begun = {dtype: every_pattern(dtype) for dtype in NARROW}
+    learner = Built(
+        start=lambda key: {"x": {dtype: jnp.zeros(x.shape, x.dtype) for dtype, x in begun.items()}},
+        begin=lambda key: {dtype: jnp.asarray(x) for dtype, x in begun.items()},
+        offer=lambda view, own, key: (own, own),
+        update=lambda state, message, delay: {"x": message},
+    )
+    result = a3cjax.simulate(learner, SCHEDULE, KEY, history=history, throw=False)
+    for dtype, want in begun.items():
+        got = np.asarray(result.params["x"][dtype])
+        assert got.dtype == want.dtype
+        assert got.tobytes() == want.tobytes(), dtype
 
-    Worker 0's key is split at each of its proposals; the server keeps the last key that it was sent.
+
+GENERATORS = ["threefry2x32", "rbg", "unsafe_rbg"]
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_typed_keys_are_kept_everywhere(history, tmp_path):
+    """State, view, message, samples and worker hold keys of every kind; the chain of splits is JAX's own.
+
+    The worker's keys are split at each of its proposals; the server keeps the last keys that it was sent, and an
+    exclusive or of all the words that it was shown.
     """
 
     def offer(view, own, key):
-        own, sent = jax.random.split(own)
-        return {"sent": sent, "seen": view["key"]}, own
+        pairs = [jax.random.split(one) for one in own]
+        return Sent([sent for _, sent in pairs], view["keys"]), [kept for kept, _ in pairs]
 
-    first = jax.random.key(7, impl=generator)
+    def update(state, message, delay):
+        return {"keys": message.keys, "x": state["x"] ^ jax.random.key_data(state["keys"][1])[-1]}
+
+    def first(seed):
+        return [jax.random.key(seed, impl=generator) for generator in GENERATORS]
+
+    def data(keys):
+        return [np.asarray(jax.random.key_data(key)) for key in keys]
+
     learner = Built(
-        start=lambda key: {"key": jax.random.key(1, impl=generator), "x": jnp.uint32(0)},
-        begin=lambda key: first,
-        offer=offer,
-        update=lambda state, message, delay: {
-            "key": message["sent"],
-            "x": state["x"] ^ jax.random.key_data(message["seen"])[-1],
-        },
+        start=lambda key: {"keys": first(1), "x": jnp.uint32(0)}, begin=lambda key: first(7), offer=offer, update=update
     )
-    own, server, seen = first, jax.random.key(1, impl=generator), np.uint32(0)
+    own, server, shown, x = first(7), first(1), [], np.uint32(0)
     for _ in range(6):
-        seen = seen ^ np.uint32(jax.random.key_data(server)[-1])
-        own, server = jax.random.split(own)
-    record = a3cjax.Record(every=2, metrics={"x": lambda state: jax.random.key_data(state["key"])[0]})
-    results = [a3cjax.simulate(learner, SCHEDULE, KEY, history=history, record=record)]
-    half = a3cjax.simulate(learner, SCHEDULE[:3], KEY, history=history)
+        shown.append(data(server)[1])
+        x = x ^ shown[-1][-1]
+        pairs = [jax.random.split(key) for key in own]
+        own, server = [kept for kept, _ in pairs], [sent for _, sent in pairs]
+    options: dict[str, Any] = {
+        "record": a3cjax.Record(every=2, metrics={"x": lambda state: jax.random.key_data(state["keys"][0])[0]}),
+        "transitions": True,
+    }
+    half = a3cjax.simulate(learner, SCHEDULE[:3], KEY, history=history, transitions=True)
+    assert half.state is not None
     half.state.save(tmp_path / "half.npz")
     state = a3cjax.SavedState.load(tmp_path / "half.npz")
-    results.append(a3cjax.simulate(learner, SCHEDULE, KEY, resume=state, record=record))
     depth = 1 if history == "ring" else None
-    inside = jax.jit(lambda key: a3cjax.simulate(learner, SCHEDULE, key, history=history, depth=depth, record=record))
-    results.append(inside(KEY))
-    for result in results:
-        assert jax.random.key_impl(result.params["key"]) == generator
-        np.testing.assert_array_equal(jax.random.key_data(result.params["key"]), jax.random.key_data(server))
-        assert int(result.params["x"]) == int(seen)
-        assert int(result.metrics["x"][-1]) == int(jax.random.key_data(server)[0])
-    batch = a3cjax.simulate(learner, SCHEDULE, jax.random.split(KEY, 3), history=history, record=record)
-    assert batch.params["key"].shape == (3,)
-    np.testing.assert_array_equal(jax.random.key_data(batch.params["key"])[2], jax.random.key_data(server))
+
+    def inside(key):
+        return a3cjax.simulate(learner, SCHEDULE, key, history=history, depth=depth, **options)
+
+    results = [
+        a3cjax.simulate(learner, SCHEDULE, KEY, resume=state, **options),
+        pickle.loads(pickle.dumps(a3cjax.simulate(learner, SCHEDULE, KEY[None], history=history, **options).state)),
+        jax.jit(inside)(KEY),
+    ]
+    results[1] = a3cjax.simulate(learner, SCHEDULE, KEY[None], resume=results[1], **options)
+    for result, run in zip(results, [(), (0,), ()], strict=True):
+        assert [jax.random.key_impl(key) for key in result.params["keys"]] == GENERATORS
+        for got, want in zip(result.params["keys"], data(server), strict=True):
+            np.testing.assert_array_equal(jax.random.key_data(got[run]), want)
+        assert int(result.params["x"][run]) == int(x)
+    samples = results[-1].transitions[1]
+    np.testing.assert_array_equal(jax.random.key_data(samples), shown)
+    assert int(results[0].metrics["x"][-1]) == int(data(server)[0][0])
