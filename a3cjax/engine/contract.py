@@ -49,7 +49,8 @@ class Checks:
         """What propose returned, if it is a message and a worker's state."""
         if isinstance(proposal, tuple) and len(proposal) == 2:
             return proposal[0], proposal[1]
-        count = f"a tuple of {len(proposal)}" if isinstance(proposal, tuple) else f"a {type(proposal).__name__}"
+        kind = "array" if isinstance(proposal, jax.Array) else type(proposal).__name__
+        count = f"a tuple of {len(proposal)}" if isinstance(proposal, tuple) else f"one {kind}"
         raise ValueError(
             f"propose {self._of} returns {count}, but must return a pair: return message, worker_state (which is () "
             "for workers that keep nothing)."
@@ -81,8 +82,8 @@ class Checks:
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
             if not jnp.issubdtype(leaf.dtype, jnp.inexact):
                 raise ValueError(
-                    f"{method} {self._of} returns {what}{jax.tree_util.keystr(path)} as {_kind(leaf)}, but they are to be "
-                    "divided by the number of messages; return floats."
+                    f"{method} {self._of} returns {what}{jax.tree_util.keystr(path)} as {_kind(leaf)}, but they are to "
+                    "be divided by the number of messages; return floats."
                 )
 
     def rows(self, view: Any, message: Any) -> None:

@@ -28,7 +28,6 @@ from a3cjax.engine.histories import (
 )
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import PastLeaf
-from a3cjax.engine.randomness import INIT_SERVER, derived_key
 
 T = TypeVar("T")
 

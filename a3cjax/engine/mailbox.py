@@ -21,7 +21,7 @@ from a3cjax.engine.histories import (
     words_per_proposal,
 )
 from a3cjax.engine.packing import Packing
-from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key, proposal_words
+from a3cjax.engine.randomness import proposal_words
 
 
 class Mailbox:

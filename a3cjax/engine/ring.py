@@ -23,7 +23,6 @@ from a3cjax.engine.histories import (
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import Past, PastLeaf
 from a3cjax.engine.past_table import PastTable
-from a3cjax.engine.randomness import INIT_SERVER, derived_key
 
 
 class Ring:

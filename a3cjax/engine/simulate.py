@@ -11,13 +11,13 @@ from jax import lax
 
 from a3cjax import _check
 from a3cjax._kernel import compiling_for, hidden
-from a3cjax.engine.outside import taken_in, takes_from_outside, without_derivatives
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers
 from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
 from a3cjax.engine.measure import FINITE
+from a3cjax.engine.outside import taken_in, takes_from_outside, without_derivatives
 from a3cjax.engine.record import Record, delay_metric_names
 from a3cjax.engine.result import Diverged, Result, SavedState
 from a3cjax.engine.runs import Runs
@@ -151,9 +151,7 @@ def _without_keys(runs: Runs, metrics: tuple[tuple[str, Any], ...]) -> tuple[Run
     keyless = WithoutKeys.around(runs.one_learner())
     if not isinstance(keyless, WithoutKeys):
         return runs, metrics
-    runs = dataclasses.replace(
-        runs, learner_leaves=words(runs.learner_leaves), structure=jax.tree.structure(keyless)
-    )
+    runs = dataclasses.replace(runs, learner_leaves=words(runs.learner_leaves), structure=jax.tree.structure(keyless))
     return runs, tuple((name, how if isinstance(how, str) else keyless.shown(how)) for name, how in metrics)
 
 

@@ -36,7 +36,7 @@ class Message(NamedTuple):
     samples: Any
 
 
-# ------------------------------------------------------------------------- whole numbers as leaves of any type, and back
+# --------------------------------------------------------------------- whole numbers as leaves of any type, and back
 
 
 def numbers(leaf, dtype, xp):
@@ -61,7 +61,9 @@ def leaf_of(total, shape, dtype, xp):
     if dtype == "bool":
         return values % 2 == 1
     if "complex" in dtype:
-        real, imaginary = (part.astype("float64" if dtype == "complex128" else "float32") for part in (values, values % 5))
+        real, imaginary = (
+            part.astype("float64" if dtype == "complex128" else "float32") for part in (values, values % 5)
+        )
         return jax.lax.complex(real * 0.25, imaginary) if xp is jnp else (real * 0.25 + 1j * imaginary).astype(dtype)
     if "float" in dtype:
         return (values.astype("float32") * np.float32(0.25)).astype(jnp.dtype(dtype))
@@ -285,7 +287,6 @@ def words_of(key, worker, turn, count):
 def by_loop(case, schedule, key, shift):
     """The same for one run: propose from the view τ_k versions ago, apply."""
 
-
     kind = [((), "threefry2x32")]
     start = digest([words_of(key, 0, 0xFFFFFFFE, 2)], kind, np) if case["init_draws"] else np.int32(5)
     state = first_state(case, start, np)
@@ -327,7 +328,7 @@ def compare(case: dict[str, Any]) -> None:
             return leaf[b] if case["runs"] else leaf
 
         for i, want in enumerate(view):
-            shape, dtype = case["state"][case["view"][i]]
+            dtype = case["state"][case["view"][i]][1]
             got = bits(own(result.params[i]), dtype)
             np.testing.assert_array_equal(got.astype(want.dtype), want, err_msg=f"run {b}, leaf {i} of the view")
             assert dtype in KEYS or str(got.dtype) == dtype, (got.dtype, dtype)

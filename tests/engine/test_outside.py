@@ -90,7 +90,7 @@ def test_derivatives_beside_a_run_are_not():
 
 @pytest.mark.parametrize("transform", ["jit", "vmap"])
 def test_a_step_function_may_use_what_is_traced_around_it(mdp, transform):
-    """All else is known, so the call could be taken for one outside jit; the bits are those of the numbers themselves."""
+    """All else is known, so this could be taken for a call outside jit; the bits are those of the numbers."""
 
     def run(a):
         learner = a3cjax.A3C(mdp, actor_step=0.1, critic_step=lambda k: a / (1 + k))
