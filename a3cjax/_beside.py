@@ -18,12 +18,12 @@ from a3cjax._rows import gathered, read_row, rows_taken, rows_written, turns, wr
 
 def versions_first(store: Any) -> Any:
     """[lanes, versions, …] → [versions · lanes, …], of JAX or NumPy."""
-    return store.swapaxes(0, 1).reshape(-1, *store.shape[2:])
+    return store.swapaxes(0, 1).reshape(store.shape[0] * store.shape[1], *store.shape[2:])
 
 
 def runs_first(store: Any, lanes: int) -> Any:
     """[versions · lanes, …] → [lanes, versions, …], of JAX or NumPy."""
-    return store.reshape(-1, lanes, *store.shape[1:]).swapaxes(0, 1)
+    return store.reshape(store.shape[0] // lanes, lanes, *store.shape[1:]).swapaxes(0, 1)
 
 
 def whole(store: Array) -> tuple[Array, int, Any]:

@@ -121,10 +121,10 @@ def stored(function: Callable[..., Any], *args: Any) -> Any:
 def kernel(function: Callable[..., T], count: Int[Array, ""], *args: Any) -> T:
     """``function(count, *args)``, compiled to one kernel where that is the target.
 
-    ``count``, which is not negative nor a constant of the program, must be something that all results depend on, such
-    as the length of the loop. The compiler of kernels stops the process if an input is used by nothing, which a
-    constant soon is. So ``count`` is made to depend on each input, and small inputs on ``count``; larger ones that may
-    be constants have to be ``hidden``.
+    ``count`` is not negative nor a constant of the program: the length of the loop, say. The compiler of kernels stops
+    the process if an input is used by nothing, which a constant soon is, and so is what a loop that changes nothing was
+    given. So ``count`` is made to depend on each input and is a result of its own, and small inputs are made to depend
+    on ``count``; larger ones that may be constants have to be ``hidden``.
     """
     if _target.get() != "kernel":
         return function(count, *args)
@@ -146,11 +146,13 @@ def kernel(function: Callable[..., T], count: Int[Array, ""], *args: Any) -> T:
         given = iter(given)
         everything = [next(given) if passes else x for x, passes in zip(inputs, passed, strict=True)]
         consts, own = everything[: len(program.consts)], everything[len(program.consts) :]
-        return [x for x in eval_jaxpr(program.jaxpr, consts, count + (count >> 31) * looks, *own) if x.size]
+        count = count + (count >> 31) * looks
+        return [x for x in eval_jaxpr(program.jaxpr, consts, count, *own) if x.size], count
 
     given = [x if x.size > _SMALL else _unless(count < 0, x) for x, p in zip(inputs, passed, strict=True) if p]
     marks = {"inlineable": "false", "xla_cpu_small_call": "true"}
-    results = iter(set_xla_metadata(jax.jit(whole)(count, given), **marks))
+    # What nobody uses would be left out of the program, ``count`` for one; a barrier asks for all of it together.
+    results = iter(lax.optimization_barrier(set_xla_metadata(jax.jit(whole)(count, given), **marks))[0])
     return jax.tree.map(lambda x: next(results) if x.size else _empty(x), result)
 
 

@@ -1,5 +1,6 @@
 """Messages that are averaged before they are applied: the ring of a schedule with a ``commit`` column."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -12,10 +13,21 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
 from a3cjax._rows import read_row, write_row
-from a3cjax.engine.histories import Carry, Event, Kind, enlisted, propose, samples_of, shapes_of
+from a3cjax.engine.contract import Checks, as_arrays
+from a3cjax.engine.histories import (
+    Carry,
+    Event,
+    Kind,
+    enlisted,
+    first_state,
+    propose,
+    samples_of,
+    shapes_of,
+    update,
+    viewed,
+)
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import PastLeaf
-from a3cjax.engine.randomness import INIT_SERVER, derived_key
 
 T = TypeVar("T")
 
@@ -59,11 +71,11 @@ class GatheringRing:
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
-        state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
+        state = first_state(learner, run_key)
         slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
         sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._sums)
         none = jnp.int32(0)
-        now = jax.tree.leaves(learner.view(state))
+        now = jax.tree.leaves(viewed(learner, state))
         stores = [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)]
         return Carry(state, slots, Gathered(stores, none, sums, none, none))
 
@@ -80,7 +92,7 @@ class GatheringRing:
         """Keep the version at hand; the event's worker proposes from its own; add that, and apply the mean if due."""
         del k
         state, slots, past = carry
-        now = jax.tree.leaves(learner.view(state))
+        now = jax.tree.leaves(viewed(learner, state))
         first = (past.messages == 0).astype(jnp.int32)
         stores = _if_any(first, self._keep, (now, past.version), past.stores)
         version = past.version - event.delay
@@ -186,8 +198,8 @@ def gather(learner: Any, sums: Any, message: Any) -> Any:
 def apply_mean(learner: Any, state: Any, mean: Any, delay: Int[Array, ""]) -> Any:
     """One update by the mean of the messages, the greatest of whose delays is ``delay``."""
     if hasattr(learner, "gather"):
-        return learner.apply_mean(state, mean, delay)
-    return learner.apply(state, mean, delay)
+        return as_arrays(learner.apply_mean(state, mean, delay))
+    return update(learner, state, mean, delay)
 
 
 def check_gathers(learner: Any) -> None:
@@ -198,13 +210,31 @@ def check_gathers(learner: Any) -> None:
             "are to be averaged leaf by leaf."
         )
     if hasattr(learner, "gather"):
-        return
+        return _check_sums(Kind.of(learner))
     message = jax.eval_shape(_addable, shapes_of(Kind.of(learner)).message)
     if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(message)):
         raise ValueError(
             f"The schedule's commit averages messages, but those of a {type(learner).__name__} hold more than floats, "
             "which have no mean; give the learner gather and apply_mean (a3cjax.Learner), or the schedule no commit."
         )
+
+
+@functools.lru_cache(maxsize=64)
+def _check_sums(kind: Kind) -> None:
+    """Refuse a gather and an apply_mean that do not fit each other, or the state."""
+
+    def traced(leaves, state, message):
+        learner = jax.tree.unflatten(kind.structure, leaves)
+        checks = Checks(learner)
+        sums = checks.arrays("gather", learner.gather(None, message))
+        again = checks.arrays("gather", learner.gather(sums, message))
+        checks.same("gather", "sums", again, "gather(None, message)", sums)
+        checks.floats("gather", "sums", sums)
+        updated = checks.arrays("apply_mean", learner.apply_mean(state, sums, jnp.int32(0)))
+        checks.same("apply_mean", "state", updated, "init", state)
+
+    shapes = shapes_of(kind)
+    jax.eval_shape(traced, kind.shapes(), shapes.state, shapes.message)
 
 
 def _addable(message: Any) -> Any:

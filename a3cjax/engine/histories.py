@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
+from a3cjax.engine.contract import Checks, as_arrays
 from a3cjax.engine.packing import Packing
-from a3cjax.engine.randomness import INIT_WORKER, derived_key, key_from_words
+from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key, key_from_words
 
 
 class Carry(NamedTuple):
@@ -49,9 +51,29 @@ def words_per_proposal(learner: Any) -> int:
     return learner.num_words or 2
 
 
+def first_state(learner: Any, run_key: UInt32[Array, "2"]) -> Any:
+    """The server's state before the first update."""
+    return as_arrays(learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER)))
+
+
+def first_own(learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+    """A worker's state before its first proposal."""
+    return as_arrays(learner.init_worker(derived_key((run_key[0], run_key[1]), worker, INIT_WORKER)))
+
+
+def viewed(learner: Any, state: Any) -> Any:
+    """What a worker that reads now copies."""
+    return as_arrays(learner.view(state))
+
+
 def propose(learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any]:
     """The learner's proposal, handed its words or the key made of them."""
-    return learner.propose(view, own, words if learner.num_words else key_from_words([words[0], words[1]]))
+    return as_arrays(learner.propose(view, own, words if learner.num_words else key_from_words([words[0], words[1]])))
+
+
+def update(learner: Any, state: Any, message: Any, delay: Int[Array, ""]) -> Any:
+    """The server's state after a message."""
+    return as_arrays(learner.apply(state, message, delay))
 
 
 def samples_of(message: Any) -> Any:
@@ -85,22 +107,37 @@ class Shapes(NamedTuple):
     own: Any
     words: Any
     message: Any
+    outside: Any  # whether the learner's methods use traced values that are no leaves of it
 
 
 @functools.lru_cache(maxsize=64)
 def shapes_of(kind: Kind) -> Shapes:
-    """The shapes for learners of this kind, found once: to trace a proposal takes a while."""
+    """The shapes for learners of this kind, found once: to trace a proposal takes a while.
+
+    Raises:
+        ValueError: if a method returns something else than the learner's other methods gave it to begin with.
+    """
 
     def proposed(leaves):
         learner = jax.tree.unflatten(kind.structure, leaves)
         key = jax.random.key(0)
-        state, own = learner.init(key), learner.init_worker(key)
-        view, words = learner.view(state), jnp.zeros((words_per_proposal(learner),), jnp.uint32)
-        return Shapes(state, view, own, words, propose(learner, view, own, words)[0])
+        checks = Checks(learner)
+        state, own = checks.arrays("init", learner.init(key)), checks.arrays("init_worker", learner.init_worker(key))
+        view, words = checks.arrays("view", learner.view(state)), jnp.zeros((words_per_proposal(learner),), jnp.uint32)
+        draws = words if learner.num_words else key_from_words([words[0], words[1]])
+        message, after = checks.pair(learner.propose(view, own, draws))
+        checks.same("propose", "worker_state", checks.arrays("propose", after), "init_worker", own)
+        message = checks.arrays("propose", message)
+        checks.rows(view, message)
+        checks.same(
+            "apply", "state", checks.arrays("apply", learner.apply(state, message, jnp.int32(0))), "init", state
+        )
+        return Shapes(state, view, own, words, message, outside=())
 
-    return jax.eval_shape(proposed, kind.shapes())
+    program, shapes = jax.make_jaxpr(proposed, return_shape=True)(kind.shapes())
+    return shapes._replace(outside=any(isinstance(value, Tracer) for value in program.consts))
 
 
 def enlisted(learner: Any, packing: Packing, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
     """The slot of a worker that has not proposed yet: its own state at the start."""
-    return stage(packing.pack, learner.init_worker(derived_key((run_key[0], run_key[1]), worker, INIT_WORKER)))
+    return stage(packing.pack, first_own(learner, run_key, worker))

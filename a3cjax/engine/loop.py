@@ -88,7 +88,7 @@ def _cpu_target(kind: Kind, gathers: bool) -> Target:
         return learner.apply(state, message, jnp.int32(0)), own, first
 
     with compiling_for("kernel"):
-        *given, _ = shapes_of(kind)
+        *given, _, _ = shapes_of(kind)
         count = jax.ShapeDtypeStruct((), jnp.uint32)
         return "kernel" if fits_kernel(update, kind.shapes(), *given, count) else "loops"
 

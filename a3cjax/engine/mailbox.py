@@ -7,9 +7,21 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
 from a3cjax._rows import read_row, write_row
-from a3cjax.engine.histories import Carry, Event, Kind, propose, samples_of, shapes_of, words_per_proposal
+from a3cjax.engine.histories import (
+    Carry,
+    Event,
+    Kind,
+    first_own,
+    first_state,
+    propose,
+    samples_of,
+    shapes_of,
+    update,
+    viewed,
+    words_per_proposal,
+)
 from a3cjax.engine.packing import Packing
-from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key, proposal_words
+from a3cjax.engine.randomness import proposal_words
 
 
 class Mailbox:
@@ -36,14 +48,13 @@ class Mailbox:
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Slots are empty."""
-        state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
+        state = first_state(learner, run_key)
         return Carry(state, jnp.zeros((self._num_workers, self._packing.width), jnp.uint32), ())
 
     def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker has read version 0 and computed its first message."""
         key = (run_key[0], run_key[1])
-        view = learner.view(learner.init(derived_key(key, 0, INIT_SERVER)))
-        own = learner.init_worker(derived_key(key, worker, INIT_WORKER))
+        view, own = viewed(learner, first_state(learner, run_key)), first_own(learner, run_key, worker)
         words = jnp.stack(proposal_words(key, worker, jnp.int32(0), words_per_proposal(learner)))
         return stage(self._packing.pack, self._proposal(learner, view, own, words))
 
@@ -56,8 +67,8 @@ class Mailbox:
         """Apply the waiting message of the event's worker, which then reads and computes its next."""
         del k
         message, own, stale = self._packing.unpack(read_row(carry.slots, event.worker))
-        state = learner.apply(carry.state, message, event.delay)
-        proposal = self._proposal(learner, learner.view(state), own, event.words)
+        state = update(learner, carry.state, message, event.delay)
+        proposal = self._proposal(learner, viewed(learner, state), own, event.words)
         slots = write_row(carry.slots, event.worker, stage(self._packing.pack, proposal))
         return Carry(state, slots, ()), samples_of(message), stale
 

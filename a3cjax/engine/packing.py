@@ -48,20 +48,36 @@ class Packing(Generic[T]):
 
 
 def _to_words(leaf: Array) -> UInt32[Array, " words"]:
-    if leaf.dtype.itemsize < 4:  # booleans and small integers take a word each
-        leaf = leaf.astype(jnp.uint32)
+    if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        leaf = jnp.stack([leaf.real, leaf.imag], axis=-1)
+    if leaf.dtype.itemsize < 4:  # booleans, small integers and the bits of small floats take a word each
+        leaf = (leaf if _narrow_bits(leaf.dtype) is None else _as(_narrow_bits(leaf.dtype), leaf)).astype(jnp.uint32)
     if leaf.dtype == jnp.uint32:
         return reshape(leaf, (leaf.size,))
-    words = lax.bitcast_convert_type(leaf, jnp.uint32)  # 64-bit numbers give two words
+    words = _as(jnp.uint32, leaf)  # 64-bit numbers give two words
     return reshape(words, (words.size,))
 
 
 def _from_words(words: UInt32[Array, " words"], like: jax.ShapeDtypeStruct) -> Array:
     dtype = np.dtype(like.dtype)
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        parts = jax.ShapeDtypeStruct((*like.shape, 2), jnp.finfo(dtype).dtype)
+        both = _from_words(words, parts)
+        return lax.complex(both[..., 0], both[..., 1])
     if dtype.itemsize < 4:
-        return reshape(words.astype(dtype), like.shape)
+        bits = _narrow_bits(dtype)
+        return reshape(words.astype(dtype) if bits is None else _as(dtype, words.astype(bits)), like.shape)
     if dtype == np.uint32:
         return reshape(words, like.shape)
     if dtype.itemsize == 8:
         words = reshape(words, (words.size // 2, 2))
-    return reshape(lax.bitcast_convert_type(words, dtype), like.shape)
+    return reshape(_as(dtype, words), like.shape)
+
+
+def _narrow_bits(dtype: Any) -> Any:
+    """The whole numbers that hold the bits of a small float."""
+    return f"uint{jnp.finfo(dtype).bits}" if jnp.issubdtype(dtype, jnp.floating) else None
+
+
+def _as(dtype: Any, x: Array) -> Array:
+    return lax.bitcast_convert_type(x, dtype)

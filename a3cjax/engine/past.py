@@ -73,11 +73,15 @@ class PastLeaf:
 
     def keep(self, kept: Array, now: Array, k: Int[Array, ""]) -> Array:
         """Store version k."""
+        if not self.leaf.size:
+            return kept
         return (write_version if self.beside else write_row)(kept, rem(k, self.depth), now)
 
     def read(self, kept: Array, version: Int[Array, ""], k: Int[Array, ""] | None = None) -> Array:
         """A past version."""
         del k
+        if not self.leaf.size:
+            return jnp.zeros(self.leaf.shape, self.leaf.dtype)
         return (read_version if self.beside else read_row)(kept, rem(version, self.depth))
 
     def note(self, kept: Array, rows: Any, k: Int[Array, ""]) -> Array:

@@ -8,11 +8,21 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import in_kernel, stage
 from a3cjax._rows import read_row, write_row
-from a3cjax.engine.histories import Carry, Event, Kind, enlisted, propose, samples_of, shapes_of
+from a3cjax.engine.histories import (
+    Carry,
+    Event,
+    Kind,
+    enlisted,
+    first_state,
+    propose,
+    samples_of,
+    shapes_of,
+    update,
+    viewed,
+)
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import Past, PastLeaf
 from a3cjax.engine.past_table import PastTable
-from a3cjax.engine.randomness import INIT_SERVER, derived_key
 
 
 class Ring:
@@ -46,9 +56,9 @@ class Ring:
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
-        state = learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER))
+        state = first_state(learner, run_key)
         slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
-        now = jax.tree.leaves(learner.view(state))
+        now = jax.tree.leaves(viewed(learner, state))
         return Carry(state, slots, [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)])
 
     def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
@@ -63,7 +73,7 @@ class Ring:
     def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Keep version k; the event's worker proposes from version k − τ_k; apply that."""
         state, slots, past = carry
-        now = jax.tree.leaves(learner.view(state))
+        now = jax.tree.leaves(viewed(learner, state))
         past = [store.keep(kept, leaf, k) for store, kept, leaf in zip(self._stores, past, now, strict=True)]
         version = k - event.delay
         view = [store.read(kept, version, k) for store, kept in zip(self._stores, past, strict=True)]
@@ -71,7 +81,7 @@ class Ring:
         message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
         if self._packing.width:
             slots = write_row(slots, event.worker, stage(self._packing.pack, own))
-        state = learner.apply(state, message, event.delay)
+        state = update(learner, state, message, event.delay)
         rows = self._changed_rows(learner, message)
         past = [store.note(kept, row, k) for store, kept, row in zip(self._stores, past, rows, strict=True)]
         stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()

@@ -19,10 +19,12 @@ from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
 from a3cjax.engine.measure import FINITE
 from a3cjax.engine.memory import check_memory
+from a3cjax.engine.outside import taken_in, takes_from_outside, without_derivatives
 from a3cjax.engine.record import Record, delay_metric_names
 from a3cjax.engine.result import Diverged, Result
 from a3cjax.engine.runs import Runs
 from a3cjax.engine.saved import SavedState
+from a3cjax.engine.typed_keys import WithoutKeys, words
 from a3cjax.learners import Learner
 from a3cjax.schedules import Schedule
 
@@ -87,21 +89,30 @@ def simulate(
     (3, 100)
     """
     _check.choice("history", history, ("auto", *HISTORIES))
-    _check_learner(learner, transitions)
+    _check_learner(learner)
     record = Record() if record is None else record
-    traced = not _check.is_concrete(learner, schedule, key)
+    learner, schedule, key, resume = without_derivatives((learner, schedule, key, resume))
     if not isinstance(resume, SavedState | None):
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
+    runs = Runs.of(learner, schedule, key)
+    kind = Kind.of(runs.one_learner())
+    shapes = shapes_of(kind)  # which refuses methods that do not fit each other
+    metrics = record.resolve(learner)
+    outside = takes_from_outside(kind, tuple(how for _, how in metrics if callable(how)))
+    traced = outside or not _check.is_concrete(learner, schedule, key)
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
-    runs = Runs.of(learner, schedule, key)
+    if transitions and samples_of(shapes.message) is None:
+        raise ValueError(
+            f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
+        )
     if runs.commit is not None:
-        check_gathers(learner)
+        check_gathers(runs.one_learner())
     kept = _choose_history(history, schedule, resume)
     depth = _choose_depth(depth, kept, schedule)
     spacing = record.spacing(schedule.num_messages)
-    metrics = record.resolve(learner)
     of_delay = delay_metric_names(learner)
+    runs, metrics = _without_keys(runs, metrics)
     plan = Plan(
         history=kept,
         num_workers=schedule.num_workers,
@@ -118,7 +129,7 @@ def simulate(
     plan = dataclasses.replace(plan, target=plan.choose_target(runs.one_learner(), platform))
     check_memory(plan, runs, metrics, spacing)
     if traced:
-        state, saved, values, log = _trace(plan, runs, spacing)
+        state, saved, values, log = _trace(plan, runs, spacing, outside)
         interrupted = None
     else:
         state, saved, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
@@ -136,17 +147,20 @@ def _refuse_inside_jit(**options: Any) -> None:
             raise ValueError(f"{name} has no effect inside jit and vmap, where one program does it all; leave it out.")
 
 
-def _check_learner(learner: Any, transitions: bool) -> None:
+def _check_learner(learner: Any) -> None:
     if not isinstance(learner, Learner):
         raise ValueError(
             f"learner must keep the a3cjax.Learner protocol, as a3cjax.A3C does, but is a {type(learner).__name__}."
         )
-    if transitions:
-        message = shapes_of(Kind.of(learner)).message
-        if samples_of(message) is None:
-            raise ValueError(
-                f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
-            )
+
+
+def _without_keys(runs: Runs, metrics: tuple[tuple[str, Any], ...]) -> tuple[Runs, tuple[tuple[str, Any], ...]]:
+    """The runs and metrics of a learner that keeps typed keys, as the engine takes them."""
+    keyless = WithoutKeys.around(runs.one_learner())
+    if not isinstance(keyless, WithoutKeys):
+        return runs, metrics
+    runs = dataclasses.replace(runs, learner_leaves=words(runs.learner_leaves), structure=jax.tree.structure(keyless))
+    return runs, tuple((name, how if isinstance(how, str) else keyless.shown(how)) for name, how in metrics)
 
 
 def _choose_history(history: str, schedule: Schedule, resume: SavedState | None) -> str:
@@ -195,7 +209,7 @@ def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
     return depth
 
 
-def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Any, SavedState, dict[str, Any], Any]:
+def _trace(plan: Plan, runs: Runs, spacing: int, outside: bool) -> tuple[Any, SavedState, dict[str, Any], Any]:
     """The whole schedule in one traced program."""
 
     def replay(leaves, columns, keys):
@@ -205,10 +219,13 @@ def _trace(plan: Plan, runs: Runs, spacing: int) -> tuple[Any, SavedState, dict[
         )
         return _replay(plan, given, spacing)
 
+    columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit))
+    given = runs.learner_leaves, columns, runs.keys
+    if outside:
+        replay, given = taken_in(replay, given)
     # A kernel cannot be mapped over: under the caller's vmap one replay follows the other.
     run: Any = jax.custom_batching.sequential_vmap(replay) if plan.target == "kernel" else replay
-    columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit))
-    carry, values, log = run(runs.learner_leaves, columns, runs.keys)
+    carry, values, log = run(*given)
     honoured = runs.honoured(plan.history, plan.depth)
     carry = _poison(carry, ~honoured)
     saved = SavedState(tuple(jax.tree.leaves(carry)), runs.num_updates, plan.history, plan.depth)
@@ -282,6 +299,9 @@ def _result(
     stops = module.concatenate([module.asarray(finite), *(column[:, None] for column in last)], axis=1)
     counts = np.append(updates, [done] * len(last)).astype(np.int32)
     nonfinite = module.where(stops.all(1), -1, module.asarray(counts)[module.argmin(stops, axis=1)])
+    learner = runs.one_learner()
+    if isinstance(learner, WithoutKeys):
+        view, log = learner.of_view.keys(view), learner.of_samples.keys(log)
     squeeze = (lambda leaf: leaf) if runs.batched else (lambda leaf: leaf[0])
     return Result(
         params=jax.tree.map(squeeze, view),
