@@ -68,7 +68,7 @@ def mean_interval(sample: ArrayLike, *, confidence: float = 0.95) -> Mean:
 
     With T = (x̄ − μ)√n/s and a = skewness/√n, Hall's Y = T + a T²/3 + a² T³/27 + a/6 is nearer to Student's law than T
     is, and grows with T; the interval holds the μ for which |Y| is at most the quantile of t_(n−1). Of a symmetric
-    sample it is x̄ ± t s/√n, as it always is for n = 2. On normal values it covers 94.5 to 95.2 % where 95 % is asked
+    sample it is x̄ ± t s/√n, as it always is for n = 2. On normal values it covers 94.7 to 95.2 % where 95 % is asked
     for, on lognormal(0.5) ones 92.8 % and more, where T alone falls to 91.5 %.
 
     A cell with a NaN has NaN for mean and interval; with one entry only, NaN for the interval; a cell that does not

@@ -28,8 +28,10 @@ def test_the_knee_is_where_the_efficiency_crosses_a_half_in_log_n():
     # Efficiencies 1, 0.75, 0.25: half-way between 4 and 16 on a logarithmic scale.
     (row,) = KneeStudy.of(fabricate([[90] * 3, [120] * 3, [360] * 3])).rows
     assert row.knee == pytest.approx(8)
-    assert row.knee_low == row.knee == row.knee_high  # seeds that agree
     assert row.at_largest == pytest.approx(0.25)
+    assert row.knee_low == row.knee_high == pytest.approx(8)  # seeds that agree
+    (row,) = KneeStudy.of(fabricate([[91] * 3, [117] * 3, [353] * 3])).rows
+    assert row.knee_low == row.knee == row.knee_high
 
 
 def test_an_efficiency_that_stays_up_has_no_knee_yet():

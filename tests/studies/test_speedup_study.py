@@ -138,9 +138,11 @@ def test_the_files_hold_what_the_study_says(tmp_path):
     run = json.loads((tmp_path / "new" / "run.json").read_text())
     assert run["options"] == {"seed": 3}
     assert run["versions"]["a3cjax"]
+    assert run["intervals"].startswith("95 %, over seeds; of ratios of means Student's t")
     with xr.open_dataset(tmp_path / "new" / "speedup.nc", engine="h5netcdf") as saved:
         assert dict(saved.sizes) == {"sampling": 2, "workers": 3, "seed": 4, "record": 101}
         xr.testing.assert_equal(saved.load(), study.curves)
+        assert saved.attrs["intervals"] == run["intervals"]
         crossing = first_crossing(saved.objective.values, saved.attrs["target_objective"])
         assert np.array_equal(crossing.at(saved.updates.values), saved.updates_to_target.values)
     with (tmp_path / "new" / "speedup.png").open("rb") as picture:

@@ -117,7 +117,8 @@ class ChainsStudy(Study):
         """What the intervals are over, where the mean motion has not arrived, and what λ = 0 shows."""
         said = ["The study was interrupted; what is missing is NaN."] if self.interrupted else []
         several = self.curves.sizes["mdp"] > 1
-        said.append(f"Intervals ({self.confidence:.0%}) are over {'MDPs' if several else 'seeds'}.")
+        over = "MDPs" if several else "seeds"
+        said.append(f"Intervals ({self.confidence:.0%}) are Student's t over {over}, corrected for skewness.")
         if (0.3 in self.curves.weight.values) and set(self.curves.discount.values) & {g for _, g in REFERENCE}:
             said.append(
                 "The reference is a computation for one random MDP with these settings; the paper's Fig. 2 prints no "

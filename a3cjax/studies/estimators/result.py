@@ -103,7 +103,8 @@ class EstimatorsStudy(Study):
                 "td and advantage have the critic's V̂ in them already."
             )
         said.append(
-            f"J is the mean over the last tenth of the records; the {self.confidence:.0%} intervals are over seeds."
+            f"J is the mean over the last tenth of the records; the {self.confidence:.0%} intervals are Student's t "
+            "over seeds, corrected for skewness."
         )
         lost = int(np.isnan(self.curves.objective.values).any(-1).sum())
         if lost and not self.interrupted:
