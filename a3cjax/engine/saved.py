@@ -31,7 +31,7 @@ class SavedState:
     A state that came out of your own ``jit`` or went through a tree map has no fingerprint and is taken on trust.
 
     Raises:
-        ValueError: if ``updates`` or ``depth`` is negative or ``history`` is not one.
+        ValueError: if ``updates`` or ``depth`` is negative, ``history`` is not one or ``leaves`` disagree on the runs.
 
     >>> import a3cjax, jax, tempfile, pathlib
     >>> schedule = a3cjax.Schedule.sequential(40)
@@ -56,6 +56,9 @@ class SavedState:
         _check.integer("updates", self.updates, 0)
         _check.choice("history", self.history, ("mailbox", "ring"))
         _check.integer("depth", self.depth, 0)
+        runs = {np.shape(leaf)[:1] for leaf in self.leaves}
+        if len(runs) != 1 or () in runs:
+            raise ValueError("leaves have no common leading axis, of runs; give the .state of a result.")
 
     @classmethod
     def put_off(
@@ -168,9 +171,6 @@ def state_of(arrays: Mapping[str, np.ndarray], path: str) -> SavedState:
         about = json.loads(str(arrays[_ABOUT]))
         leaves = tuple(_from_plain(arrays[f"leaf_{i}"], name) for i, name in enumerate(about["types"]))
         state = SavedState(leaves, about["updates"], about["history"], about["depth"])
-        runs = {leaf.shape[:1] for leaf in leaves}
-        if len(runs) != 1 or () in runs:
-            raise ValueError("Its arrays do not have one leading axis of runs.")
         origin = {str(name): Part.known(str(digest)) for name, digest in about["fingerprint"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = str(error).rstrip(".") if isinstance(error, ValueError) else f"it lacks some of its parts, {error}"

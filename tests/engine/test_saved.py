@@ -200,7 +200,7 @@ def test_a_foreign_or_damaged_file_is_refused(kind, half, tmp_path):
         ({"depth": -1}, "depth is -1"),
         ({"history": "log"}, "history is 'log', but must be one of 'mailbox', 'ring'"),
         ({"types": ["float32"] * 9}, "leaf_"),
-        ({"types": []}, "one leading axis of runs"),
+        ({"types": []}, "leaves have no common leading axis, of runs"),
         ({"fingerprint": None}, "it lacks some of its parts"),
     ],
 )
@@ -222,5 +222,8 @@ def test_a_file_without_a_fingerprint_is_of_an_earlier_version(tmp_path):
 
 def test_a_state_built_by_hand_is_checked():
     leaves: Any = (np.zeros((1, 2)),)
+    other: Any = np.zeros((2, 2))
     with pytest.raises(ValueError, match="updates is -5, but must be at least 0"):
         a3cjax.SavedState(leaves, -5, "ring", 1)
+    with pytest.raises(ValueError, match="leaves have no common leading axis"):
+        a3cjax.SavedState((*leaves, other), 5, "ring", 1)

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import shlex
 from types import SimpleNamespace
 from typing import Any
@@ -198,6 +199,17 @@ def test_who_wins(slopes, words):
         assert piece in said
     missed = [m for m, row in enumerate(slopes) if min(row) == 0]
     assert len(study.notes()) == len(missed)
+
+
+def test_a_study_without_a_finite_number_is_drawn_and_written(study, tmp_path):
+    """Warnings are errors here: a legend of nothing is one."""
+    curves = study.curves.copy(deep=True)
+    for name in curves.data_vars:
+        if curves[name].dtype.kind == "f":
+            curves[name].values[...] = np.nan
+    curves.attrs["target_objective"] = np.nan
+    dataclasses.replace(study, curves=curves).save(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["problem"]["target_objective"] == "nan"
 
 
 def test_the_command_writes_what_it_says(tmp_path, capsys):

@@ -93,7 +93,8 @@ def _objective_panel(ax: "Axes", curves: xr.Dataset) -> None:
                     textcoords="offset points", color=INK, ha="right")  # fmt: skip
     ax.set(xscale="log", title=f"Objective, {law}, N = {n}", xlabel="virtual time", ylabel="J(θ)")
     ax.margins(y=0.1)
-    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
+    if ax.get_legend_handles_labels()[0]:  # a curve at least is finite
+        ax.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
 
 
 def _workers_axis(ax: "Axes", curves: xr.Dataset) -> None:
