@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -78,8 +79,20 @@ CONTRADICTIONS = [
 ]
 
 
-# One MDP for all cases that do not ask for another: building it is most of the time that these tests take.
+# Building problems is most of the time that these tests take: one small one serves all cases that ask for no other.
 CACHED = {options: functools.cache(options.build) for options in (ProblemOptions, SmallProblemOptions)}
+
+
+def small(command: str, out: Path, name: str) -> Any:
+    """A command's options, with little to build beside the option of that name."""
+    options = dataclasses.replace(COMMANDS[command](), out=out)
+    if hasattr(options, "radius") and command != "knee":
+        options = dataclasses.replace(options, radius=10.0)
+    if hasattr(options, "problem"):
+        options = dataclasses.replace(options, problem=type(options.problem)(mdp="ring", states=5))
+    if command == "knee" and name not in ("problems", "branching", "stay"):
+        options = dataclasses.replace(options, problems=("ring",))
+    return options
 
 
 @pytest.fixture
@@ -109,11 +122,10 @@ def refused(options: Any, option: str, capsys: Any) -> None:
 @pytest.mark.parametrize(("command", "owner", "name", "bad"), cases())
 @pytest.mark.usefixtures("nothing_computed")
 def test_a_bad_value_is_refused_by_its_options_name(command, owner, name, bad, tmp_path, capsys):
-    options = dataclasses.replace(COMMANDS[command](), out=tmp_path / "none")
+    options = small(command, tmp_path / "none", name)
+    if owner == "problem":
+        options = dataclasses.replace(options, problem=type(options.problem)())
     whole = options if owner is None else getattr(options, owner)
-    if hasattr(options, "radius"):  # which takes as long to find as the MDP to build
-        options = dataclasses.replace(options, radius=10.0)
-        whole = options if owner is None else whole
     beside = {key: value for key, value in BESIDE.get(name, {}).items() if hasattr(whole, key)}
     changed = dataclasses.replace(whole, **beside, **{name: bad})
     options = changed if owner is None else dataclasses.replace(options, **{owner: changed})
@@ -123,4 +135,4 @@ def test_a_bad_value_is_refused_by_its_options_name(command, owner, name, bad, t
 @pytest.mark.parametrize(("command", "given", "option"), CONTRADICTIONS)
 @pytest.mark.usefixtures("nothing_computed")
 def test_options_that_contradict_each_other_are_refused(command, given, option, tmp_path, capsys):
-    refused(dataclasses.replace(COMMANDS[command](), out=tmp_path / "none", **given), option, capsys)
+    refused(dataclasses.replace(small(command, tmp_path / "none", option[2:]), **given), option, capsys)

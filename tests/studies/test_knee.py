@@ -110,7 +110,7 @@ def test_the_command_writes_its_files(tmp_path, capsys):
         "--target 0.3"
     )
     assert main([*options.split(), "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "dense: N* is " in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["knee.csv", "knee.nc", "knee.png", "run.json"]
 

@@ -257,7 +257,7 @@ def test_features_that_represent_nothing_are_told(exact_sums):
 def test_the_command_writes_its_files_and_says_what_it_found(tmp_path, capsys):
     options = "rates --updates 50 500 --delays 0 K^2/5 --law uniform --sampling iid --seeds 2 --states 3"
     assert main([*options.split(), "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "delays uniform on 0, ..., K_0" in said
     assert "For K_0 = K^2/5 some bound does not fall with K" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rates.csv", "rates.nc", "rates.png", "run.json"]

@@ -310,7 +310,7 @@ def test_the_command_says_where_theorem_5_is_silent(tmp_path, capsys):
     # A room that is always entered at its corner: η is zero elsewhere.
     options = "regularisation --mdp gridworld --height 1 --width 3 --weights 0.1 --seeds 2 --updates 600 --workers 2"
     assert main([*options.split(), "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "ε_λ is infinite" in said
     names = [f"regularisation.{kind}" for kind in ("csv", "nc", "png")] + ["run.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names

@@ -297,7 +297,7 @@ def test_diverged_without_projection_is_told(tmp_path, capsys):
         "--actions 2 --radius 1e30"
     )
     assert main([*options.split(), "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "4 of 8 runs have diverged" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "sweep.csv", "sweep.nc", "sweep.png"]
     assert json.loads((tmp_path / "run.json").read_text())["options"]["delays"] == [0, 3]
@@ -313,8 +313,8 @@ def test_diverged_without_projection_is_told(tmp_path, capsys):
         ("--delays -1", "delays[0] is -1"),
         ("--factors 0", "factors[0] is 0, but must be greater than 0."),
         ("--seeds 0", "seeds is 0"),
-        ("--actor-step 0", "The learner's actor_step is 0"),
-        ("--diverged-above 0", "diverged_above is 0"),
+        ("--actor-step 0", "--actor-step is 0, and stays so"),
+        ("--diverged-above 0", "--diverged-above is 0"),
         ("--record-every 100000", "so nothing would be recorded"),
     ],
 )
