@@ -1,8 +1,10 @@
 """Estimates of memory: what does not fit is refused in a sentence, before it is allocated.
 
-The machine of these tests has 8 GiB, whatever there is. Sizes are by hand: S²A floats three times for an MDP, 48 bytes for
-a row of a schedule while it is drawn.
+The machine of these tests has 8 GiB, whatever there is. Sizes are by hand: S²A floats three times for an MDP, 48 bytes
+for a row of a schedule while it is drawn.
 """
+
+import importlib
 
 import jax
 import numpy as np
@@ -14,6 +16,7 @@ from a3cjax import compute_times as ct
 
 KEY = jax.random.key(0)
 GIB = 2.0**30
+ENGINE = importlib.import_module("a3cjax.engine.simulate")
 WORKER = [ct.Exponential(1.0)]
 
 
@@ -70,7 +73,7 @@ STALE = a3cjax.Schedule(worker=np.zeros(100, int), delay=np.minimum(np.arange(10
 )  # fmt: skip
 def test_a_simulation_that_does_not_fit_is_refused(schedule, options, memory, sentence, monkeypatch):
     monkeypatch.setattr(_check, "memory_of_machine", lambda: memory)
-    monkeypatch.setattr("a3cjax.engine.simulate.drive", None)  # nothing is run
+    monkeypatch.setattr(ENGINE, "drive", None)  # nothing is run
     keys = KEY if schedule is LONG else jax.random.split(KEY, 50)
     with pytest.raises(ValueError, match=sentence):
         a3cjax.simulate(QUADRATIC, schedule, keys, **options)
@@ -80,7 +83,7 @@ def test_samples_that_do_not_fit_are_refused(monkeypatch):
     # Six int32 for each of 10⁵ updates, twice: 4.8 MB.
     learner = a3cjax.A3C(families.ring(4), actor_step=0.1, critic_step=0.1)
     monkeypatch.setattr(_check, "memory_of_machine", lambda: 4.7e6)
-    monkeypatch.setattr("a3cjax.engine.simulate.drive", None)
+    monkeypatch.setattr(ENGINE, "drive", None)
     with pytest.raises(
         ValueError, match=r"transitions is True, which takes about 4\.6 MiB of memory, but this machine has 4\.5 MiB"
     ):
@@ -88,12 +91,12 @@ def test_samples_that_do_not_fit_are_refused(monkeypatch):
 
 
 def test_the_past_of_a_table_is_not_taken_for_whole_tables(monkeypatch):
-    # 4096 versions of [50, 2] floats would be 1.6 MB a run, and 1.2 MB of critics; the log of rows is a fraction.
+    # 4096 versions of θ [50, 2] and ω [3] would be 1.7 MB; θ's log keeps a row for each, not a table.
     mdp = families.ring(50, num_features=3)
     learner = a3cjax.A3C(mdp, actor_step=0.1, critic_step=0.1)
     schedule = a3cjax.Schedule(worker=np.zeros(4000, int), delay=np.arange(4000), time=np.arange(4000.0))
-    monkeypatch.setattr("a3cjax.engine.simulate.drive", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
-    monkeypatch.setattr(_check, "memory_of_machine", lambda: 1.0e6)
+    monkeypatch.setattr(ENGINE, "drive", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(_check, "memory_of_machine", lambda: 2e5)
     with pytest.raises(KeyboardInterrupt):  # it would have begun
         a3cjax.simulate(learner, schedule, KEY)
 
@@ -103,7 +106,9 @@ def test_this_machine_has_some_memory():
 
 
 @pytest.mark.usefixtures("small_machine")
-@pytest.mark.parametrize("options", [("--updates", "100000000000"), ("--mdp", "garnet", "--states", "100000")])
+@pytest.mark.parametrize(
+    "options", [("--mdp", "ring", "--updates", "100000000000"), ("--mdp", "garnet", "--states", "100000")]
+)
 def test_the_command_says_so(options, capsys, tmp_path):
     assert cli.main(["speedup", *options, "--out", str(tmp_path)]) == 2
     said = capsys.readouterr().err

@@ -135,5 +135,5 @@ def test_a_user_who_refuses_implicit_broadcasting_means_his_own_code():
     with jax.numpy_rank_promotion("raise"):
         found = all_of()
         with pytest.raises(ValueError, match="rank"):
-            jnp.ones((2, 1)) * jnp.ones(1)  # as the user asked
+            _ = jnp.ones((2, 1)) * jnp.ones(1)  # as the user asked
     jax.tree.map(np.testing.assert_array_equal, found, expected)

@@ -1,6 +1,7 @@
 """What A3C says of chains that do not come back. Graphs are small enough to see what is transient."""
 
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import a3cjax
 from a3cjax import families
 
 
-def walk(*successors, initial=0):
+def walk(*successors: list[set[int]], initial: Any = 0) -> a3cjax.FiniteMDP:
     """An MDP where action a at s moves to one of ``successors[s][a]``, each as likely."""
     size, actions = len(successors), len(successors[0])
     transition = np.zeros((size, actions, size))

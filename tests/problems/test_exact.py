@@ -264,8 +264,8 @@ def test_rows_that_are_printed_are_laws_all_the_same(discount):
     # One state, reward 1: J = 1 for every discount. Taken as it is, a row of 1 + 9e-6 gives (1−γ)/(1 − γ(1 + 9e-6)),
     # 1.009 at .999 and ten times as much beyond one at .9999.
     mdp = a3cjax.FiniteMDP([[[1 + 9e-6]]], [[1.0]], [1 - 9e-6], discount, [[1.0]])
-    np.testing.assert_allclose(exact.objective(mdp, [[1 + 9e-6]]), 1, rtol=1e-6)
-    np.testing.assert_allclose(exact.action_values(mdp, [[1.0]]), 1 / (1 - float(mdp.discount)), rtol=1e-6)
+    np.testing.assert_allclose(exact.objective(mdp, np.array([[1 + 9e-6]])), 1, rtol=1e-6)
+    np.testing.assert_allclose(exact.action_values(mdp, np.ones((1, 1))), 1 / (1 - float(mdp.discount)), rtol=1e-6)
 
     @jax.jit
     def traced(row, start):
@@ -340,6 +340,7 @@ def test_no_oracle_needs_more_than_a_few_matrices(name):
     assert all(out.aval.size <= 2 * matrix for equation in program.eqns for out in equation.outvars)
     if name in COMPILED:
         memory = jax.jit(EVERYTHING[name]).lower(mdp, pi).compile().memory_analysis()
+        assert memory is not None
         assert memory.temp_size_in_bytes <= 6 * matrix * pi.dtype.itemsize
 
 
