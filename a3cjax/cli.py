@@ -105,7 +105,7 @@ def _run(options: "Command") -> int:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             interrupted.append(stack.enter_context(interruptible()))
             options.out.mkdir(parents=True, exist_ok=True)  # now, rather than find out when the work is done
-            output.say(_terminal.wrapped(f"{task} ..."))
+            output.say(_terminal.wrapped(f"{task}\u00a0...").replace("\u00a0", " "))  # no line of three dots
             replaced = _what_is_there(options)
             if replaced:
                 output.say(_terminal.wrapped(replaced))

@@ -266,7 +266,7 @@ def test_plot_tells_times_far_from_zero_from_a_round_one(start, after, origin):
     """Landings every half a second: 50 of 2 workers span 24.5 s, so the origin is a multiple of 10 s."""
     times = start + 0.5 * np.arange(1, 61)
     figure = Schedule(np.arange(60) % 2, np.minimum(np.arange(60), 1), times).plot()
-    ax = figure.axes[-1]
+    ax: Any = figure.axes[-1]
     figure.canvas.draw()
     assert ax.get_xlabel() == f"time{after} (unit of the schedule), first 50 landings"
     assert ax.get_xlim() == pytest.approx((0, start + 25 - origin))
