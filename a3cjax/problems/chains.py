@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from a3cjax.problems.mdp import FiniteMDP
 
@@ -104,9 +104,30 @@ def dobrushin(mdp: FiniteMDP) -> Float[Array, ""]:
     return lax.map(farthest_of_action, actions).max() / 2
 
 
+@jax.jit
+def factor(matrix: Float[Array, "n n"]) -> tuple[Float[Array, "n n"], Int[Array, "n"]]:
+    """L and U in one matrix, and the permutation of rows: LU is ``matrix[permutation]``."""
+    both, _, permutation = lax.linalg.lu(matrix)
+    return both, permutation
+
+
 @partial(jax.jit, static_argnames="transpose")
 def solve_factored(
-    factored: tuple[Array, Array], right: Float[Array, "n"], transpose: bool = False
-) -> Float[Array, "n"]:
-    """Solve M x = ``right``, or Mᵀ x = ``right``, for an M that ``jax.scipy.linalg.lu_factor`` has factored."""
-    return jax.scipy.linalg.lu_solve(factored, right, trans=1 if transpose else 0)
+    factored: tuple[Float[Array, "n n"], Int[Array, "n"]], right: Float[Array, "n *m"], transpose: bool = False
+) -> Float[Array, "n *m"]:
+    """Solve M x = ``right``, or Mᵀ x = ``right``, for an M that has been factored.
+
+    >>> import jax.numpy as jnp
+    >>> factored, right = factor(jnp.array([[0.0, 2.0], [4.0, 0.0]])), jnp.array([2.0, 8.0])
+    >>> solve_factored(factored, right).tolist(), solve_factored(factored, right, transpose=True).tolist()
+    ([2.0, 1.0], [4.0, 0.5])
+    """
+    both, permutation = factored
+    x = right.reshape(right.shape[0], -1)
+    lower = partial(lax.linalg.triangular_solve, both, left_side=True, lower=True, unit_diagonal=True)
+    upper = partial(lax.linalg.triangular_solve, both, left_side=True, lower=False)
+    if transpose:
+        x = lower(upper(x, transpose_a=True), transpose_a=True)[jnp.argsort(permutation)]
+    else:
+        x = upper(lower(x[permutation]))
+    return x.reshape(right.shape)

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import lu_factor
 from jaxtyping import Array, Bool, Float
 
-from a3cjax.problems.chains import solve_factored
+from a3cjax.problems.chains import factor, solve_factored
 
 
 @jax.jit
@@ -53,7 +52,7 @@ def td_fixed_point(
 
 def _solution(matrix: Float[Array, "d d"], right: Float[Array, "d"]) -> tuple[Float[Array, "d"], Bool[Array, ""]]:
     """−M⁻¹ b for an M whose diagonal is of order one, and whether M is singular to working precision."""
-    factored = lu_factor(matrix)
+    factored = factor(matrix)
     pivots = jnp.abs(jnp.diag(factored[0]))
     return -solve_factored(factored, right), ~(pivots.min() > _rounding(right))
 

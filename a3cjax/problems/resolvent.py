@@ -14,10 +14,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import lu_factor
 from jaxtyping import Array, Float
 
-from a3cjax.problems.chains import solve_factored
+from a3cjax.problems.chains import factor, solve_factored
 
 
 class Values(NamedTuple):
@@ -49,15 +48,15 @@ def flow(kernel: Float[Array, "S S"]) -> Float[Array, "S S"]:
 def factored(kernel: Float[Array, "S S"], discount: Float[Array, ""]) -> tuple[Array, Array]:
     """I − γP, factored for ``solve_factored``."""
     identity = jnp.eye(kernel.shape[0], dtype=kernel.dtype)
-    return lu_factor((1 - discount) * identity - discount * flow(kernel))
+    return factor((1 - discount) * identity - discount * flow(kernel))
 
 
 @jax.jit
 def discounted_values(system: tuple[Array, Array], reward: Float[Array, "S"], discount: Float[Array, ""]) -> Values:
     """V = (I − γP)⁻¹ r as its entry nearest to zero, and what is left.
 
-    A level that is off by the relative error ε of a solution, at first 1e-7/(1 − γ) in single precision, leaves a
-    ``relative`` that is as large as that error, and of which again ε is wrong. Nearest to zero, so that small values
+    A solution is off along the constant vector, by the relative error 1e-7/(1 − γ) in single precision at first. So is
+    the one of V = 1, solved for beside it, and the ratio of both gives the level. Nearest to zero, so that small values
     keep their own relative precision: they are never a difference of large ones.
 
     >>> import jax.numpy as jnp
@@ -66,13 +65,12 @@ def discounted_values(system: tuple[Array, Array], reward: Float[Array, "S"], di
     >>> round(float(found.level), 4), [round(float(h), 4) for h in found.relative]
     (0.6667, [0.6667, 0.0])
     """
-    found = Values(jnp.zeros((), reward.dtype), solve_factored(system, reward))
-    for _ in range(2):
-        # V does not depend on the level, so neither does a derivative of it.
-        values = lax.stop_gradient(found.whole())
-        level = values[jnp.argmin(jnp.abs(values))]
-        found = Values(level, solve_factored(system, reward - (1 - discount) * level))
-    return found
+    ones = jnp.full_like(reward, 1 - discount)
+    values, one = solve_factored(system, jnp.stack([reward, ones], axis=1)).T
+    # V does not depend on the level, so neither does a derivative of it.
+    values = lax.stop_gradient(values / one)
+    level = values[jnp.argmin(jnp.abs(values))]
+    return Values(level, solve_factored(system, reward - (1 - discount) * level))
 
 
 @jax.jit
