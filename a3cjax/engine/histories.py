@@ -129,9 +129,6 @@ def shapes_of(kind: Kind) -> Shapes:
         checks.same("propose", "worker_state", checks.arrays("propose", after), "init_worker", own)
         message = checks.arrays("propose", message)
         checks.rows(view, message)
-        checks.same(
-            "apply", "state", checks.arrays("apply", learner.apply(state, message, jnp.int32(0))), "init", state
-        )
         return Shapes(state, view, own, words, message, outside=())
 
     program, shapes = jax.make_jaxpr(proposed, return_shape=True)(kind.shapes())

@@ -264,7 +264,8 @@ def by_engine(case, learner, schedule, keys):
         result = jax.jit(run)(learner, schedule, keys)
     elif case["how"] == "resume" and case["updates"] > 1:
         every = a3cjax.Record(every=1)
-        half = a3cjax.simulate(learner, schedule[: case["updates"] // 2], keys, record=every, **options)
+        deep = 8 if case["history"] == "ring" else None
+        half = a3cjax.simulate(learner, schedule[: case["updates"] // 2], keys, record=every, depth=deep, **options)
         with tempfile.TemporaryDirectory() as folder:
             half.state.save(Path(folder) / "half.npz")
             state = a3cjax.SavedState.load(Path(folder) / "half.npz")
