@@ -123,6 +123,7 @@ def shapes_of(kind: Kind) -> Shapes:
         key = jax.random.key(0)
         checks = Checks(learner)
         state, own = checks.arrays("init", learner.init(key)), checks.arrays("init_worker", learner.init_worker(key))
+        checks.some("init", state)
         view, words = checks.arrays("view", learner.view(state)), jnp.zeros((words_per_proposal(learner),), jnp.uint32)
         draws = words if learner.num_words else key_from_words([words[0], words[1]])
         message, after = checks.pair(learner.propose(view, own, draws))
