@@ -45,6 +45,11 @@ class Checks:
 
         return jax.tree_util.tree_map_with_path(array, tree)
 
+    def some(self, method: str, tree: Any) -> None:
+        """Refuse a server without a state."""
+        if not jax.tree.leaves(tree):
+            raise ValueError(f"{method} {self._of} returns no arrays; the server's state must hold at least one.")
+
     def pair(self, proposal: Any) -> tuple[Any, Any]:
         """What propose returned, if it is a message and a worker's state."""
         if isinstance(proposal, tuple) and len(proposal) == 2:

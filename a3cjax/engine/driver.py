@@ -279,7 +279,8 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
     wanted, structure = jax.tree.flatten(expected)
     if len(saved.leaves) != len(wanted):
         raise ValueError("resume belongs to another learner; give the learner that it was made with.")
-    carry = jax.tree.unflatten(structure, [np.asarray(leaf) for leaf in saved.leaves])
+    pairs = zip(saved.leaves, wanted, strict=True)
+    carry = jax.tree.unflatten(structure, [_typed(np.asarray(leaf), want.dtype) for leaf, want in pairs])
     if depth != plan.depth:
         for now, oldest in runs.oldest_reads(k):
             if oldest < now - depth + 1:
@@ -296,3 +297,9 @@ def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected
                 "give the learner, the number of runs, the schedule and the delay metrics that it was made with."
             )
     return jax.tree.map(layout.split, carry)
+
+
+def _typed(leaf: np.ndarray, dtype: Any) -> np.ndarray:
+    """A leaf from a file, which keeps the bits of the types that NumPy does not know and not their names."""
+    unnamed = leaf.dtype.kind == "V" and leaf.dtype.names is None and leaf.dtype.itemsize == np.dtype(dtype).itemsize
+    return leaf.view(dtype) if unnamed and np.dtype(dtype).kind == "V" else leaf

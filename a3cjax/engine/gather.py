@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax._kernel import stage
@@ -210,7 +211,7 @@ def check_gathers(learner: Any) -> None:
             "are to be averaged leaf by leaf."
         )
     if hasattr(learner, "gather"):
-        return _check_sums(Kind.of(learner))
+        return
     message = jax.eval_shape(_addable, shapes_of(Kind.of(learner)).message)
     if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(message)):
         raise ValueError(
@@ -220,21 +221,29 @@ def check_gathers(learner: Any) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _check_sums(kind: Kind) -> None:
-    """Refuse a gather and an apply_mean that do not fit each other, or the state."""
+def check_update(kind: Kind, gathers: bool) -> bool:
+    """Refuse an update that does not give back a state like the one that it began with, or sums like the first.
+
+    Returns whether it uses traced values that are no leaves of the learner.
+    """
 
     def traced(leaves, state, message):
         learner = jax.tree.unflatten(kind.structure, leaves)
         checks = Checks(learner)
+        if not gathers or not hasattr(learner, "gather"):
+            message = _addable(message) if gathers else message
+            updated = checks.arrays("apply", learner.apply(state, message, jnp.int32(0)))
+            return checks.same("apply", "state", updated, "init", state)
         sums = checks.arrays("gather", learner.gather(None, message))
         again = checks.arrays("gather", learner.gather(sums, message))
         checks.same("gather", "sums", again, "gather(None, message)", sums)
         checks.floats("gather", "sums", sums)
         updated = checks.arrays("apply_mean", learner.apply_mean(state, sums, jnp.int32(0)))
-        checks.same("apply_mean", "state", updated, "init", state)
+        return checks.same("apply_mean", "state", updated, "init", state)
 
     shapes = shapes_of(kind)
-    jax.eval_shape(traced, kind.shapes(), shapes.state, shapes.message)
+    program = jax.make_jaxpr(traced)(kind.shapes(), shapes.state, shapes.message)
+    return any(isinstance(value, Tracer) for value in program.consts)
 
 
 def _addable(message: Any) -> Any:

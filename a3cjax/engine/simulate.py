@@ -13,7 +13,7 @@ from a3cjax import _check
 from a3cjax._broadcasting import broadcasting
 from a3cjax._kernel import compiling_for, hidden
 from a3cjax.engine.driver import drive
-from a3cjax.engine.gather import check_gathers
+from a3cjax.engine.gather import check_gathers, check_update
 from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
@@ -49,7 +49,8 @@ def simulate(
     One run, or a batch of B: any of ``key``, ``schedule`` and the learner's scalars may carry a leading run axis, and
     what does not is shared. A run's bits do not depend on the batch it is in.
     Works inside the caller's ``jit`` and ``vmap`` too, to the same bits but for the metrics' last digit: the caller's
-    program is compiled with options of its own.
+    program is compiled with options of its own. Runs are not differentiable, and a derivative that reaches one is
+    refused: take differences on common random numbers (the same key), or the exact gradients of ``a3cjax.exact``.
 
     With a ``commit`` column the schedule's rows are messages: they are summed, and their mean is one update at the next
     commit. Then ``record`` and the result count messages, the step functions of a learner count updates.
@@ -73,7 +74,8 @@ def simulate(
         progress: show a progress bar on standard error; by default if that is a terminal.
 
     Raises:
-        ValueError: if the arguments do not fit each other; the sentence says how to mend it.
+        ValueError: if the arguments do not fit each other, the learner's methods do not, or the run is being
+            differentiated; the sentence says how to mend it.
         Diverged: see ``throw``.
         Interrupted: on Ctrl-C, with the result of the updates that were done; a second Ctrl-C stops at once. SIGINT
             that the program ignores stays ignored; a handler of its own is called, and what it raises counts: a
@@ -96,18 +98,18 @@ def simulate(
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
     runs = Runs.of(learner, schedule, key)
     kind = Kind.of(runs.one_learner())
-    shapes = shapes_of(kind)  # which refuses methods that do not fit each other
-    metrics = record.resolve(learner)
-    outside = takes_from_outside(kind, tuple(how for _, how in metrics if callable(how)))
-    traced = outside or not _check.is_concrete(learner, schedule, key)
-    if traced:
-        _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
-    if transitions and samples_of(shapes.message) is None:
+    if transitions and samples_of(shapes_of(kind).message) is None:
         raise ValueError(
             f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
         )
     if runs.commit is not None:
         check_gathers(runs.one_learner())
+    metrics = record.resolve(learner)
+    outside = check_update(kind, runs.commit is not None)
+    outside |= takes_from_outside(kind, tuple(how for _, how in metrics if callable(how)))
+    traced = outside or not _check.is_concrete(learner, schedule, key)
+    if traced:
+        _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
     kept = _choose_history(history, schedule, resume)
     depth = _choose_depth(depth, kept, schedule)
     spacing = record.spacing(schedule.num_messages)

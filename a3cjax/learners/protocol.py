@@ -12,9 +12,10 @@ from a3cjax._rows import read_row
 class Learner(Protocol):
     """A frozen pytree of hyper-parameters with pure methods on one run; the engine batches and owns staleness.
 
-    State, views, messages and worker states are pytrees of arrays of fixed shape. A message may have a field
-    ``samples`` (then it is a NamedTuple): what the update was computed from, logged with ``transitions=True`` and
-    dropped otherwise.
+    State, views, messages and worker states are pytrees of arrays of any type, typed JAX keys among them. Structure,
+    shapes and types are those that ``init`` and ``init_worker`` begin with; what changes them is refused. A message may
+    have a field ``samples`` (then it is a NamedTuple): what the update was computed from, logged with
+    ``transitions=True`` and dropped otherwise.
 
     ``num_words`` says how a proposal draws: 0 hands ``propose`` a JAX key, n > 0 hands it n 32-bit random words,
     which the engine makes for many updates at once. Both belong to the worker.

@@ -50,7 +50,7 @@ def numbers(leaf, dtype, xp):
     return xp.reshape(leaf.astype("int32") & MASK, (-1,))
 
 
-def leaf_of(total, shape, dtype, xp):
+def leaf_of(total: Any, shape: Any, dtype: str, xp: Any) -> Any:
     """A leaf that shows a whole number, another in each entry."""
     full = (*shape, KEYS[dtype]) if dtype in KEYS else shape
     values = (total + np.arange(np.prod(full, dtype=int), dtype=np.int32).reshape(full) * 7) & MASK
@@ -138,7 +138,7 @@ class Drawn:
         return {f"a{i}": leaf for i, leaf in enumerate(leaves)} if structure == 1 else (leaves[:1], tuple(leaves[1:]))
 
 
-def made(kinds, total, salt, xp):
+def made(kinds: Any, total: Any, salt: int, xp: Any) -> list[Any]:
     """Leaves of these kinds, each with a number of its own."""
     return [leaf_of((total + salt + 31 * i) & MASK, *kind, xp) for i, kind in enumerate(kinds)]
 
@@ -264,7 +264,9 @@ def by_engine(case, learner, schedule, keys):
         result = jax.jit(run)(learner, schedule, keys)
     elif case["how"] == "resume" and case["updates"] > 1:
         every = a3cjax.Record(every=1)
-        half = a3cjax.simulate(learner, schedule[: case["updates"] // 2], keys, record=every, **options)
+        deep = 8 if case["history"] == "ring" else None
+        half = a3cjax.simulate(learner, schedule[: case["updates"] // 2], keys, record=every, depth=deep, **options)
+        assert half.state is not None
         with tempfile.TemporaryDirectory() as folder:
             half.state.save(Path(folder) / "half.npz")
             state = a3cjax.SavedState.load(Path(folder) / "half.npz")

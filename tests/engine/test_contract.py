@@ -51,7 +51,7 @@ class Sent(NamedTuple):
     samples: Any
 
 
-def run(learner, history="ring", schedule=SCHEDULE, **options):
+def run(learner: Any, history: Any = "ring", schedule: Any = SCHEDULE, **options: Any) -> Any:
     return a3cjax.simulate(learner, schedule, KEY, history=history, record=HERE, **options)
 
 

@@ -288,9 +288,33 @@ class Half(Whole):
         return sums
 
 
+@pytree
+class Drifting(Slowed):
+    """Sums that turn to another type or shape."""
+
+    start: Any
+    first: Any
+
+    def gather(self, sums, message):
+        return self.first if sums is None else sums + message.gradient
+
+    def apply_mean(self, state, mean, delay):
+        return (state[0] - mean,)
+
+
 @pytest.mark.parametrize(
     ("learner", "history", "sentence"),
     [
+        (
+            Drifting(jnp.zeros(()), jnp.int32(0)),
+            "ring",
+            r"gather of a Drifting returns sums as float32\[\], but gather\(None, message\) gives int32\[\]; return",
+        ),
+        (
+            Drifting(jnp.zeros(()), jnp.zeros(2)),
+            "ring",
+            r"apply_mean of a Drifting returns state\[0\] as float32\[2\], but init gives float32\[\]; return the same",
+        ),
         (quadratic(), "mailbox", "history is 'mailbox', but the schedule has a commit column"),
         (Whole(jnp.zeros(())), "auto", "those of a Whole hold more than floats, which have no mean; give the learner"),
         (Half(jnp.zeros(())), "ring", "a Half has one of gather and apply_mean; give it both"),

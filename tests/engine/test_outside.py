@@ -61,7 +61,6 @@ def test_whichever_way_a_derivative_comes_in(mdp):
     assert half is not None
 
     def of_state(x):
-        jax.tree.leaves(half)
         state = jax.tree.unflatten(jax.tree.structure(half), [x, *half.leaves[1:]])
         return a3cjax.simulate(quadratic, SCHEDULE, KEY, resume=state).params.x[0]
 
@@ -74,7 +73,7 @@ def test_whichever_way_a_derivative_comes_in(mdp):
         (lambda a: a3cjax.simulate(closure(a), SCHEDULE, KEY).params.omega.sum(), 0.1),
         (jax.jit(lambda a: a3cjax.simulate(closure(a), SCHEDULE, KEY).params.omega.sum()), 0.1),
         (of_metric, 2.0),
-        (lambda x: of_state(x), half.leaves[0]),
+        (of_state, half.leaves[0]),
         (of_times, jnp.arange(3.0)),
     ):
         with pytest.raises(ValueError, match=REFUSED):
@@ -96,7 +95,7 @@ def test_a_step_function_may_use_what_is_traced_around_it(mdp, transform):
         learner = a3cjax.A3C(mdp, actor_step=0.1, critic_step=lambda k: a / (1 + k))
         return a3cjax.simulate(learner, SCHEDULE, KEY).params.omega
 
-    steps = np.float32([0.25, 0.5])
+    steps = np.array([0.25, 0.5], np.float32)
     apart = [run(a) for a in steps]
     assert np.abs(apart[0] - apart[1]).max() > 1e-3
     together = jax.vmap(run)(steps) if transform == "vmap" else [jax.jit(run)(a) for a in steps]
