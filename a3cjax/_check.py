@@ -80,15 +80,30 @@ def run_scalar(name: str, value: Any) -> jax.Array:
     return array
 
 
-def integer(name: str, value: Any, least: int) -> int:
-    """``value`` as a Python integer of at least ``least``; a float such as 2.0 is refused."""
+# The greatest number of updates, messages or workers: they are counted in 32 bits with a sign.
+MOST = 2**31 - 1
+
+
+def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """``value`` as a Python integer of at least ``least`` and at most ``most``; a float such as 2.0 is refused."""
     try:
         whole = operator.index(value)
     except TypeError as error:
         raise ValueError(f"{name} must be a whole number, but is {value!r}.") from error
     if whole < least:
         raise ValueError(f"{name} is {whole}, but must be at least {least}.")
+    if most is not None and whole > most:
+        raise ValueError(f"{name} is {whole}, but must be at most {most}.")
     return whole
+
+
+def num_rows(name: str, value: int) -> None:
+    """Refuse a schedule of more rows than can be counted, before anything of that size is made."""
+    if value > MOST:
+        raise ValueError(
+            f"{name} is {value:,}, but a schedule has at most {MOST:,} rows, 2**31 - 1; "
+            "use a shorter one, or several runs, each from the state of the one before."
+        )
 
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> None:

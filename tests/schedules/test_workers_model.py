@@ -3,6 +3,7 @@
 import heapq
 from bisect import bisect_right
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 
 import jax
@@ -19,8 +20,16 @@ from_workers = a3cjax.Schedule.from_workers
 KEY = jax.random.key(0)
 
 
+TICK = Fraction(2) ** -149  # the smallest positive float32, of which every other is a whole multiple
+
+
 def reference(draws, num_updates, read_latency: float = 0.0, write_time: float = 0.0):
-    """The model in plain Python and float64, fed with ``draws[i][t]``: a heap of hand-overs, a list of landings."""
+    """The model in whole numbers of 2⁻¹⁴⁹, fed with ``draws[i][t]``: a heap of hand-overs, a list of landings.
+
+    Every float32 is such a number, so that nothing is rounded but the landings, once, when they are given back.
+    """
+    draws = [[ticks(time) for time in own] for own in draws]
+    latency, write = ticks(read_latency), ticks(write_time)
     heap = [(times[0], i) for i, times in enumerate(draws)]
     heapq.heapify(heap)
     drawn = [1] * len(draws)
@@ -28,14 +37,31 @@ def reference(draws, num_updates, read_latency: float = 0.0, write_time: float =
     worker, delay, landings = [], [], []
     for k in range(num_updates):
         handed, i = heapq.heappop(heap)
-        landed = max(handed, landings[-1] if landings else 0.0) + write_time
+        landed = max(handed, landings[-1] if landings else 0) + write
         landings.append(landed)
         worker.append(i)
         delay.append(k - version[i])
-        version[i] = min(bisect_right(landings, handed - read_latency), k + 1)
+        version[i] = min(bisect_right(landings, handed - latency), k + 1)
         heapq.heappush(heap, (max(handed + draws[i][drawn[i]], landed), i))
         drawn[i] += 1
-    return np.array(worker), np.array(delay), np.array(landings)
+    return np.array(worker), np.array(delay), np.array([float(landed * TICK) for landed in landings])
+
+
+def ticks(number: float) -> int:
+    whole = Fraction(float(np.float32(number))) / TICK
+    assert whole.denominator == 1
+    return whole.numerator
+
+
+def assert_follows(schedule, draws, **waits):
+    """To the last bit, times too: they are the exact ones, rounded once to float64."""
+    worker, delay, time = reference(draws, len(schedule), **waits)
+    np.testing.assert_array_equal(schedule.worker, worker)
+    np.testing.assert_array_equal(schedule.delay, delay)
+    if any(waits.values()):
+        np.testing.assert_array_equal(schedule.time, time)
+    else:
+        np.testing.assert_allclose(schedule.time, time, rtol=1e-6)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -97,13 +123,57 @@ MIXED = [
     ("read_latency", "write_time"), [(0.0, 0.0), (0.37, 0.0), (0.0, 0.011), (0.53, 0.041), (40.0, 0.0), (0.3, 0.27)]
 )
 def test_mixed_laws_follow_the_reference(read_latency, write_time):
-    """The order of 3000 events is the same; two of them closer than a float32 rounding would be an unlucky key."""
+    """The order of 3000 events, every delay and every time are the same."""
     schedule = from_workers(KEY, MIXED, 3000, read_latency=read_latency, write_time=write_time)
     draws = draws_of(KEY, MIXED, 3000)
-    worker, delay, time = reference(draws, 3000, float(np.float32(read_latency)), float(np.float32(write_time)))
+    assert_follows(schedule, draws, read_latency=read_latency, write_time=write_time)
+
+
+DECIMALS = {
+    "0.3 against 0.1": [0.3, 0.1],
+    "0.1 against 0.3": [0.1] * 4 + [0.3] * 3,
+    "0.6 against 0.2": [0.6, 0.2],
+    "0.7 against 0.1": [0.1, 0.7],
+    "a straggler": [0.1, 300.0, 0.3],
+    "alone": [0.1],
+}
+
+
+@pytest.mark.parametrize("waits", [(0.0, 0.0), (0.3, 0.0), (0.0, 0.1), (0.0, 0.3), (0.2, 0.1)], ids=str)
+@pytest.mark.parametrize("means", DECIMALS.values(), ids=DECIMALS)
+def test_decimals_are_the_floats_that_they_are(means, waits):
+    """3 · 0.1 is 2⁻²⁷ short of 0.3 in float32: who is first, and what a read sees, hangs on the last bit."""
+    named = dict(zip(("read_latency", "write_time"), waits, strict=True))
+    schedule = from_workers(KEY, [ct.Deterministic(mean) for mean in means], 1000, **named)
+    assert_follows(schedule, [[mean] * 1001 for mean in means], **named)
+
+
+def test_a_worker_that_waits_for_its_landing_reads_it():
+    """Alone with writes that take three times as long as computing, it hands over at its own landings: from the second
+    hand-over on it sees all landings but the write under way, so that every delay after the first is 1."""
+    schedule = from_workers(jax.random.key(7), [ct.Deterministic(0.1)], 20_000, write_time=0.3)
+    assert schedule.delay[0] == 0
+    np.testing.assert_array_equal(schedule.delay[1:], 1)
+    np.testing.assert_array_equal(
+        schedule.time, [float((ticks(0.1) + (k + 1) * ticks(0.3)) * TICK) for k in range(20_000)]
+    )
+
+
+def test_random_workers_that_wait_for_their_landings_read_them():
+    """A tenth of these hand-overs is at the worker's own landing, times that no other path of sums gives."""
+    laws = [ct.Exponential(1.0)] * 8
+    schedule = from_workers(KEY, laws, 20_000, write_time=0.25)
+    assert_follows(schedule, draws_of(KEY, laws, 20_000), write_time=0.25)
+
+
+def test_compute_times_beyond_a_pairs_bits_change_nothing_but_last_digits():
+    """Gamma times of cv 5 go down to 1e-30 of the mean; a pair of floats has 48 bits."""
+    laws = [ct.Gamma(1.0, cv=5.0)] * 4
+    schedule = from_workers(KEY, laws, 2000, read_latency=0.3, write_time=0.001)
+    worker, delay, time = reference(draws_of(KEY, laws, 2001), 2000, 0.3, 0.001)
     np.testing.assert_array_equal(schedule.worker, worker)
     np.testing.assert_array_equal(schedule.delay, delay)
-    np.testing.assert_allclose(schedule.time, time, rtol=1e-6)
+    np.testing.assert_allclose(schedule.time, time, rtol=1e-13)
 
 
 @settings(deadline=None, max_examples=60)
@@ -252,6 +322,18 @@ def test_double_precision_where_jax_has_it():
     narrow = from_workers(KEY, [ct.Lognormal(1.0, cv=0.3)] * 4, 500)
     np.testing.assert_array_equal(wide.delay, narrow.delay)
     np.testing.assert_allclose(wide.time, narrow.time, rtol=1e-5)
+
+
+def test_decimals_in_double_precision():
+    """Three times 0.1 is more than 0.3 in float64, so that here 0.3 is first. By hand, in units of about 0.1 and with
+    writes of that length: 0.1 hands over at 1, 2, and at 3 after 0.3, which the write section then has first."""
+    assert Fraction(0.1) * 3 > Fraction(0.3)
+    with jax.enable_x64(True):
+        laws = [ct.Deterministic(0.1), ct.Deterministic(0.3)]
+        schedule = from_workers(jax.random.key(0), laws, 4, read_latency=0.0, write_time=0.1)
+    np.testing.assert_array_equal(schedule.worker, [0, 0, 1, 0])
+    exact = [Fraction(0.1) * 2, Fraction(0.1) * 3, Fraction(0.1) * 4, Fraction(0.1) * 5]
+    np.testing.assert_array_equal(schedule.time, [float(time) for time in exact])
 
 
 # -------------------------------------------------------------------------------------------------------- validation
