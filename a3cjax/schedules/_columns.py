@@ -32,6 +32,16 @@ def commits(commit: Any) -> Bool[np.ndarray, "*batch messages"] | None:
     return None if array.size and array.all() else array
 
 
+def check_lengths(**columns: Any) -> None:
+    """Refuse more rows than can be counted, before any column is copied."""
+    for name, column in columns.items():
+        shape = getattr(column, "shape", None)
+        if shape is None and hasattr(column, "__len__"):
+            shape = (len(column),)
+        if shape:
+            _check.num_rows(f"the length of {name}", shape[-1])
+
+
 def check_shapes(worker: Any, delay: Any, time: Any, commit: Any) -> None:
     """Refuse columns of different shapes, and empty ones."""
     if not worker.shape == delay.shape == time.shape:

@@ -43,6 +43,7 @@ def simulate_barrier(key: Key[Array, ""], compute_times: Sequence[ComputeTime], 
     key = _random.random_key(key)
     num_updates = _check.integer("num_updates", num_updates, least=1)
     team = team_of(compute_times, key)
+    _check.num_rows("num_updates times the number of workers", num_updates * len(team.kind))
     worker, arrival = _rounds(key, team, num_updates=num_updates)
     if _check.is_concrete(worker, arrival):
         worker, arrival = np.asarray(worker), np.asarray(arrival, np.float64)
@@ -58,6 +59,7 @@ def simulate_buffer(key: Key[Array, ""], compute_times: Sequence[ComputeTime], n
     """Always-busy workers with a commit at every ``size``-th landing; see ``Schedule.buffered``."""
     num_updates = _check.integer("num_updates", num_updates, least=1)
     size = _check.integer("size", size, least=1)
+    _check.num_rows("num_updates times size", num_updates * size)
     writes = simulate_workers(key, compute_times, num_updates * size)
     message = np.arange(num_updates * size, dtype=np.int32)
     # Message k's worker last read when k − delay messages had landed, of which every size-th had committed.

@@ -51,9 +51,9 @@ class Schedule:
             becomes, if every one is an update of its own.
 
     Raises:
-        ValueError: if the schedule is empty, shapes differ, a delay is negative or reaches before the start, a worker
-            is out of range, a time is not finite or decreases, ``commit`` is not True or False everywhere, or
-            ``num_workers`` is missing while values are traced.
+        ValueError: if the schedule is empty or has more than 2³¹ − 1 rows, shapes differ, a delay is negative or is from
+            before the start, a worker is out of range, a time is not finite or decreases, ``commit`` is not True or
+            False everywhere, or ``num_workers`` is missing while values are traced.
 
     >>> import a3cjax
     >>> schedule = a3cjax.Schedule(worker=[0, 1, 0, 1], delay=[0, 1, 1, 1], time=[1.0, 1.5, 2.0, 3.0])
@@ -73,14 +73,16 @@ class Schedule:
         self, worker: Any, delay: Any, time: Any, *, num_workers: int | None = None, commit: Any | None = None
     ):
         if num_workers is not None:
-            num_workers = _check.integer("num_workers", num_workers, least=1)
+            num_workers = _check.integer("num_workers", num_workers, least=1, most=_check.MOST)
+        _columns.check_lengths(worker=worker, delay=delay, time=time, commit=commit)
         if _check.is_concrete(worker, delay, time, commit):
             worker = whole_numbers("worker", worker, least=0)
             delay = whole_numbers("delay", delay, least=0)
             time = _columns.times(time)
             commit = None if commit is None else _columns.commits(commit)
             _columns.check_shapes(worker, delay, time, commit)
-            num_workers = int(worker.max()) + 1 if num_workers is None else num_workers
+            if num_workers is None:
+                num_workers = _check.integer("num_workers", int(worker.max()) + 1, least=1, most=_check.MOST)
             _columns.check_values(worker, delay, time, _columns.versions(delay, commit), num_workers)
         else:
             worker, delay, time = (jnp.asarray(column) for column in (worker, delay, time))
@@ -105,7 +107,9 @@ class Schedule:
         >>> a3cjax.Schedule.sequential(3).delay.tolist()
         [0, 0, 0]
         """
-        updates = np.arange(_check.integer("num_updates", num_updates, least=1))
+        num_updates = _check.integer("num_updates", num_updates, least=1)
+        _check.num_rows("num_updates", num_updates)
+        updates = np.arange(num_updates)
         return cls(np.zeros_like(updates), np.zeros_like(updates), updates + 1.0, num_workers=1)
 
     @classmethod
@@ -132,7 +136,8 @@ class Schedule:
         """
         key = _random.random_key(key)
         num_updates = _check.integer("num_updates", num_updates, least=1)
-        num_workers = _check.integer("num_workers", num_workers, least=1)
+        _check.num_rows("num_updates", num_updates)
+        num_workers = _check.integer("num_workers", num_workers, least=1, most=_check.MOST)
         if not isinstance(law, DelayLaw):
             raise ValueError(f"law is {law!r}, but must have a mean and a sample(key, num_updates); see a3cjax.delays.")
         worker, delay = draw_delays(key, law, num_updates, num_workers)
