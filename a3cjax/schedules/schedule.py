@@ -51,7 +51,7 @@ class Schedule:
             becomes, if every one is an update of its own.
 
     Raises:
-        ValueError: if the schedule is empty or has more than 2³¹ − 1 rows, shapes differ, a delay is negative or is from
+        ValueError: if the schedule is empty or has more than 2³¹ − 1 rows, shapes differ, a delay is negative or from
             before the start, a worker is out of range, a time is not finite or decreases, ``commit`` is not True or
             False everywhere, or ``num_workers`` is missing while values are traced.
 

@@ -50,7 +50,7 @@ from jaxtyping import Array, Bool, Float, Int32, Key
 
 from a3cjax import _check
 from a3cjax.schedules import _random
-from a3cjax.schedules._pairs import Pair, add, add_exactly, before, later
+from a3cjax.schedules._pairs import Pair, Triple, add, add_exactly, before, later
 from a3cjax.schedules._team import Team, team_of
 from a3cjax.schedules._ticks import Words, add_words, as_float, at_most, smallest_exponent, tick_below, total
 from a3cjax.schedules.compute_times import ComputeTime
@@ -102,9 +102,9 @@ def _at_once(
     key: Key[Array, ""], team: Team, *, num_updates: int
 ) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], Pair, Float[Array, "updates"]]:
     """Worker, delay, base and landing since the base, of every update, where nobody waits."""
-    events, base = _events(key, team, None, num_updates)
+    events, (high, low, _) = _events(key, team, None, num_updates)
     number = jnp.arange(num_updates, dtype=jnp.int32)
-    return events.worker, number - (events.previous + 1), base[:2], events.landed[0]
+    return events.worker, number - (events.previous + 1), (high, low), events.landed[0]
 
 
 @partial(jax.jit, static_argnames="num_updates")
@@ -151,7 +151,7 @@ class _Clocks(NamedTuple):
 
 def _events(
     key: Key[Array, ""], team: Team, write_time: Float[Array, ""] | None, num_updates: int
-) -> tuple[_Event, tuple[Float[Array, "updates"], ...]]:
+) -> tuple[_Event, Triple]:
     """Every hand-over in order, and the base, in three floats, that its times are relative to."""
     float_type = jnp.result_type(float)
     # Parameters written into the user's own jitted function are not folded into its constants, so that they round as
