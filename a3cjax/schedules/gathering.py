@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int32, Key
 from a3cjax import _check
 from a3cjax.schedules import _random
 from a3cjax.schedules._pairs import add
-from a3cjax.schedules._team import Team, team_of
+from a3cjax.schedules._team import Team, check_drawn, team_of
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.workers import simulate_workers
 
@@ -46,6 +46,7 @@ def simulate_barrier(key: Key[Array, ""], compute_times: Sequence[ComputeTime], 
     _check.num_rows("num_updates times the number of workers", num_updates * len(team.kind))
     worker, arrival = _rounds(key, team, num_updates=num_updates)
     if _check.is_concrete(worker, arrival):
+        check_drawn(compute_times, np.ravel(worker), np.ravel(arrival))
         worker, arrival = np.asarray(worker), np.asarray(arrival, np.float64)
         time = np.concatenate([[0.0], np.cumsum(arrival[:-1, -1])])[:, None] + arrival
     else:

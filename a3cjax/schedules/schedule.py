@@ -122,12 +122,13 @@ class Schedule:
 
         Args:
             key: a random key.
-            law: a law of ``a3cjax.delays``, or any pytree with ``mean`` and ``sample(key, num_updates)``.
+            law: a law of ``a3cjax.delays``, or anything with ``mean`` and ``sample(key, num_updates)``.
             num_updates: K, at least 1.
             num_workers: N, at least 1.
 
         Raises:
-            ValueError: if ``key`` is not one key, ``law`` is not a law, or a number is out of range.
+            ValueError: if ``key`` is not one key, ``law`` is not a law or draws anything but a whole number of at least
+                0 for each update, or a number is out of range.
 
         >>> import jax, a3cjax
         >>> schedule = a3cjax.Schedule.from_law(jax.random.key(0), a3cjax.delays.Constant(2), 5)
@@ -170,7 +171,8 @@ class Schedule:
             The schedule; its ``time`` is in the unit of the compute times.
 
         Raises:
-            ValueError: if ``key`` is not one key, ``compute_times`` is not a list of laws, or a number is out of range.
+            ValueError: if ``key`` is not one key, ``compute_times`` is not a list of laws, one of them draws a time
+                that is not positive and finite, or a number is out of range.
 
         >>> import jax, a3cjax
         >>> laws = [a3cjax.compute_times.Deterministic(1.0), a3cjax.compute_times.Deterministic(2.5)]

@@ -51,7 +51,7 @@ from jaxtyping import Array, Bool, Float, Int32, Key
 from a3cjax import _check
 from a3cjax.schedules import _random
 from a3cjax.schedules._pairs import Pair, Triple, add, add_exactly, before, later
-from a3cjax.schedules._team import Team, team_of
+from a3cjax.schedules._team import Team, are_watched, check_drawn, team_of
 from a3cjax.schedules._ticks import Words, add_words, as_float, at_most, smallest_exponent, tick_below, total
 from a3cjax.schedules.compute_times import ComputeTime
 
@@ -83,31 +83,38 @@ def simulate_workers(
         if np.ndim(value):
             raise ValueError(f"{name} has shape {np.shape(value)}, but must be one number for all workers.")
     team = team_of(compute_times, key)
-    waits = (read_latency, write_time)
+    waits, watched = (read_latency, write_time), are_watched(compute_times)
     if _check.is_concrete(waits) and read_latency == 0 and write_time == 0:
-        worker, delay, base, since = _at_once(key, team, num_updates=num_updates)
+        worker, delay, base, since, drawn = _at_once(key, team, num_updates=num_updates, watched=watched)
+        _look_at(compute_times, worker, drawn)
         if _check.is_concrete(worker, delay, base, since):
             high, low, since = (np.asarray(part, np.float64) for part in (*base, since))
             return Writes(np.asarray(worker), np.asarray(delay), high + (low + since))
         return Writes(worker, delay, add(base, since)[0])
-    worker, delay, landed, tick = _waiting(key, team, *waits, num_updates=num_updates)
+    worker, delay, landed, tick, drawn = _waiting(key, team, *waits, num_updates=num_updates, watched=watched)
+    _look_at(compute_times, worker, drawn)
     least = smallest_exponent(jnp.result_type(float))
     if _check.is_concrete(worker, delay, landed, tick):
         worker, delay, landed, tick = jax.tree.map(np.asarray, (worker, delay, landed, tick))
     return Writes(worker, delay, as_float(landed, tick, least))
 
 
-@partial(jax.jit, static_argnames="num_updates")
+class _Drawn(NamedTuple):
+    first: Float[Array, "workers"]  # c(i, 0)
+    then: Float[Array, "updates"]  # the compute time that begins at each hand-over
+
+
+@partial(jax.jit, static_argnames=("num_updates", "watched"))
 def _at_once(
-    key: Key[Array, ""], team: Team, *, num_updates: int
-) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], Pair, Float[Array, "updates"]]:
+    key: Key[Array, ""], team: Team, *, num_updates: int, watched: bool
+) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], Pair, Float[Array, "updates"], _Drawn | None]:
     """Worker, delay, base and landing since the base, of every update, where nobody waits."""
-    events, (high, low, _) = _events(key, team, None, num_updates)
+    events, (high, low, _), drawn = _events(key, team, None, num_updates, watched)
     number = jnp.arange(num_updates, dtype=jnp.int32)
-    return events.worker, number - (events.previous + 1), (high, low), events.landed[0]
+    return events.worker, number - (events.previous + 1), (high, low), events.landed[0], drawn
 
 
-@partial(jax.jit, static_argnames="num_updates")
+@partial(jax.jit, static_argnames=("num_updates", "watched"))
 def _waiting(
     key: Key[Array, ""],
     team: Team,
@@ -115,11 +122,12 @@ def _waiting(
     write_time: Float[Array, ""],
     *,
     num_updates: int,
-) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], Words, Int32[Array, ""]]:
+    watched: bool,
+) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], Words, Int32[Array, ""], _Drawn | None]:
     """Worker, delay and landing of every update, and the tick of the landings."""
     float_type = jnp.result_type(float)
     latency = jnp.asarray(read_latency, float_type)
-    events, base = _events(key, team, jnp.asarray(write_time, float_type), num_updates)
+    events, base, drawn = _events(key, team, jnp.asarray(write_time, float_type), num_updates, watched)
     tick = tick_below(base[0][-1] + events.landed[0][-1] + latency)
     landed = total(tick, (*base, *events.landed))
     handed = total(tick, (*base, *events.handed))
@@ -129,7 +137,7 @@ def _waiting(
     )
     late = add_words(landed, total(tick, (latency,)))
     version = jnp.where(events.previous < 0, 0, _count(late, handed)[events.previous])
-    return events.worker, jnp.arange(num_updates, dtype=jnp.int32) - version, landed, tick
+    return events.worker, jnp.arange(num_updates, dtype=jnp.int32) - version, landed, tick, drawn
 
 
 class _Event(NamedTuple):
@@ -150,9 +158,12 @@ class _Clocks(NamedTuple):
 
 
 def _events(
-    key: Key[Array, ""], team: Team, write_time: Float[Array, ""] | None, num_updates: int
-) -> tuple[_Event, Triple]:
-    """Every hand-over in order, and the base, in three floats, that its times are relative to."""
+    key: Key[Array, ""], team: Team, write_time: Float[Array, ""] | None, num_updates: int, watched: bool
+) -> tuple[_Event, Triple, _Drawn | None]:
+    """Every hand-over in order; the base, in three floats, that its times are relative to; the times that were drawn.
+
+    These last only where a user has written a law: ours need not be looked at.
+    """
     float_type = jnp.result_type(float)
     # Parameters written into the user's own jitted function are not folded into its constants, so that they round as
     # the ones that are passed in.
@@ -171,7 +182,8 @@ def _events(
         i = jnp.where(first, workers, len(workers)).min()
         f = clocks.handover[i], clocks.rounding[i]
         t = clocks.draws[i] + 1
-        finished = add(f, compute_time(i, t))
+        drawn = compute_time(i, t)
+        finished = add(f, drawn)
         landed = f if write_time is None else add(later(f, clocks.last.landed), write_time)
         handover, rounding = later(finished, landed)
         # Times may swap by a rounding when the base moves; what is told never runs backwards.
@@ -185,11 +197,11 @@ def _events(
             clocks.previous.at[i].set(k),
             clocks.waits.at[i].set(before(finished, landed)),
             event,
-        ), event
+        ), (event, drawn if watched else None)
 
     def epoch(carry, numbers):
         clocks, base = carry
-        clocks, events = jax.lax.scan(update, clocks, numbers)
+        clocks, (events, drawn) = jax.lax.scan(update, clocks, numbers)
         last = clocks.last
         shift = _exact_shift(last.handed[0], jnp.maximum(clocks.handover.max(), last.landed[0]))
         handover, rounding = add((clocks.handover, clocks.rounding), -shift)
@@ -198,7 +210,7 @@ def _events(
             rounding=rounding,
             last=last._replace(handed=add(last.handed, -shift), landed=add(last.landed, -shift)),
         )
-        return (moved, add_exactly(base, shift)), (events, base)
+        return (moved, add_exactly(base, shift)), (events, base, drawn)
 
     zero, none = jnp.zeros((), float_type), jnp.int32(0)
     start = _Clocks(
@@ -211,11 +223,21 @@ def _events(
     )
     epochs = -(-num_updates // _EPOCH)
     numbers = jnp.arange(epochs * _EPOCH, dtype=jnp.int32).reshape(epochs, _EPOCH)
-    _, (events, base) = jax.lax.scan(epoch, (start, (zero, zero, zero)), numbers)
-    return jax.tree.map(
+    _, told = jax.lax.scan(epoch, (start, (zero, zero, zero)), numbers)
+    events, base, drawn = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf.reshape(epochs, -1), (epochs, _EPOCH)).reshape(-1)[:num_updates],
-        (events, base),
+        told,
     )
+    return events, base, None if drawn is None else _Drawn(start.handover, drawn)
+
+
+def _look_at(compute_times: Sequence[ComputeTime], worker: Any, drawn: _Drawn | None) -> None:
+    if drawn is not None and _check.is_concrete(worker, drawn):
+        check_drawn(
+            compute_times,
+            np.concatenate([np.arange(len(compute_times)), worker]),
+            np.concatenate([drawn.first, drawn.then]),
+        )
 
 
 def _rounded(drawn: Float[Array, ""], turn: Int32[Array, ""]) -> Float[Array, ""]:
