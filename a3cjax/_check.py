@@ -1,6 +1,7 @@
 """Validation at the door: each check raises one sentence that names the argument, the value and the remedy."""
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -104,6 +105,26 @@ def num_rows(name: str, value: int) -> None:
             f"{name} is {value:,}, but a schedule has at most {MOST:,} rows, 2**31 - 1; "
             "use a shorter one, or several runs, each from the state of the one before."
         )
+
+
+# What JAX raises where Python looks at a traced value: an if, float(), a NumPy function, an index.
+UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+STEP_MEND = "use jnp.where in place of if, or an optax schedule such as optax.join_schedules"
+
+
+def traceable(what: str, call: Callable[[], Any], mend: str) -> Any:
+    """What ``call`` gives; what JAX has to say where it looks at a traced value becomes a sentence."""
+    try:
+        return call()
+    except UNTRACEABLE as error:
+        raise ValueError(
+            f"{what} looks at a value while it is compiled (a Python if, float() or a NumPy function); {mend}."
+        ) from error
 
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from jax import lax
 
 from a3cjax import _check
 from a3cjax._kernel import compiling_for, hidden
+from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers
 from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
@@ -81,13 +82,15 @@ def simulate(
     """
     _check.choice("history", history, ("auto", *HISTORIES))
     _check_learner(learner, transitions)
-    record = Record() if record is None else record
+    record = check_record(record)
     traced = not _check.is_concrete(learner, schedule, key)
     if not isinstance(resume, SavedState | None):
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
     runs = Runs.of(learner, schedule, key)
+    check_scalars(learner)
+    check_steps(learner, schedule.num_messages)
     if runs.commit is not None:
         check_gathers(learner)
     kept = _choose_history(history, schedule, resume)
@@ -133,6 +136,7 @@ def _check_learner(learner: Any, transitions: bool) -> None:
         raise ValueError(
             f"learner must keep the a3cjax.Learner protocol, as a3cjax.A3C does, but is a {type(learner).__name__}."
         )
+    check_pytree(learner)
     if transitions:
         message = shapes_of(Kind.of(learner)).message
         if samples_of(message) is None:

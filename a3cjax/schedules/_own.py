@@ -10,13 +10,6 @@ import numpy as np
 
 from a3cjax import _check
 
-_UNTRACEABLE = (
-    jax.errors.ConcretizationTypeError,  # and so a Python if, int() and float()
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
-
 
 def check_method(name: str, law: Any, arguments: str) -> None:
     """Refuse a class in place of a law, and a ``sample`` that does not take ``arguments``."""
@@ -43,15 +36,15 @@ def is_data(law: Any) -> bool:
 
 def sampled(name: str, law: Any, draw: Callable[[], Any]) -> Any:
     """What ``draw`` gives; what JAX has to say of a ``sample`` that it cannot trace becomes a sentence."""
+    what, mend = (
+        f"{name}.sample of {type(law).__name__}",
+        "use jax.numpy, such as jnp.where, and jax.random with the key",
+    )
     try:
-        return draw()
-    except _UNTRACEABLE as error:
-        raise ValueError(
-            f"{name}.sample of {type(law).__name__} looks at a value while it is compiled (a Python if, float() or a "
-            "NumPy function); use jax.numpy, such as jnp.where, and jax.random with the key."
-        ) from error
+        return _check.traceable(what, draw, mend)
     except Exception as error:
-        error.add_note(f"Raised by {name}.sample of {type(law).__name__}.")
+        if not isinstance(error.__cause__, _check.UNTRACEABLE):
+            error.add_note(f"Raised by {what}.")
         raise
 
 
