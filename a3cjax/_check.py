@@ -7,6 +7,7 @@ import operator
 import os
 import pathlib
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -128,14 +129,20 @@ def run_scalar(name: str, value: Any) -> jax.Array:
     return array
 
 
-def integer(name: str, value: Any, least: int) -> int:
-    """``value`` as a Python integer of at least ``least``; a float such as 2.0 is refused."""
+# The greatest number of updates, messages or workers: they are counted in 32 bits with a sign.
+MOST = 2**31 - 1
+
+
+def integer(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """``value`` as a Python integer of at least ``least`` and at most ``most``; a float such as 2.0 is refused."""
     try:
         whole = operator.index(value)
     except TypeError as error:
         raise ValueError(f"{name} must be a whole number, but is {value!r}.") from error
     if whole < least:
         raise ValueError(f"{name} is {whole}, but must be at least {least}.")
+    if most is not None and whole > most:
+        raise ValueError(f"{name} is {whole}, but must be at most {most}.")
     return whole
 
 
@@ -175,6 +182,35 @@ def _size(count: float) -> str:
 def float_size() -> int:
     """Bytes of a floating-point number in JAX's default precision."""
     return jnp.result_type(float).itemsize
+
+
+def num_rows(name: str, value: int) -> None:
+    """Refuse a schedule of more rows than can be counted, before anything of that size is made."""
+    if value > MOST:
+        raise ValueError(
+            f"{name} is {value:,}, but a schedule has at most {MOST:,} rows, 2**31 - 1; "
+            "use a shorter one, or several runs, each from the state of the one before."
+        )
+
+
+# What JAX raises where Python looks at a traced value: an if, float(), a NumPy function, an index.
+UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+STEP_MEND = "use jnp.where in place of if, or an optax schedule such as optax.join_schedules"
+
+
+def traceable(what: str, call: Callable[[], Any], mend: str) -> Any:
+    """What ``call`` gives; what JAX has to say where it looks at a traced value becomes a sentence."""
+    try:
+        return call()
+    except UNTRACEABLE as error:
+        raise ValueError(
+            f"{what} looks at a value while it is compiled (a Python if, float() or a NumPy function); {mend}."
+        ) from error
 
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> None:

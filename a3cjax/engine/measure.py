@@ -1,12 +1,15 @@
 """Metrics of a batch of runs, measured run by run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int
+
+from a3cjax import _check
 
 FINITE = "_finite"  # the metric that every run records
 
@@ -18,9 +21,9 @@ def measure_state(
     named = _names(metrics)
 
     def one(own, at):
-        known = own.measure(at, named) if named else {}
-        values = {name: known[how] if isinstance(how, str) else how(at) for name, how in metrics}
-        return {name: jnp.asarray(value) for name, value in values.items()} | {FINITE: all_finite(own.view(at))}
+        known = _promised("measure", own, named, lambda: own.measure(at, named)) if named else {}
+        values = {name: known[how] if isinstance(how, str) else _called(name, how, at) for name, how in metrics}
+        return {name: _array(name, value) for name, value in values.items()} | {FINITE: all_finite(own.view(at))}
 
     return _run_by_run(one, learner, state, real)
 
@@ -33,8 +36,10 @@ def measure_delay(
 
     def one(own, at):
         samples, stale, state = at
-        known = own.measure_delay(stale, own.view(state), samples, names)
-        return {name: jnp.asarray(known[how]) for name, how in metrics}
+        known = _promised(
+            "measure_delay", own, names, lambda: own.measure_delay(stale, own.view(state), samples, names)
+        )
+        return {name: _array(name, known[how]) for name, how in metrics}
 
     return _run_by_run(one, learner, (samples, stale, state), real)
 
@@ -43,6 +48,40 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
     """Whether every number in ``tree`` is finite."""
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return jnp.all(jnp.stack(leaves)) if leaves else jnp.bool_(True)
+
+
+def _promised(method: str, learner: Any, names: tuple[str, ...], call: Callable[[], Any]) -> Mapping[str, Any]:
+    """What ``measure`` or ``measure_delay`` gives, or a ValueError if that is not all of ``names``."""
+    whose = f"{type(learner).__name__}.{method}"
+    known = _check.traceable(whose, call, "use jnp.where in place of if")
+    if not isinstance(known, Mapping):
+        raise ValueError(f"{whose} must return a dict of metrics by name, but returned a {type(known).__name__}.")
+    for name in names:
+        if name not in known:
+            listed = ", ".join(map(repr, known)) or "nothing"
+            raise ValueError(
+                f"{whose} was asked for {names}, but returned {listed}; return {name!r} too, or take it out of the "
+                f"class's {'metric_names' if method == 'measure' else 'delay_metric_names'}."
+            )
+        shape = np.shape(known[name])
+        if shape:
+            raise ValueError(f"{whose} returned {name!r} of shape {shape}, but a learner's metric is one number.")
+    return known
+
+
+def _called(name: str, how: Callable[[Any], Any], state: Any) -> Any:
+    """What a user's own function makes of the state."""
+    return _check.traceable(f"the metric {name!r}", lambda: how(state), "use jnp.where in place of if")
+
+
+def _array(name: str, value: Any) -> Array:
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the metric {name!r} is a {type(value).__name__}, but must be a number or an array; give each of several "
+            "things a name."
+        ) from error
 
 
 def _names(metrics: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:

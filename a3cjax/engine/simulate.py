@@ -12,6 +12,7 @@ from jax import lax
 from a3cjax import _check
 from a3cjax._broadcasting import broadcasting
 from a3cjax._kernel import compiling_for, hidden
+from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers, check_update
 from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
@@ -92,11 +93,13 @@ def simulate(
     """
     _check.choice("history", history, ("auto", *HISTORIES))
     _check_learner(learner)
-    record = Record() if record is None else record
+    record = check_record(record)
     learner, schedule, key, resume = without_derivatives((learner, schedule, key, resume))
     if not isinstance(resume, SavedState | None):
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
     runs = Runs.of(learner, schedule, key)
+    check_scalars(learner)
+    check_steps(learner, schedule.num_messages)
     kind = Kind.of(runs.one_learner())
     if transitions and samples_of(shapes_of(kind).message) is None:
         raise ValueError(
@@ -154,6 +157,7 @@ def _check_learner(learner: Any) -> None:
         raise ValueError(
             f"learner must keep the a3cjax.Learner protocol, as a3cjax.A3C does, but is a {type(learner).__name__}."
         )
+    check_pytree(learner)
 
 
 def _without_keys(runs: Runs, metrics: tuple[tuple[str, Any], ...]) -> tuple[Runs, tuple[tuple[str, Any], ...]]:

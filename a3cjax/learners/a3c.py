@@ -47,7 +47,8 @@ class A3C:
     Args:
         mdp: the problem, a ``FiniteMDP`` or an ``LQR``.
         actor_step: α, a number, one per run [B], or a function of the update count (an optax schedule).
-        critic_step: β, likewise.
+        critic_step: β, likewise. ``simulate`` refuses a function that is negative or not finite at any update of the
+            schedule; inside your own ``jit``, if it closes over something traced, nobody can look.
         radius: R_ω, the l2 ball that ω is projected on; None for no projection. ``exact.critic_optimum`` shows how
             large ω* is.
         policy: a policy, or its class if that needs the sizes only; by default ``TabularSoftmax``, and on an LQR
@@ -326,6 +327,7 @@ def _step(name: str, value: Step) -> Any:
             raise ValueError(
                 f"{name} must be a function of the update count, but {name}(0) failed: {error}."
             ) from error
+        _check.traceable(name, lambda: jax.eval_shape(value, jnp.int32(0)), _check.STEP_MEND)
         if first.shape != ():
             raise ValueError(f"{name}(0) has shape {first.shape}; a step schedule must give one number.")
         _check.number(f"{name}(0)", first, least=0)

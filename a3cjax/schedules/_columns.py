@@ -32,9 +32,20 @@ def commits(commit: Any) -> Bool[np.ndarray, "*batch messages"] | None:
     return None if array.size and array.all() else array
 
 
-def check_size(name: str, value: Any, messages: int) -> None:
-    """Refuse more rows than this machine can hold: 16 bytes each are kept, and three times as much while drawn."""
-    _check.memory(name, value, 48 * messages, "use fewer updates")
+def check_size(what: str, rows: int) -> None:
+    """Refuse more rows than can be counted or held: 16 bytes each are kept, and three times as much while drawn."""
+    _check.num_rows(what, rows)
+    _check.memory(what, rows, 48 * rows, "use fewer updates")
+
+
+def check_lengths(**columns: Any) -> None:
+    """Refuse more rows than can be counted, before any column is copied."""
+    for name, column in columns.items():
+        shape = getattr(column, "shape", None)
+        if shape is None and hasattr(column, "__len__"):
+            shape = (len(column),)
+        if shape:
+            _check.num_rows(f"the length of {name}", shape[-1])
 
 
 def check_shapes(worker: Any, delay: Any, time: Any, commit: Any) -> None:

@@ -1,17 +1,67 @@
 """The columns of a schedule whose delays are drawn from a law."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from a3cjax.schedules import _random
+from a3cjax import _check
+from a3cjax.schedules import _own, _random
+
+
+def draw_delays(key: Any, law: Any, num_updates: int, num_workers: int) -> tuple[Any, Any]:
+    """Workers, uniform at random, and delays min(draw, k).
+
+    A law that is a pytree of numbers is drawn from in one compiled program. Any other is called as it stands, so that
+    its ``sample`` may be any Python.
+    """
+    _own.check_method("law", law, "key, num_updates")
+    if _own.is_data(law):
+        worker, delay = _own.sampled("law", law, lambda: _compiled(key, law, num_updates, num_workers))
+    else:
+        law_key, worker_key = jax.random.split(key)
+        drawn = _own.check_pure("law", law, lambda: _own.sampled("law", law, lambda: law.sample(law_key, num_updates)))
+        worker, delay = _columns(worker_key, _whole(law, drawn, num_updates), num_workers)
+    if _check.is_concrete(delay):
+        negative = np.asarray(delay) < 0
+        if negative.any():
+            k = int(np.argmax(negative))
+            raise ValueError(
+                f"law.sample of {type(law).__name__} gave {delay[k]} for update {k}, but a delay must be at least 0."
+            )
+    return worker, delay
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def draw_delays(key, law, num_updates, num_workers):
-    """Workers, uniform at random, and delays min(draw, k)."""
+def _compiled(key, law, num_updates, num_workers):
     law_key, worker_key = jax.random.split(key)
-    delay = jnp.minimum(law.sample(law_key, num_updates), jnp.arange(num_updates, dtype=jnp.int32))
+    return _columns(worker_key, _whole(law, law.sample(law_key, num_updates), num_updates), num_workers)
+
+
+def _columns(worker_key: Any, drawn: Any, num_workers: int) -> tuple[Any, Any]:
+    (num_updates,) = drawn.shape
+    delay = jnp.minimum(drawn, jnp.arange(num_updates, dtype=jnp.int32))
     worker = _random.below(jax.random.bits(worker_key, (num_updates,), jnp.uint32), num_workers)
     return worker, delay.astype(jnp.int32)
+
+
+def _whole(law: Any, drawn: Any, num_updates: int) -> Any:
+    """Delays as int32 [K], or a ValueError; what is beyond 32 bits is beyond every k, and stays so."""
+    name = f"law.sample of {type(law).__name__}"
+    drawn = drawn if isinstance(drawn, jax.Array) else np.asarray(drawn)
+    if drawn.shape != (num_updates,):
+        raise ValueError(
+            f"{name} gave delays of shape {drawn.shape}, but must give one for each update, ({num_updates},)."
+        )
+    if drawn.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} gave {drawn.dtype}, but delays are whole numbers of updates; "
+            "round them as you mean it, as in jnp.floor(x).astype(jnp.int32)."
+        )
+    if drawn.dtype.itemsize >= 4 and drawn.dtype != np.int32:
+        xp: Any = np if isinstance(drawn, np.ndarray) else jnp
+        least = 0 if drawn.dtype.kind == "u" else np.iinfo(np.int32).min
+        drawn = xp.clip(drawn, xp.asarray(least, drawn.dtype), xp.asarray(_check.MOST, drawn.dtype))
+    return drawn.astype(np.int32)

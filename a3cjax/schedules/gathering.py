@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int32, Key
 from a3cjax import _check
 from a3cjax.schedules import _columns, _random
 from a3cjax.schedules._pairs import add
-from a3cjax.schedules._team import Team, team_of
+from a3cjax.schedules._team import Team, check_drawn, team_of
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.workers import simulate_workers
 
@@ -43,9 +43,10 @@ def simulate_barrier(key: Key[Array, ""], compute_times: Sequence[ComputeTime], 
     key = _random.random_key(key)
     num_updates = _check.integer("num_updates", num_updates, least=1)
     team = team_of(compute_times, key)
-    _columns.check_size("num_updates", num_updates, num_updates * len(team.kind))
+    _columns.check_size("num_updates times the number of workers", num_updates * len(team.kind))
     worker, arrival = _rounds(key, team, num_updates=num_updates)
     if _check.is_concrete(worker, arrival):
+        check_drawn(compute_times, np.ravel(worker), np.ravel(arrival))
         worker, arrival = np.asarray(worker), np.asarray(arrival, np.float64)
         time = np.concatenate([[0.0], np.cumsum(arrival[:-1, -1])])[:, None] + arrival
     else:
@@ -59,7 +60,7 @@ def simulate_buffer(key: Key[Array, ""], compute_times: Sequence[ComputeTime], n
     """Always-busy workers with a commit at every ``size``-th landing; see ``Schedule.buffered``."""
     num_updates = _check.integer("num_updates", num_updates, least=1)
     size = _check.integer("size", size, least=1)
-    _columns.check_size("num_updates", num_updates, num_updates * size)
+    _columns.check_size("num_updates times size", num_updates * size)
     writes = simulate_workers(key, compute_times, num_updates * size)
     message = np.arange(num_updates * size, dtype=np.int32)
     # Message k's worker last read when k − delay messages had landed, of which every size-th had committed.

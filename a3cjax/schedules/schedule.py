@@ -51,9 +51,9 @@ class Schedule:
             becomes, if every one is an update of its own.
 
     Raises:
-        ValueError: if the schedule is empty, shapes differ, a delay is negative or reaches before the start, a worker
-            is out of range, a time is not finite or decreases, ``commit`` is not True or False everywhere, or
-            ``num_workers`` is missing while values are traced.
+        ValueError: if the schedule is empty or has more than 2³¹ − 1 rows, shapes differ, a delay is negative or from
+            before the start, a worker is out of range, a time is not finite or decreases, ``commit`` is not True or
+            False everywhere, or ``num_workers`` is missing while values are traced.
 
     >>> import a3cjax
     >>> schedule = a3cjax.Schedule(worker=[0, 1, 0, 1], delay=[0, 1, 1, 1], time=[1.0, 1.5, 2.0, 3.0])
@@ -73,14 +73,16 @@ class Schedule:
         self, worker: Any, delay: Any, time: Any, *, num_workers: int | None = None, commit: Any | None = None
     ):
         if num_workers is not None:
-            num_workers = _check.integer("num_workers", num_workers, least=1)
+            num_workers = _check.integer("num_workers", num_workers, least=1, most=_check.MOST)
+        _columns.check_lengths(worker=worker, delay=delay, time=time, commit=commit)
         if _check.is_concrete(worker, delay, time, commit):
             worker = whole_numbers("worker", worker, least=0)
             delay = whole_numbers("delay", delay, least=0)
             time = _columns.times(time)
             commit = None if commit is None else _columns.commits(commit)
             _columns.check_shapes(worker, delay, time, commit)
-            num_workers = int(worker.max()) + 1 if num_workers is None else num_workers
+            if num_workers is None:
+                num_workers = _check.integer("num_workers", int(worker.max()) + 1, least=1, most=_check.MOST)
             _columns.check_values(worker, delay, time, _columns.versions(delay, commit), num_workers)
         else:
             worker, delay, time = (jnp.asarray(column) for column in (worker, delay, time))
@@ -106,7 +108,7 @@ class Schedule:
         [0, 0, 0]
         """
         num_updates = _check.integer("num_updates", num_updates, least=1)
-        _columns.check_size("num_updates", num_updates, num_updates)
+        _columns.check_size("num_updates", num_updates)
         updates = np.arange(num_updates)
         return cls(np.zeros_like(updates), np.zeros_like(updates), updates + 1.0, num_workers=1)
 
@@ -120,12 +122,13 @@ class Schedule:
 
         Args:
             key: a random key.
-            law: a law of ``a3cjax.delays``, or any pytree with ``mean`` and ``sample(key, num_updates)``.
+            law: a law of ``a3cjax.delays``, or anything with ``mean`` and ``sample(key, num_updates)``.
             num_updates: K, at least 1.
             num_workers: N, at least 1.
 
         Raises:
-            ValueError: if ``key`` is not one key, ``law`` is not a law, or a number is out of range.
+            ValueError: if ``key`` is not one key, ``law`` is not a law or draws anything but a whole number of at least
+                0 for each update, or a number is out of range.
 
         >>> import jax, a3cjax
         >>> schedule = a3cjax.Schedule.from_law(jax.random.key(0), a3cjax.delays.Constant(2), 5)
@@ -134,8 +137,8 @@ class Schedule:
         """
         key = _random.random_key(key)
         num_updates = _check.integer("num_updates", num_updates, least=1)
-        num_workers = _check.integer("num_workers", num_workers, least=1)
-        _columns.check_size("num_updates", num_updates, num_updates)
+        _columns.check_size("num_updates", num_updates)
+        num_workers = _check.integer("num_workers", num_workers, least=1, most=_check.MOST)
         if not isinstance(law, DelayLaw):
             raise ValueError(f"law is {law!r}, but must have a mean and a sample(key, num_updates); see a3cjax.delays.")
         worker, delay = draw_delays(key, law, num_updates, num_workers)
@@ -168,7 +171,8 @@ class Schedule:
             The schedule; its ``time`` is in the unit of the compute times.
 
         Raises:
-            ValueError: if ``key`` is not one key, ``compute_times`` is not a list of laws, or a number is out of range.
+            ValueError: if ``key`` is not one key, ``compute_times`` is not a list of laws, one of them draws a time
+                that is not positive and finite, or a number is out of range.
 
         >>> import jax, a3cjax
         >>> laws = [a3cjax.compute_times.Deterministic(1.0), a3cjax.compute_times.Deterministic(2.5)]

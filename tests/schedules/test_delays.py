@@ -1,6 +1,8 @@
 """Each law of delays against scipy's probabilities, and its validation."""
 
+import dataclasses
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -132,3 +134,110 @@ def test_bad_parameters_are_refused(build, sentence):
 def test_every_law_meets_the_protocol():
     laws = [delays.Constant(1), delays.Cyclic([1]), delays.Empirical([1]), *(law for law, _ in LAWS.values())]
     assert all(isinstance(law, DelayLaw) for law in laws)
+
+
+# --------------------------------------------------------------------------------------------------- laws of one's own
+
+
+def own_law(sample) -> Any:
+    """A plain class, which JAX cannot look inside."""
+    return type("Mine", (), {"mean": 1.0, "sample": lambda self, key, num_updates: sample(key, num_updates)})()
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        lambda key, n: jnp.full(n, 2),
+        lambda key, n: np.full(n, 2, np.uint8),
+        lambda key, n: np.full(n, 2, np.int64),
+        lambda key, n: [2] * n,
+    ],
+    ids=["jax", "uint8", "int64", "list"],
+)
+def test_a_plain_class_may_use_any_whole_numbers(sample):
+    """min(2, k), and more than 256 of them, which do not fit the narrowest."""
+    schedule = a3cjax.Schedule.from_law(jax.random.key(0), own_law(sample), 300)
+    np.testing.assert_array_equal(schedule.delay, np.minimum(2, np.arange(300)))
+
+
+@pytest.mark.parametrize("far", [np.uint32(2**32 - 1), np.int64(2**40), np.uint64(2**63)])
+def test_delays_beyond_32_bits_reach_to_the_start(far):
+    """They would be negative, or small, as int32."""
+    schedule = a3cjax.Schedule.from_law(jax.random.key(0), own_law(lambda key, n: np.full(n, far)), 5)
+    np.testing.assert_array_equal(schedule.delay, np.arange(5))
+
+
+def test_a_plain_class_is_called_again_when_it_has_changed():
+    class Mine:
+        mean = 1
+
+        def sample(self, key, num_updates):
+            return jnp.full(num_updates, self.mean)
+
+    law: Any = Mine()
+    for mean in (1, 3):
+        law.mean = mean
+        assert a3cjax.Schedule.from_law(jax.random.key(0), law, 9).max_delay == mean
+        traced = jax.jit(lambda key: a3cjax.Schedule.from_law(key, law, 9).delay)(jax.random.key(0))
+        assert int(traced.max()) == mean
+
+
+STATEFUL = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("sample", "sentence"),
+    [
+        (lambda key, n: jnp.full(n, 2.5), "law.sample of Mine gave float32, but delays are whole numbers of updates"),
+        (lambda key, n: [2.0] * n, "law.sample of Mine gave float64, but delays are whole numbers"),
+        (lambda key, n: jnp.ones(n, bool), "law.sample of Mine gave bool, but delays are whole numbers"),
+        (lambda key, n: jnp.ones(1, int), r"gave delays of shape \(1,\), but must give one for each update, \(6,\)"),
+        (lambda key, n: jnp.ones((n, 1), int), r"gave delays of shape \(6, 1\), but must give one"),
+        (lambda key, n: 3, r"gave delays of shape \(\), but must give one"),
+        (lambda key, n: jnp.arange(n) - 1, "law.sample of Mine gave -1 for update 0, but a delay must be at least 0"),
+        (lambda key, n: np.full(n, -(2**40)), "law.sample of Mine gave -2147483648 for update 0"),
+        (lambda key, n: STATEFUL.integers(0, 9, n), "law.sample of Mine gave two results for one key"),
+    ],
+)
+def test_a_law_that_draws_no_delays_is_refused(sample, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        a3cjax.Schedule.from_law(jax.random.key(0), own_law(sample), 6)
+
+
+def test_what_a_law_of_ones_own_raises_says_where():
+    with pytest.raises(ZeroDivisionError) as raised:
+        a3cjax.Schedule.from_law(jax.random.key(0), own_law(lambda key, n: 1 // 0), 6)
+    assert raised.value.__notes__ == ["Raised by law.sample of Mine."]
+
+
+def test_a_pytree_of_ones_own_is_compiled_and_looked_at_too():
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Mine:
+        mean: float
+        how: str = "whole"  # a leaf that is no number: JAX's own refusal used to be the answer
+
+        def sample(self, key, num_updates):
+            return jnp.full(num_updates, 2 if self.how == "whole" else 2.0)
+
+    assert a3cjax.Schedule.from_law(jax.random.key(0), Mine(2.0), 9).max_delay == 2
+    with pytest.raises(ValueError, match=r"law.sample of Mine gave float32"):
+        a3cjax.Schedule.from_law(jax.random.key(0), Mine(2.0, "half"), 9)
+
+
+def test_a_python_if_in_a_law_is_named():
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Mine:
+        mean: float
+
+        def sample(self, key, num_updates):
+            return jnp.full(num_updates, 2 if self.mean > 1 else 3)
+
+    with pytest.raises(ValueError, match=r"law.sample of Mine looks at a value while it is compiled"):
+        a3cjax.Schedule.from_law(jax.random.key(0), Mine(2.0), 9)
+
+
+def test_a_law_of_times_is_no_law_of_delays():
+    with pytest.raises(ValueError, match=r"whose sample\(key\) cannot be called as sample\(key, num_updates\)"):
+        a3cjax.Schedule.from_law(jax.random.key(0), a3cjax.compute_times.Exponential(1.0), 9)  # pyright: ignore[reportArgumentType]

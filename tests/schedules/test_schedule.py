@@ -1,5 +1,7 @@
 """The schedule itself: what it says, what it refuses, files and figures."""
 
+import tracemalloc
+import zipfile
 from typing import Any
 
 import jax
@@ -235,6 +237,99 @@ def test_a_wrong_file_is_refused(tmp_path, kind):
             np.save(file, np.arange(3)) if kind == "array" else np.savez(file, delay=np.arange(3))
     with pytest.raises(ValueError, match=r"wrong.npz is not a schedule; give a file written by Schedule.save"):
         Schedule.load(path)
+
+
+def npy(header: str, body: bytes = b"", version: int = 1) -> bytes:
+    """A .npy file by hand: magic, version, the header's length in two bytes, header, data."""
+    text = header.encode()
+    return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2, "little") + text + body
+
+
+def columns_header(rows: object, kind: str = "<i4") -> str:
+    return f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows},), }}"
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "why"),
+    [
+        (
+            "delay.npy",
+            npy(columns_header(400_000_000)),
+            r"says that it has shape \(400000000,\) of int32, but has 0 bytes",
+        ),
+        ("delay.npy", npy(columns_header(-1)), r"shape \(-1,\) of int32, but has 0 bytes"),
+        ("delay.npy", npy(columns_header(2), bytes(12)), r"shape \(2,\) of int32, but has 12 bytes"),
+        ("delay.npy", npy(columns_header(1), bytes(4)), r"different shapes, worker \(2,\), delay \(1,\), time \(2,\)"),
+        ("delay.npy", npy(columns_header(2, "|O"), bytes(16)), "holds object, not numbers"),
+        ("delay.npy", npy(columns_header(2), bytes(8), version=2), "a header that save does not write"),
+        ("delay.npy", b"", "EOF: reading magic string"),
+        ("delay.npy", npy("("), "delay.npy has a header that cannot be read"),
+        ("delay.npy", npy("None"), "delay.npy has a header that cannot be read"),
+        ("num_workers.npy", npy(columns_header(2, "<i8"), bytes(16)), "num_workers is not one number"),
+        ("commit.npy", npy(columns_header(3, "|b1"), bytes(3)), r"commit \(3,\)"),
+    ],
+)
+def test_headers_are_looked_at_before_anything_is_read(tmp_path, monkeypatch, member, content, why):
+    """Files of a few hundred bytes; nothing is made of the sizes that they claim."""
+    good, path = tmp_path / "good", tmp_path / "made.npz"
+    Schedule.sequential(2).save(good)
+    with zipfile.ZipFile(good) as old, zipfile.ZipFile(path, "w") as new:
+        for name in {*old.namelist(), member}:
+            new.writestr(name, content if name == member else old.read(name))
+    monkeypatch.setattr(np.lib.format, "read_array", None)  # is never come to
+    with pytest.raises(ValueError, match=rf"made.npz is not a schedule; give a file .* What is wrong: .*{why}"):
+        Schedule.load(path)
+
+
+def test_a_compressed_file_is_refused_before_it_is_inflated(tmp_path):
+    """A thousandth of what it would become. What is stored as it is cannot become more than the file."""
+    path = tmp_path / "small.npz"
+    rows = 4_000_000
+    np.savez_compressed(
+        path, worker=np.zeros(rows, np.int8), delay=np.zeros(rows, np.int8), time=np.zeros(rows), num_workers=1
+    )
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"worker.npy is compressed, and save does not compress"):
+        Schedule.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+TOO_MANY = r"is 2,147,483,648, but a schedule has at most 2,147,483,647 rows"
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (lambda n: Schedule.sequential(n), f"num_updates {TOO_MANY}"),
+        (lambda n: Schedule.from_law(KEY, a3cjax.delays.Constant(1), n), f"num_updates {TOO_MANY}"),
+        (lambda n: Schedule.from_workers(KEY, [ct.Exponential(1.0)], n), f"num_updates {TOO_MANY}"),
+        (lambda n: Schedule.from_workers(KEY, [ct.Exponential(1.0)], n, write_time=0.1), f"num_updates {TOO_MANY}"),
+        (lambda n: Schedule.barrier(KEY, [ct.Exponential(1.0)] * 4, n // 4), f"times the number of workers {TOO_MANY}"),
+        (lambda n: Schedule.buffered(KEY, [ct.Exponential(1.0)], n // 2, size=2), f"num_updates times size {TOO_MANY}"),
+        (lambda n: Schedule(*[np.broadcast_to(np.int8(0), n)] * 3), f"the length of worker {TOO_MANY}"),
+        (lambda n: Schedule([0], [0], np.broadcast_to(np.float32(0), (2, n))), f"the length of time {TOO_MANY}"),
+        (
+            lambda n: Schedule([0], [0], [1.0], num_workers=n),
+            "num_workers is 2147483648, but must be at most 2147483647",
+        ),
+        (lambda n: Schedule([n - 1], [0], [1.0]), "num_workers is 2147483648, but must be at most 2147483647"),
+        (
+            lambda n: Schedule.from_law(KEY, a3cjax.delays.Constant(1), 9, n),
+            "num_workers is 2147483648, but must be at",
+        ),
+    ],
+)
+def test_more_than_can_be_counted_is_refused_at_once(build, sentence):
+    """2³¹ rows, none of which is made: the columns given here are views of one byte."""
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=sentence):
+        build(2**31)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_an_invalid_schedule_in_a_file_is_refused(tmp_path):

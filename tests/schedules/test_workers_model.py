@@ -3,7 +3,9 @@
 import heapq
 from bisect import bisect_right
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +21,16 @@ from_workers = a3cjax.Schedule.from_workers
 KEY = jax.random.key(0)
 
 
+TICK = Fraction(2) ** -149  # the smallest positive float32, of which every other is a whole multiple
+
+
 def reference(draws, num_updates, read_latency: float = 0.0, write_time: float = 0.0):
-    """The model in plain Python and float64, fed with ``draws[i][t]``: a heap of hand-overs, a list of landings."""
+    """The model in whole numbers of 2⁻¹⁴⁹, fed with ``draws[i][t]``: a heap of hand-overs, a list of landings.
+
+    Every float32 is such a number, so that nothing is rounded but the landings, once, when they are given back.
+    """
+    draws = [[ticks(time) for time in own] for own in draws]
+    latency, write = ticks(read_latency), ticks(write_time)
     heap = [(times[0], i) for i, times in enumerate(draws)]
     heapq.heapify(heap)
     drawn = [1] * len(draws)
@@ -28,14 +38,31 @@ def reference(draws, num_updates, read_latency: float = 0.0, write_time: float =
     worker, delay, landings = [], [], []
     for k in range(num_updates):
         handed, i = heapq.heappop(heap)
-        landed = max(handed, landings[-1] if landings else 0.0) + write_time
+        landed = max(handed, landings[-1] if landings else 0) + write
         landings.append(landed)
         worker.append(i)
         delay.append(k - version[i])
-        version[i] = min(bisect_right(landings, handed - read_latency), k + 1)
+        version[i] = min(bisect_right(landings, handed - latency), k + 1)
         heapq.heappush(heap, (max(handed + draws[i][drawn[i]], landed), i))
         drawn[i] += 1
-    return np.array(worker), np.array(delay), np.array(landings)
+    return np.array(worker), np.array(delay), np.array([float(landed * TICK) for landed in landings])
+
+
+def ticks(number: float) -> int:
+    whole = Fraction(float(np.float32(number))) / TICK
+    assert whole.denominator == 1
+    return whole.numerator
+
+
+def assert_follows(schedule, draws, **waits):
+    """To the last bit, times too: they are the exact ones, rounded once to float64."""
+    worker, delay, time = reference(draws, len(schedule), **waits)
+    np.testing.assert_array_equal(schedule.worker, worker)
+    np.testing.assert_array_equal(schedule.delay, delay)
+    if any(waits.values()):
+        np.testing.assert_array_equal(schedule.time, time)
+    else:
+        np.testing.assert_allclose(schedule.time, time, rtol=1e-6)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -97,13 +124,57 @@ MIXED = [
     ("read_latency", "write_time"), [(0.0, 0.0), (0.37, 0.0), (0.0, 0.011), (0.53, 0.041), (40.0, 0.0), (0.3, 0.27)]
 )
 def test_mixed_laws_follow_the_reference(read_latency, write_time):
-    """The order of 3000 events is the same; two of them closer than a float32 rounding would be an unlucky key."""
+    """The order of 3000 events, every delay and every time are the same."""
     schedule = from_workers(KEY, MIXED, 3000, read_latency=read_latency, write_time=write_time)
     draws = draws_of(KEY, MIXED, 3000)
-    worker, delay, time = reference(draws, 3000, float(np.float32(read_latency)), float(np.float32(write_time)))
+    assert_follows(schedule, draws, read_latency=read_latency, write_time=write_time)
+
+
+DECIMALS = {
+    "0.3 against 0.1": [0.3, 0.1],
+    "0.1 against 0.3": [0.1] * 4 + [0.3] * 3,
+    "0.6 against 0.2": [0.6, 0.2],
+    "0.7 against 0.1": [0.1, 0.7],
+    "a straggler": [0.1, 300.0, 0.3],
+    "alone": [0.1],
+}
+
+
+@pytest.mark.parametrize("waits", [(0.0, 0.0), (0.3, 0.0), (0.0, 0.1), (0.0, 0.3), (0.2, 0.1)], ids=str)
+@pytest.mark.parametrize("means", DECIMALS.values(), ids=DECIMALS)
+def test_decimals_are_the_floats_that_they_are(means, waits):
+    """3 · 0.1 is 2⁻²⁷ short of 0.3 in float32: who is first, and what a read sees, hangs on the last bit."""
+    named = dict(zip(("read_latency", "write_time"), waits, strict=True))
+    schedule = from_workers(KEY, [ct.Deterministic(mean) for mean in means], 1000, **named)
+    assert_follows(schedule, [[mean] * 1001 for mean in means], **named)
+
+
+def test_a_worker_that_waits_for_its_landing_reads_it():
+    """Alone with writes that take three times as long as computing, it hands over at its own landings: from the second
+    hand-over on it sees all landings but the write under way, so that every delay after the first is 1."""
+    schedule = from_workers(jax.random.key(7), [ct.Deterministic(0.1)], 20_000, write_time=0.3)
+    assert schedule.delay[0] == 0
+    np.testing.assert_array_equal(schedule.delay[1:], 1)
+    np.testing.assert_array_equal(
+        schedule.time, [float((ticks(0.1) + (k + 1) * ticks(0.3)) * TICK) for k in range(20_000)]
+    )
+
+
+def test_random_workers_that_wait_for_their_landings_read_them():
+    """A tenth of these hand-overs is at the worker's own landing, times that no other path of sums gives."""
+    laws = [ct.Exponential(1.0)] * 8
+    schedule = from_workers(KEY, laws, 20_000, write_time=0.25)
+    assert_follows(schedule, draws_of(KEY, laws, 20_000), write_time=0.25)
+
+
+def test_compute_times_beyond_a_pairs_bits_change_nothing_but_last_digits():
+    """Gamma times of cv 5 go down to 1e-30 of the mean; a pair of floats has 48 bits."""
+    laws = [ct.Gamma(1.0, cv=5.0)] * 4
+    schedule = from_workers(KEY, laws, 2000, read_latency=0.3, write_time=0.001)
+    worker, delay, time = reference(draws_of(KEY, laws, 2001), 2000, 0.3, 0.001)
     np.testing.assert_array_equal(schedule.worker, worker)
     np.testing.assert_array_equal(schedule.delay, delay)
-    np.testing.assert_allclose(schedule.time, time, rtol=1e-6)
+    np.testing.assert_allclose(schedule.time, time, rtol=1e-13)
 
 
 @settings(deadline=None, max_examples=60)
@@ -254,6 +325,18 @@ def test_double_precision_where_jax_has_it():
     np.testing.assert_allclose(wide.time, narrow.time, rtol=1e-5)
 
 
+def test_decimals_in_double_precision():
+    """Three times 0.1 is more than 0.3 in float64, so that here 0.3 is first. By hand, in units of about 0.1 and with
+    writes of that length: 0.1 hands over at 1, 2, and at 3 after 0.3, which the write section then has first."""
+    assert Fraction(0.1) * 3 > Fraction(0.3)
+    with jax.enable_x64(True):
+        laws = [ct.Deterministic(0.1), ct.Deterministic(0.3)]
+        schedule = from_workers(jax.random.key(0), laws, 4, read_latency=0.0, write_time=0.1)
+    np.testing.assert_array_equal(schedule.worker, [0, 0, 1, 0])
+    exact = [Fraction(0.1) * 2, Fraction(0.1) * 3, Fraction(0.1) * 4, Fraction(0.1) * 5]
+    np.testing.assert_array_equal(schedule.time, [float(time) for time in exact])
+
+
 # -------------------------------------------------------------------------------------------------------- validation
 
 
@@ -281,12 +364,72 @@ def test_bad_arguments_are_refused(change, sentence):
         from_workers(**arguments)
 
 
-def test_a_law_that_is_no_pytree_is_refused():
-    class Opaque:
-        mean = 1.0
+def own_law(sample) -> Any:
+    """A plain class, which JAX cannot look inside."""
+    return type("Mine", (), {"mean": 1.0, "sample": lambda self, key: sample(key)})()
+
+
+def test_a_plain_class_draws_as_the_pytree_does():
+    """It is compiled anew in each call, so that a change of the object is seen."""
+
+    class Plain:
+        mean = 2.0
 
         def sample(self, key):
-            return jax.random.exponential(key)
+            return ct.Exponential(self.mean).sample(key)
 
-    with pytest.raises(ValueError, match=r"compute_times\[0\] is a Opaque, which is not a pytree; register it"):
-        from_workers(KEY, [Opaque()], 3)
+    law: Any = Plain()
+    for mean in (2.0, 3.0):
+        law.mean = mean
+        for waits in ({}, WAITS):
+            mine = from_workers(KEY, [law, ct.Deterministic(0.9), law], 50, **waits)
+            ours = from_workers(KEY, [ct.Exponential(mean), ct.Deterministic(0.9), ct.Exponential(mean)], 50, **waits)
+            np.testing.assert_array_equal(mine.delay, ours.delay)
+            np.testing.assert_allclose(mine.time, ours.time, rtol=1e-6)
+
+
+def test_whole_compute_times_are_times():
+    np.testing.assert_array_equal(from_workers(KEY, [own_law(lambda key: 2)], 3).time, [2.0, 4.0, 6.0])
+
+
+STATEFUL = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("sample", "sentence"),
+    [
+        (lambda key: jnp.ones(1), r"compute_times\[1\] samples times of shape \(1,\), but must sample one"),
+        (lambda key: True, r"compute_times\[1\] samples bool, but a compute time must be a positive number"),
+        (lambda key: 0.0, r"compute_times\[1\].sample of Mine gave 0.0 at turn 0, but .* positive, finite number"),
+        (lambda key: -2, r"compute_times\[1\].sample of Mine gave -2.0 at turn 0"),
+        (lambda key: jnp.nan, r"compute_times\[1\].sample of Mine gave nan at turn 0"),
+        (lambda key: jnp.inf, r"compute_times\[1\].sample of Mine gave inf at turn 0"),
+        (lambda key: 1.0 if jax.random.bits(key) > 9 else 2.0, r"sample of Mine looks at a value while it is compiled"),
+        (lambda key: STATEFUL.exponential(), r"sample of Mine gave two results for one key; draw from the key alone"),
+    ],
+)
+@pytest.mark.parametrize("draw", [from_workers, a3cjax.Schedule.barrier], ids=["workers", "barrier"])
+def test_a_law_that_draws_no_time_is_refused(draw, sample, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        draw(KEY, [ct.Deterministic(1.0), own_law(sample)], 5)
+
+
+def test_the_turn_of_a_bad_time_is_named():
+    """Times 1, 1, 1, … until a word of the key is small: the first draw that is, counted by hand."""
+
+    def sample(key):
+        return jnp.where(jax.random.uniform(key) < 0.2, jnp.nan, 1.0)
+
+    own = jax.random.fold_in(KEY, 0)
+    first = next(t for t in range(100) if jax.random.uniform(jax.random.fold_in(own, t)) < 0.2)
+    assert first > 0
+    for waits in ({}, WAITS):
+        with pytest.raises(ValueError, match=rf"compute_times\[0\].sample of Mine gave nan at turn {first},"):
+            from_workers(KEY, [own_law(sample)], 60, **waits)
+
+
+def test_a_law_of_delays_is_no_law_of_times():
+    with pytest.raises(
+        ValueError, match=r"Poisson, whose sample\(key, num_updates\) cannot be called as sample\(key\)"
+    ):
+        from_workers(KEY, [a3cjax.delays.Poisson(2.0)], 3)  # pyright: ignore[reportArgumentType]

@@ -7,10 +7,12 @@ from jaxtyping import Array, Float, Key
 
 @runtime_checkable
 class ComputeTime(Protocol):
-    """How long a worker takes to compute one gradient: any pytree with a ``mean`` and a ``sample(key)``.
+    """How long a worker takes to compute one gradient: anything with a ``mean`` and a ``sample(key)``.
 
     Times are positive and in any unit, the same for all workers; the schedule's ``time`` is in that unit too.
-    Parameters are leaves, so that changing them compiles nothing and a law can be passed through ``jax.vmap``.
+    Where a law is a pytree its parameters are leaves, so that changing them compiles nothing and a law can be passed
+    through ``jax.vmap``. A plain class is part of the program instead, which is compiled anew in each call. Either way
+    ``sample`` is compiled: it uses ``jax.numpy``, and draws from the key alone.
     """
 
     @property

@@ -7,11 +7,13 @@ from jaxtyping import Array, Int32, Key
 
 @runtime_checkable
 class DelayLaw(Protocol):
-    """A law of delays: any pytree with a ``mean`` and a ``sample(key, num_updates)``.
+    """A law of delays: anything with a ``mean`` and a ``sample(key, num_updates)``.
 
     This is the abstract model of staleness, in which delays do not come from workers: nothing keeps two updates from
-    being computed from the same version. Parameters are leaves, so that changing them compiles nothing and a law can
-    be passed through ``jax.vmap``.
+    being computed from the same version. Where a law is a pytree its parameters are leaves, so that changing them
+    compiles nothing and a law can be passed through ``jax.vmap``; ``sample`` is then compiled. A plain class is called
+    as it stands, and may use NumPy. What it draws must follow from the key alone: it is asked twice, and refused if the
+    answers differ.
     """
 
     @property

@@ -1,0 +1,122 @@
+"""What ``simulate`` is handed, looked at before anything is compiled: learner, steps, scalars, record."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from a3cjax import _check
+from a3cjax.engine.histories import Kind, propose, words_per_proposal
+from a3cjax.engine.record import Record
+
+_AT_ONCE = 1 << 16  # step sizes that are looked at together
+
+
+def check_record(record: Any) -> Record:
+    """``record``, or a Record that says nothing if it is None."""
+    if record is None:
+        return Record()
+    if not isinstance(record, Record):
+        metrics = [record] if isinstance(record, str) else record
+        raise ValueError(f"record is {record!r}, but must be a Record; use record=a3cjax.Record(metrics={metrics!r}).")
+    return record
+
+
+def check_pytree(learner: Any) -> None:
+    """Refuse a learner that JAX cannot look inside."""
+    name = type(learner).__name__
+    how = (
+        f"register its class, as in @jax.tree_util.register_dataclass above @dataclasses.dataclass(frozen=True) above "
+        f"class {name}; what is no array, such as a name, is a field with metadata={{'static': True}}."
+    )
+    for path, leaf in jax.tree_util.tree_flatten_with_path(learner)[0]:
+        if leaf is learner:
+            raise ValueError(f"learner is a {name}, which is no pytree, so that JAX cannot look inside it; {how}")
+        try:
+            jnp.result_type(leaf)
+            known = not isinstance(leaf, str | type)
+        except (TypeError, ValueError):
+            known = False
+        if not known:
+            where = jax.tree_util.keystr(path)
+            raise ValueError(f"learner{where} of {name} is {leaf!r}, which is neither a number nor an array; {how}")
+
+
+def check_scalars(learner: Any) -> None:
+    """Refuse one value per run in a field that is not among ``run_scalars``, where the learner cannot work with it."""
+    scalars = {f".{name}" for name in getattr(learner, "run_scalars", ())}
+    leaves = jax.tree_util.tree_flatten_with_path(learner)[0]
+    vectors = [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves if np.ndim(leaf) == 1]
+    vectors = [(name, leaf) for name, leaf in vectors if name not in scalars]
+    if not vectors or type(learner).__module__.startswith("a3cjax."):  # ours have looked at their own fields
+        return
+    trouble = _trouble(Kind.of(_of_one_run(learner, scalars)))
+    if trouble:
+        name, leaf = vectors[0]
+        listed = ", ".join(sorted(scalar[1:] for scalar in scalars)) or "none"
+        raise ValueError(
+            f"learner{name} of {type(learner).__name__} has shape {np.shape(leaf)}, which every run gets whole, "
+            f"and then {trouble}. If it is one number per run, name {name[1:]!r} in the class's run_scalars "
+            f"(now: {listed})."
+        )
+
+
+def _of_one_run(learner: Any, scalars: set[str]) -> Any:
+    def first(path, leaf):
+        return jnp.asarray(leaf)[0] if jax.tree_util.keystr(path) in scalars and np.ndim(leaf) == 1 else leaf
+
+    return jax.tree_util.tree_map_with_path(first, learner)
+
+
+@functools.lru_cache(maxsize=64)
+def _trouble(kind: Kind) -> str | None:
+    """What is wrong with one update of learners of this kind, in a few words."""
+
+    def update(leaves):
+        learner = jax.tree.unflatten(kind.structure, leaves)
+        key = jax.random.key(0)
+        state, own = learner.init(key), learner.init_worker(key)
+        words = jnp.zeros((words_per_proposal(learner),), jnp.uint32)
+        message, _ = propose(learner, learner.view(state), own, words)
+        return state, learner.apply(state, message, jnp.int32(0))
+
+    try:
+        state, after = jax.eval_shape(update, kind.shapes())
+    except (TypeError, ValueError) as error:
+        return f"an update fails: {str(error).splitlines()[0].rstrip('.')}"
+    for (path, one), (_, two) in zip(*map(jax.tree_util.tree_leaves_with_path, (state, after)), strict=False):
+        if one.shape != two.shape:
+            where = jax.tree_util.keystr(path)
+            return f"apply makes of state{where}, of shape {one.shape}, one of shape {two.shape}"
+    return None
+
+
+def check_steps(learner: Any, num_updates: int) -> None:
+    """Refuse a step function that is negative or not finite at one of the first ``num_updates`` updates.
+
+    A step function is a field ``…step`` that can be called with the update count. One that closes over something
+    traced cannot be looked at, and passes.
+    """
+    for name, step in vars(learner).items() if hasattr(learner, "__dict__") else ():
+        if not (name.endswith("step") and callable(step) and _check.is_concrete(step)):
+            continue
+        partial = step if isinstance(step, jax.tree_util.Partial) else jax.tree_util.Partial(step)
+        for first in range(0, num_updates, _AT_ONCE):
+            values = _check.traceable(name, lambda p=partial, k=first: _values(p, jnp.int32(k)), _check.STEP_MEND)
+            if not _check.is_concrete(values):
+                break
+            values = np.asarray(values)[: num_updates - first]
+            bad = ~(np.isfinite(values) & (values >= 0))
+            if bad.any():
+                at = int(np.argmax(bad))
+                raise ValueError(
+                    f"{name}({first + at}) is {values[at]:g}, but a step must be finite and at least 0 at every one of "
+                    f"the {num_updates:,} updates; use jnp.maximum(…, 0) in it if updates are to end there."
+                )
+
+
+@jax.jit
+def _values(step: Any, first: Any) -> Any:
+    return jax.vmap(step)(first + jnp.arange(_AT_ONCE, dtype=jnp.int32))
