@@ -37,7 +37,9 @@ def _variance_panel(ax: "Axes", curves: xr.Dataset) -> None:
     for p, (point, faces) in enumerate(zip(curves.point.values, ("white", colours), strict=True)):
         ax.scatter(variance[:, p], at, s=42, c=faces, edgecolors=colours, linewidths=1.4, zorder=3)
         ax.plot([], [], "o", ms=6, mec=INK, mfc=("white", INK)[p], ls="none", label=str(point))
-    ax.set(yticks=at, yticklabels=kinds, xscale="log", title="Variance of one direction, exact")
+    ax.set(yticks=at, yticklabels=kinds, title="Variance of one direction, exact")
+    if (variance > 0).any():  # a logarithmic axis needs a number
+        ax.set_xscale("log")
     ax.set_xlabel("trace of the covariance (reward²)")
     ax.margins(y=0.12)
     ax.invert_yaxis()
