@@ -62,8 +62,8 @@ def discounted_values(system: tuple[Array, Array], reward: Float[Array, "S"], di
     >>> import jax.numpy as jnp
     >>> flip = jnp.array([[0.0, 1.0], [1.0, 0.0]])
     >>> found = discounted_values(factored(flip, 0.5), jnp.array([1.0, 0.0]), 0.5)  # V = (4/3, 2/3)
-    >>> round(float(found.level), 4), [round(float(h), 4) for h in found.relative]
-    (0.6667, [0.6667, 0.0])
+    >>> round(float(found.level), 4), [round(float(v), 4) for v in found.whole()]
+    (0.6667, [1.3333, 0.6667])
     """
     ones = jnp.full_like(reward, 1 - discount)
     values, one = solve_factored(system, jnp.stack([reward, ones], axis=1)).T
