@@ -148,7 +148,7 @@ def first_state(of, start, xp):
 
 
 def first_own(of, start, xp):
-    return made(of["own"], start, 2, xp)
+    return made(of["own"], start, 0, xp)
 
 
 def proposed(of, view, own, words, xp):
@@ -256,7 +256,7 @@ def by_engine(case, learner, schedule, keys):
     options: dict[str, Any] = {"history": case["history"], "transitions": case["logs"], "throw": False}
     record = a3cjax.Record(every=min(case["every"], case["updates"]))
     if case["how"] == "jit":
-        depth = 8 if case["history"] == "ring" else None
+        depth = 32 if case["history"] == "ring" else None
 
         def run(learner, schedule, keys):
             return a3cjax.simulate(learner, schedule, keys, record=record, depth=depth, **options)
@@ -264,7 +264,7 @@ def by_engine(case, learner, schedule, keys):
         result = jax.jit(run)(learner, schedule, keys)
     elif case["how"] == "resume" and case["updates"] > 1:
         every = a3cjax.Record(every=1)
-        deep = 8 if case["history"] == "ring" else None
+        deep = 32 if case["history"] == "ring" else None
         half = a3cjax.simulate(learner, schedule[: case["updates"] // 2], keys, record=every, depth=deep, **options)
         assert half.state is not None
         with tempfile.TemporaryDirectory() as folder:

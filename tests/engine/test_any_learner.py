@@ -21,7 +21,7 @@ COUNTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("cases", [[COUNTS, 1, 4], [2, 3, 6]])
+@pytest.mark.parametrize("cases", [[COUNTS, 1], [3, 6]])
 def test_drawn_learners_are_a_plain_loop(cases):
     """In a process of its own: states, messages and keys of many types, in every history, batch and way to run it."""
     package = str(Path(__file__).parents[2])
