@@ -81,8 +81,8 @@ class Schedule:
             time = _columns.times(time)
             commit = None if commit is None else _columns.commits(commit)
             _columns.check_shapes(worker, delay, time, commit)
-            if num_workers is None:
-                num_workers = _check.integer("num_workers", int(worker.max()) + 1, least=1, most=_check.MOST)
+            num_workers = int(worker.max()) + 1 if num_workers is None else num_workers
+            _check.integer("num_workers", num_workers, least=1, most=_check.MOST)
             _columns.check_values(worker, delay, time, _columns.versions(delay, commit), num_workers)
         else:
             worker, delay, time = (jnp.asarray(column) for column in (worker, delay, time))

@@ -38,13 +38,13 @@ class Methods:
         return {"x": state["x"] - message}
 
 
-def registered(**members):
+def registered(**members) -> Any:
     """A pytree with one field, ``rate``, and these members."""
     cls = type("Mine", (Methods,), {"__annotations__": {"rate": Any}, **members})
     return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
 
 
-def run(learner, **options):
+def run(learner: Any, **options: Any):
     return a3cjax.simulate(learner, TEN, KEY, **options)
 
 
@@ -114,7 +114,8 @@ def test_a_python_if_in_a_metric_is_named():
 )
 def test_a_step_that_turns_bad_later_is_refused(step, function, sentence):
     """0.1 − 0.11 at k = 11; 0.1 − 6 · 0.02 at k = 6. The last of twelve updates is number 11."""
-    learner = a3cjax.A3C(MDP, **({"actor_step": 0.1, "critic_step": 0.1} | {step: function}))
+    steps: Any = {"actor_step": 0.1, "critic_step": 0.1} | {step: function}
+    learner = a3cjax.A3C(MDP, **steps)
     with pytest.raises(ValueError, match=sentence.format(step)):
         run(learner)
 
