@@ -112,12 +112,17 @@ class Runs:
         leaves = [leaf if axis is None else leaf[0] for leaf, axis in zip(self.learner_leaves, self.axes, strict=True)]
         return jax.tree.unflatten(self.structure, leaves)
 
+    def most_updates(self, rows: int) -> int:
+        """How often the learner of a run has been updated after so many rows, at most; all of them if that is traced."""
+        if self.commit is None or not _check.is_concrete(self.commit):
+            return rows
+        return int(self.commit[:, :rows].sum(1).max(initial=0))
+
     def origin(self, updates: int) -> Origin:
         """What the first ``updates`` rows depend on."""
         learner = jax.tree.unflatten(self.structure, self.learner_leaves)
-        counted = updates if self.commit is None else int(self.commit[:, :updates].sum(1).max(initial=0))
         columns = (self.worker, self.delay, self.time, self.commit)
-        return origin_of(learner, self.keys, columns, updates, counted)
+        return origin_of(learner, self.keys, columns, updates, self.most_updates(updates))
 
     def split_learner(self, layout: Layout) -> Any:
         """The learner with run axes as [tiles, lanes]."""

@@ -99,7 +99,7 @@ def simulate(
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
     runs = Runs.of(learner, schedule, key)
     check_scalars(learner)
-    check_steps(learner, schedule.num_messages)
+    check_steps(learner, runs.most_updates(runs.num_updates))
     kind = Kind.of(runs.one_learner())
     if transitions and samples_of(shapes_of(kind).message) is None:
         raise ValueError(

@@ -387,10 +387,7 @@ class Schedule:
         """Draw the delays against the updates and, unless ``ax`` is given, their histogram and each worker's activity.
 
         Args:
-            ax: where to draw the delays alone; a new figure with three panels if not given.
-
-        Returns:
-            The figure drawn on.
+            ax: where to draw the delays alone; a new figure with three panels if not given. Returned is the figure.
 
         Raises:
             ValueError: if this is a batch.
