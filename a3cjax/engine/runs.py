@@ -113,7 +113,7 @@ class Runs:
         return jax.tree.unflatten(self.structure, leaves)
 
     def most_updates(self, rows: int) -> int:
-        """How often the learner of a run has been updated after so many rows, at most; all of them if that is traced."""
+        """How often the learner of a run has been updated after so many rows, at most; all rows if that is traced."""
         if self.commit is None or not _check.is_concrete(self.commit):
             return rows
         return int(self.commit[:, :rows].sum(1).max(initial=0))
