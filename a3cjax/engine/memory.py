@@ -24,7 +24,7 @@ def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], s
     if plan.log:
         samples = runs.num_updates * runs.count * _bytes(samples_of(shapes.message))
         _check.memory("transitions", True, 2 * samples, "leave it out, or simulate fewer updates or runs at a time")
-    kept = plan.depth * _bytes(shapes.view) + plan.num_workers * sum(map(_bytes, shapes))
+    kept = plan.depth * _bytes(shapes.view) + plan.num_workers * _bytes((shapes.message, shapes.own, shapes.view))
     if kept * runs.count <= _check.memory_of_machine():
         return
     # That was a bound: of a table's past only the rows that change are kept.
