@@ -45,8 +45,8 @@ def small_machine(monkeypatch):
             "num_updates is 1000000000, which takes about 45 GiB",
         ),
         (lambda: a3cjax.Schedule.from_workers(KEY, WORKER, 10**9), "num_updates is 1000000000, which"),
-        (lambda: a3cjax.Schedule.barrier(KEY, WORKER * 100, 10**7), "num_updates times the number of workers is 1000000000, which"),
-        (lambda: a3cjax.Schedule.buffered(KEY, WORKER, 10**7, size=100), "num_updates times size is 1000000000, which"),
+        (lambda: a3cjax.Schedule.barrier(KEY, WORKER * 100, 10**7), "times the number of workers is 1000000000, which"),
+        (lambda: a3cjax.Schedule.buffered(KEY, WORKER, 10**7, size=100), "num_updates times size is 1000000000, wh"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(make, sentence):
