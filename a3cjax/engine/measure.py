@@ -22,7 +22,7 @@ def measure_state(
 
     def one(own, at):
         known = _promised("measure", own, named, lambda: own.measure(at, named)) if named else {}
-        values = {name: known[how] if isinstance(how, str) else _called(name, how, at) for name, how in metrics}
+        values = {name: known[how] if isinstance(how, str) else called(name, how, at) for name, how in metrics}
         return {name: _array(name, value) for name, value in values.items()} | {FINITE: all_finite(own.view(at))}
 
     return _run_by_run(one, learner, state, real)
@@ -69,9 +69,9 @@ def _promised(method: str, learner: Any, names: tuple[str, ...], call: Callable[
     return known
 
 
-def _called(name: str, how: Callable[[Any], Any], state: Any) -> Any:
+def called(name: str, how: Callable[[Any], Any], state: Any) -> Array:
     """What a user's own function makes of the state."""
-    return _check.traceable(f"the metric {name!r}", lambda: how(state), "use jnp.where in place of if")
+    return _array(name, _check.traceable(f"the metric {name!r}", lambda: how(state), "use jnp.where in place of if"))
 
 
 def _array(name: str, value: Any) -> Array:

@@ -12,6 +12,7 @@ import jax
 from jax.core import Tracer, eval_jaxpr
 
 from a3cjax.engine.histories import Kind, shapes_of
+from a3cjax.engine.measure import called
 
 T = TypeVar("T")
 
@@ -48,10 +49,11 @@ def _refuse(primals, tangents):
 
 
 @functools.lru_cache(maxsize=64)
-def takes_from_outside(kind: Kind, metrics: tuple[Callable[..., Any], ...]) -> bool:
-    """Whether a learner's methods or functions of its state use traced values that are no leaves of it."""
+def takes_from_outside(kind: Kind, metrics: tuple[tuple[str, Any], ...]) -> bool:
+    """Whether a learner's methods, or metrics that are functions of its state, use traced values that are no leaves."""
     shapes = shapes_of(kind)
-    programs = [jax.make_jaxpr(metric)(shapes.state) for metric in metrics]
+    functions = [functools.partial(called, name, how) for name, how in metrics if callable(how)]
+    programs = [jax.make_jaxpr(function)(shapes.state) for function in functions]
     return shapes.outside or any(isinstance(value, Tracer) for program in programs for value in program.consts)
 
 

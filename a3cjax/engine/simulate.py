@@ -109,7 +109,7 @@ def simulate(
         check_gathers(runs.one_learner())
     metrics = record.resolve(learner)
     outside = check_update(kind, runs.commit is not None)
-    outside |= takes_from_outside(kind, tuple(how for _, how in metrics if callable(how)))
+    outside |= takes_from_outside(kind, metrics)
     traced = outside or not _check.is_concrete(learner, schedule, key)
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
