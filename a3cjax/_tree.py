@@ -5,7 +5,11 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
+from a3cjax._core.interning import interned
+
 T = TypeVar("T")
+
+_made: set[type] = set()
 
 
 def static(**kwargs: Any) -> Any:
@@ -18,8 +22,11 @@ def pytree(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen dataclass and a pytree: fields are children, ``static()`` fields are structure.
 
     Rebuilding an instance from its children skips ``__init__``, because JAX also puts tracers and placeholders
-    there: validation happens where a user builds the object, and nowhere else.
+    there: validation happens where a user builds the object, and nowhere else. Functions among the static fields that
+    do the same count as the same (``_core/interning.py``). Subclasses of an ``AbstractLearner`` are pytrees already.
     """
+    if cls in _made:
+        return cls
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     children = tuple(f.name for f in fields if not f.metadata.get("static"))
@@ -27,10 +34,11 @@ def pytree(cls: type[T]) -> type[T]:
 
     def flatten_with_keys(node):
         keyed = tuple((jax.tree_util.GetAttrKey(name), getattr(node, name)) for name in children)
-        return keyed, tuple(getattr(node, name) for name in structure)
+        return keyed, tuple(interned(getattr(node, name)) for name in structure)
 
     def flatten(node):
-        return tuple(getattr(node, name) for name in children), tuple(getattr(node, name) for name in structure)
+        statics = tuple(interned(getattr(node, name)) for name in structure)
+        return tuple(getattr(node, name) for name in children), statics
 
     def unflatten(aux, leaves):
         node = object.__new__(cls)
@@ -39,4 +47,5 @@ def pytree(cls: type[T]) -> type[T]:
         return node
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    _made.add(cls)
     return cls
