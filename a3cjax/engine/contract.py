@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from a3cjax.learners.wrapped import name_of
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,7 @@ class Checks:
 
     def __init__(self, learner: Any) -> None:
         self._learner = learner
-        self._of = f"of a {type(learner).__name__}"
+        self._of = f"of a {name_of(learner)}"
 
     def arrays(self, method: str, tree: Any) -> Any:
         """What a method returned, its leaves arrays of types that no later operation bends."""
@@ -93,9 +95,9 @@ class Checks:
 
     def rows(self, view: Any, message: Any) -> None:
         """Refuse changed_rows that do not name rows of the view's leaves."""
-        if not hasattr(self._learner, "changed_rows"):
-            return
         leaves, rows = jax.tree.leaves(view), self._learner.changed_rows(message)
+        if rows is None:
+            return
         if not isinstance(rows, tuple | list) or len(rows) != len(leaves):
             count = f"{len(rows)} entries" if isinstance(rows, tuple | list) else f"a {type(rows).__name__}"
             raise ValueError(

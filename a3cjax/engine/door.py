@@ -10,6 +10,9 @@ import numpy as np
 from a3cjax import _check
 from a3cjax.engine.histories import Kind, propose, words_per_proposal
 from a3cjax.engine.record import Record
+from a3cjax.engine.runs import Runs, paths
+from a3cjax.learners.protocol import apply_message
+from a3cjax.learners.wrapped import name_of, unwrapped
 
 _AT_ONCE = 1 << 16  # step sizes that are looked at together
 
@@ -26,6 +29,8 @@ def check_record(record: Any) -> Record:
 
 def check_pytree(learner: Any) -> None:
     """Refuse a learner that JAX cannot look inside."""
+    if isinstance(learner, type):
+        raise ValueError(f"learner is the class {learner.__name__}; give an instance, such as {learner.__name__}(…).")
     name = type(learner).__name__
     how = (
         f"register its class, as in @jax.tree_util.register_dataclass above @dataclasses.dataclass(frozen=True) above "
@@ -44,30 +49,22 @@ def check_pytree(learner: Any) -> None:
             raise ValueError(f"learner{where} of {name} is {leaf!r}, which is neither a number nor an array; {how}")
 
 
-def check_scalars(learner: Any) -> None:
+def check_scalars(learner: Any, runs: Runs) -> None:
     """Refuse one value per run in a field that is not among ``run_scalars``, where the learner cannot work with it."""
-    scalars = {f".{name}" for name in getattr(learner, "run_scalars", ())}
-    leaves = jax.tree_util.tree_flatten_with_path(learner)[0]
-    vectors = [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves if np.ndim(leaf) == 1]
-    vectors = [(name, leaf) for name, leaf in vectors if name not in scalars]
-    if not vectors or type(learner).__module__.startswith("a3cjax."):  # ours have looked at their own fields
+    own = unwrapped(learner)
+    if type(own).__module__.startswith("a3cjax."):  # ours have looked at their own fields
         return
-    trouble = _trouble(Kind.of(_of_one_run(learner, scalars)))
+    leaves, names = runs.learner_leaves, paths(own)
+    vectors = [i for i, axis in enumerate(runs.axes) if axis is None and np.ndim(leaves[i]) == 1]
+    trouble = _trouble(Kind.of(runs.one_learner())) if vectors else None
     if trouble:
-        name, leaf = vectors[0]
-        listed = ", ".join(sorted(scalar[1:] for scalar in scalars)) or "none"
+        name, leaf = names[vectors[0]], leaves[vectors[0]]
+        listed = ", ".join(sorted(getattr(own, "run_scalars", ()))) or "none"
         raise ValueError(
-            f"learner{name} of {type(learner).__name__} has shape {np.shape(leaf)}, which every run gets whole, "
-            f"and then {trouble}. If it is one number per run, name {name[1:]!r} in the class's run_scalars "
+            f"learner.{name} of {name_of(learner)} has shape {np.shape(leaf)}, which every run gets whole, "
+            f"and then {trouble}. If it is one number per run, name {name!r} in the class's run_scalars "
             f"(now: {listed})."
         )
-
-
-def _of_one_run(learner: Any, scalars: set[str]) -> Any:
-    def first(path, leaf):
-        return jnp.asarray(leaf)[0] if jax.tree_util.keystr(path) in scalars and np.ndim(leaf) == 1 else leaf
-
-    return jax.tree_util.tree_map_with_path(first, learner)
 
 
 @functools.lru_cache(maxsize=64)
@@ -80,7 +77,7 @@ def _trouble(kind: Kind) -> str | None:
         state, own = learner.init(key), learner.init_worker(key)
         words = jnp.zeros((words_per_proposal(learner),), jnp.uint32)
         message, _ = propose(learner, learner.view(state), own, words)
-        return state, learner.apply(state, message, jnp.int32(0))
+        return state, apply_message(learner, state, message, jnp.int32(0), learner.view(state))
 
     try:
         state, after = jax.eval_shape(update, kind.shapes())
@@ -99,7 +96,8 @@ def check_steps(learner: Any, num_updates: int) -> None:
     A step function is a field ``…step`` that can be called with the update count. One that closes over something
     traced cannot be looked at, and passes.
     """
-    for name, step in vars(learner).items() if hasattr(learner, "__dict__") else ():
+    own = unwrapped(learner)
+    for name, step in vars(own).items() if hasattr(own, "__dict__") else ():
         if not (name.endswith("step") and callable(step) and _check.is_concrete(step)):
             continue
         partial = step if isinstance(step, jax.tree_util.Partial) else jax.tree_util.Partial(step)

@@ -22,13 +22,13 @@ from a3cjax.engine.histories import (
     enlisted,
     first_state,
     propose,
-    samples_of,
     shapes_of,
-    update,
     viewed,
 )
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import PastLeaf
+from a3cjax.learners.protocol import apply_message, gather_message, samples_of, without_samples
+from a3cjax.learners.wrapped import adds_leaf_by_leaf, name_of
 
 T = TypeVar("T")
 
@@ -63,12 +63,11 @@ class GatheringRing:
         self._packing = Packing(shapes.own)
         leaves, self._structure = jax.tree.flatten(shapes.view)
         self._stores = [PastLeaf(depth, leaf, beside=False) for leaf in leaves]
-        message = shapes.message
-        rows = (
-            jax.eval_shape(learner.changed_rows, message) if hasattr(learner, "changed_rows") else [None] * len(leaves)
+        rows = jax.eval_shape(learner.changed_rows, shapes.message)
+        self._by_row = [row is not None for row in ([None] * len(leaves) if rows is None else rows)]
+        self._sums = jax.eval_shape(
+            lambda m, view: gather_message(learner, None, m, jnp.int32(0), view), shapes.message, shapes.view
         )
-        self._by_row = [row is not None for row in rows]
-        self._sums = jax.eval_shape(lambda m: gather(learner, None, m), message)
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
@@ -102,11 +101,16 @@ class GatheringRing:
         message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
         if self._packing.width:
             slots = write_row(slots, event.worker, stage(self._packing.pack, own))
-        waiting = gather(learner, past.sums, message), past.messages + 1, jnp.maximum(past.delay, event.delay)
+        stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
+        sums = gather_message(learner, past.sums, message, event.delay, stale)
+        waiting = as_arrays(sums), past.messages + 1, jnp.maximum(past.delay, event.delay)
         commits = jnp.asarray(event.commit)
         state, waiting = _if_any(commits, _commit, (learner, commits), (state, waiting))
-        stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
         return Carry(state, slots, Gathered(stores, past.version + commits, *waiting)), samples_of(message), stale
+
+    def workers(self, slots: UInt32[Array, "N width"]) -> Any:
+        """All workers' own states, stacked."""
+        return jax.vmap(self._packing.unpack)(slots)
 
     def adopt(self, carry: Carry, k: int) -> Carry:
         """A batch's saved carry [B, …], from a ring of another depth; each run has versions of its own number."""
@@ -153,7 +157,7 @@ def _commit(given: tuple[Any, Int[Array, ""]], loop: tuple[Any, Any]) -> tuple[A
     """One update by the mean, after which nothing waits; nothing at all for a run that does not commit."""
     learner, commits = given
     state, (sums, count, delay) = loop
-    updated = apply_mean(learner, state, stage(_mean, sums, count), delay)
+    updated = as_arrays(learner.apply_mean(state, stage(_mean, sums, count), delay))
     emptied = jax.tree.map(jnp.zeros_like, loop[1])
     return jax.tree.map(lambda new, old: jnp.where(commits > 0, new, old), (updated, emptied), loop)
 
@@ -188,35 +192,16 @@ def _if_any(wanted: Int[Array, ""], function: Callable[[Any, T], T], given: Any,
     return run(wanted, given, loop)
 
 
-def gather(learner: Any, sums: Any, message: Any) -> Any:
-    """The sums with one more message, as the learner adds them up, or else leaf by leaf; None stands for no sums."""
-    if hasattr(learner, "gather"):
-        return learner.gather(sums, message)
-    message = _addable(message)
-    return message if sums is None else jax.tree.map(jnp.add, sums, message)
-
-
-def apply_mean(learner: Any, state: Any, mean: Any, delay: Int[Array, ""]) -> Any:
-    """One update by the mean of the messages, the greatest of whose delays is ``delay``."""
-    if hasattr(learner, "gather"):
-        return as_arrays(learner.apply_mean(state, mean, delay))
-    return update(learner, state, mean, delay)
-
-
 def check_gathers(learner: Any) -> None:
     """Refuse a learner whose messages cannot be averaged."""
-    if hasattr(learner, "gather") != hasattr(learner, "apply_mean"):
-        raise ValueError(
-            f"a {type(learner).__name__} has one of gather and apply_mean; give it both, or neither if its messages "
-            "are to be averaged leaf by leaf."
-        )
-    if hasattr(learner, "gather"):
+    if not adds_leaf_by_leaf(learner):
         return
-    message = jax.eval_shape(_addable, shapes_of(Kind.of(learner)).message)
+    message = jax.eval_shape(without_samples, shapes_of(Kind.of(learner)).message)
     if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(message)):
         raise ValueError(
-            f"The schedule's commit averages messages, but those of a {type(learner).__name__} hold more than floats, "
-            "which have no mean; give the learner gather and apply_mean (a3cjax.Learner), or the schedule no commit."
+            f"The schedule's commit averages messages, but those of a {name_of(learner)} hold more than floats, "
+            "which have no mean; give the learner gather and apply_mean (a3cjax.AbstractLearner), or the schedule no "
+            "commit."
         )
 
 
@@ -227,27 +212,23 @@ def check_update(kind: Kind, gathers: bool) -> bool:
     Returns whether it uses traced values that are no leaves of the learner.
     """
 
-    def traced(leaves, state, message):
-        learner = jax.tree.unflatten(kind.structure, leaves)
+    def traced(leaves, state, message, view):
+        learner, delay = jax.tree.unflatten(kind.structure, leaves), jnp.int32(0)
         checks = Checks(learner)
-        if not gathers or not hasattr(learner, "gather"):
-            message = _addable(message) if gathers else message
-            updated = checks.arrays("apply", learner.apply(state, message, jnp.int32(0)))
+        if not gathers:
+            updated = checks.arrays("apply", apply_message(learner, state, message, delay, view))
             return checks.same("apply", "state", updated, "init", state)
-        sums = checks.arrays("gather", learner.gather(None, message))
-        again = checks.arrays("gather", learner.gather(sums, message))
-        checks.same("gather", "sums", again, "gather(None, message)", sums)
+        sums = checks.arrays("gather", gather_message(learner, None, message, delay, view))
+        again = checks.arrays("gather", gather_message(learner, sums, message, delay, view))
+        checks.same("gather", "sums", again, "gather(None, message, delay)", sums)
         checks.floats("gather", "sums", sums)
-        updated = checks.arrays("apply_mean", learner.apply_mean(state, sums, jnp.int32(0)))
-        return checks.same("apply_mean", "state", updated, "init", state)
+        method = "apply" if adds_leaf_by_leaf(learner) else "apply_mean"
+        updated = checks.arrays(method, learner.apply_mean(state, sums, delay))
+        return checks.same(method, "state", updated, "init", state)
 
     shapes = shapes_of(kind)
-    program = jax.make_jaxpr(traced)(kind.shapes(), shapes.state, shapes.message)
+    program = jax.make_jaxpr(traced)(kind.shapes(), shapes.state, shapes.message, shapes.view)
     return any(isinstance(value, Tracer) for value in program.consts)
-
-
-def _addable(message: Any) -> Any:
-    return message if samples_of(message) is None else message._replace(samples=None)
 
 
 def _mean(sums: Any, count: Int[Array, ""]) -> Any:

@@ -24,6 +24,7 @@ from a3cjax._kernel import stage
 from a3cjax.engine.contract import Checks, as_arrays
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key, key_from_words
+from a3cjax.learners.protocol import apply_message
 
 
 class Carry(NamedTuple):
@@ -71,14 +72,9 @@ def propose(learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"
     return as_arrays(learner.propose(view, own, words if learner.num_words else key_from_words([words[0], words[1]])))
 
 
-def update(learner: Any, state: Any, message: Any, delay: Int[Array, ""]) -> Any:
-    """The server's state after a message."""
-    return as_arrays(learner.apply(state, message, delay))
-
-
-def samples_of(message: Any) -> Any:
-    """What the message logs, or None."""
-    return getattr(message, "samples", None)
+def update(learner: Any, state: Any, message: Any, delay: Int[Array, ""], stale: Any) -> Any:
+    """The server's state after a message that was computed from the view ``stale``."""
+    return as_arrays(apply_message(learner, state, message, delay, stale))
 
 
 class Kind(NamedTuple):

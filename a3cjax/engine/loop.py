@@ -19,13 +19,14 @@ from a3cjax._beside import runs_first, versions_first
 from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel
 from a3cjax._lanes import lanes_first, settled
 from a3cjax._rows import write_row
-from a3cjax.engine.gather import GatheringRing, apply_mean, gather
+from a3cjax.engine.gather import GatheringRing
 from a3cjax.engine.histories import Carry, Event, Kind, propose, shapes_of, words_per_proposal
 from a3cjax.engine.mailbox import Mailbox
 from a3cjax.engine.measure import measure_delay, measure_state
 from a3cjax.engine.past_table import BLOCK
 from a3cjax.engine.randomness import key_from_words, proposal_words
 from a3cjax.engine.ring import Ring
+from a3cjax.learners.protocol import apply_message, gather_message
 
 HISTORIES = {"mailbox": Mailbox, "ring": Ring}
 _EVENT_AXES = Event._make((0, 0, 1, 0))  # the run axis of [lanes], [lanes], [words, lanes] and [lanes]
@@ -63,7 +64,7 @@ class Plan:
         """The history for this learner, as one run sees it."""
         kind = GatheringRing if self.gathers else HISTORIES[self.history]
         delays = bool(self.delay_metrics)
-        return kind(learner, self.num_workers, self.depth, self.log or delays, delays)
+        return kind(learner, self.num_workers, self.depth, self.log or delays, delays or learner.needs_stale)
 
     def chunk(self, learner: Any, lanes: int) -> int:
         """Updates whose random words are made at once, a power of two."""
@@ -82,10 +83,10 @@ def _cpu_target(kind: Kind, gathers: bool) -> Target:
     def update(leaves, state, view, own, words, count):
         learner = jax.tree.unflatten(kind.structure, leaves)
         message, own = propose(learner, view, own, words)
-        first = learner.init_worker(key_from_words([count, count]))
+        first, delay = learner.init_worker(key_from_words([count, count])), jnp.int32(0)
         if gathers:
-            return apply_mean(learner, state, gather(learner, None, message), jnp.int32(0)), own, first
-        return learner.apply(state, message, jnp.int32(0)), own, first
+            return learner.apply_mean(state, gather_message(learner, None, message, delay, view), delay), own, first
+        return apply_message(learner, state, message, delay, view), own, first
 
     with compiling_for("kernel"):
         *given, _, _ = shapes_of(kind)
@@ -243,8 +244,9 @@ def _advance(
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), used)
         return lax.fori_loop(begin, end, take_it, (carry, log, nothing))
 
-    def of_state(state):
-        return measure_state(plan.metrics, learner, state, real)
+    def of_state(known):
+        (state, slots), updates = known
+        return measure_state(plan.metrics, history.workers, learner, (state, slots, keys), updates, real)
 
     def of_last(known):
         samples, stale, before = known
@@ -271,7 +273,8 @@ def _advance(
             delay_metrics = note_metrics(delay_metrics, j, of_last, known)
         else:
             carry, log = kernel(take_updates, end, carry, log, begin)
-        return carry, log, end, note_metrics(metrics, j, of_state, carry.state), delay_metrics
+        measured_so = (carry.state, carry.slots), end
+        return carry, log, end, note_metrics(metrics, j, of_state, measured_so), delay_metrics
 
     def room(count, shapes):
         return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), shapes)
@@ -284,7 +287,7 @@ def _advance(
         used = list(jax.eval_shape(lambda: step(carry, jnp.int32(0), idle)[1:]))
     if plan.log:
         log = room(block.worker.shape[1] - 2 * chunk, used[0])
-    metrics = room(lengths.shape[0], jax.eval_shape(of_state, carry.state))
+    metrics = room(lengths.shape[0], jax.eval_shape(of_state, ((carry.state, carry.slots), first)))
     delay_metrics: dict[str, Array] = {}
     if plan.delay_metrics:
         delay_metrics = room(lengths.shape[0], jax.eval_shape(of_last, (*used, carry.state)))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
@@ -14,7 +15,6 @@ from a3cjax.engine.histories import (
     first_own,
     first_state,
     propose,
-    samples_of,
     shapes_of,
     update,
     viewed,
@@ -22,6 +22,7 @@ from a3cjax.engine.histories import (
 )
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.randomness import proposal_words
+from a3cjax.learners.protocol import samples_of, without_samples
 
 
 class Mailbox:
@@ -67,10 +68,14 @@ class Mailbox:
         """Apply the waiting message of the event's worker, which then reads and computes its next."""
         del k
         message, own, stale = self._packing.unpack(read_row(carry.slots, event.worker))
-        state = update(learner, carry.state, message, event.delay)
+        state = update(learner, carry.state, message, event.delay, stale)
         proposal = self._proposal(learner, viewed(learner, state), own, event.words)
         slots = write_row(carry.slots, event.worker, stage(self._packing.pack, proposal))
         return Carry(state, slots, ()), samples_of(message), stale
+
+    def workers(self, slots: UInt32[Array, "N width"]) -> Any:
+        """All workers' own states, stacked."""
+        return jax.vmap(self._packing.unpack)(slots)[1]
 
     def _proposal(self, learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any, Any]:
         message, own = propose(learner, view, own, words)
@@ -78,6 +83,5 @@ class Mailbox:
 
     def _slot(self, message: Any, own: Any, view: Any) -> tuple[Any, Any, Any]:
         """What of a proposal is kept."""
-        if samples_of(message) is not None and not self._keep_samples:
-            message = message._replace(samples=None)
+        message = message if self._keep_samples else without_samples(message)
         return message, own, view if self._keep_views else ()

@@ -10,22 +10,45 @@ from jax import lax
 from jaxtyping import Array, Bool, Int
 
 from a3cjax import _check
+from a3cjax.engine.randomness import measuring_key
 
 FINITE = "_finite"  # the metric that every run records
 
 
 def measure_state(
-    metrics: tuple[tuple[str, Any], ...], learner: Any, state: Any, real: Int[Array, ""]
+    metrics: tuple[tuple[str, Any], ...],
+    workers_of: Callable[[Array], Any],
+    learner: Any,
+    known: tuple[Any, Array, Array],
+    updates: Int[Array, ""],
+    real: Int[Array, ""],
 ) -> dict[str, Array]:
-    """Metrics of the states [lanes, …] of the first ``real`` lanes, and whether their parameters are finite."""
+    """Metrics of the first ``real`` lanes after ``updates`` updates, and whether their parameters are finite.
+
+    ``known``: states, slots and run keys, [lanes, …]; ``workers_of`` finds the workers' own states in the slots.
+    """
     named = _names(metrics)
+    one_of_all = learner.of_run(0)
+    of_workers = tuple(name for name in named if name in one_of_all.worker_metric_names)
+    of_state = tuple(name for name in named if name not in of_workers)
 
     def one(own, at):
-        known = _promised("measure", own, named, lambda: own.measure(at, named)) if named else {}
-        values = {name: known[how] if isinstance(how, str) else called(name, how, at) for name, how in metrics}
-        return {name: _array(name, value) for name, value in values.items()} | {FINITE: all_finite(own.view(at))}
+        state, slots, key = at
+        known = {}
+        if of_state:
+            known |= _promised(
+                "measure", own, of_state, lambda: own.measure(state, of_state, measuring_key(key, updates))
+            )
+        if of_workers:
+            known |= _promised(
+                "measure_workers", own, of_workers, lambda: own.measure_workers(workers_of(slots), of_workers)
+            )
+        values = {name: known[how] if isinstance(how, str) else called(name, how, state) for name, how in metrics}
+        return {name: _array(name, value) for name, value in values.items()} | {FINITE: all_finite(own.view(state))}
 
-    return _run_by_run(one, learner, state, real)
+    if one_of_all.measures_together:
+        return learner.vmap(one, in_axes=(0,))(known)
+    return _run_by_run(one, learner, known, real)
 
 
 def measure_delay(

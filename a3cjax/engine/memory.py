@@ -8,9 +8,10 @@ import jax.numpy as jnp
 
 from a3cjax import _check
 from a3cjax._kernel import compiling_for
-from a3cjax.engine.histories import Kind, samples_of, shapes_of
+from a3cjax.engine.histories import Kind, shapes_of
 from a3cjax.engine.loop import Plan
 from a3cjax.engine.runs import Runs
+from a3cjax.learners.protocol import samples_of
 
 
 def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], spacing: int) -> None:

@@ -14,8 +14,9 @@ from jaxtyping import Array, Int, UInt32
 from a3cjax._kernel import stage_words
 from a3cjax._threefry import Words, threefry2x32
 
-INIT_WORKER = 0xFFFFFFFF  # proposals count from 0, so these two never meet one
+INIT_WORKER = 0xFFFFFFFF  # proposals count from 0, so these never meet one
 INIT_SERVER = 0xFFFFFFFE
+MEASURE = 0xFFFFFFFD
 
 
 def proposal_words(
@@ -32,6 +33,12 @@ def proposal_words(
 def derived_key(run_key: tuple[Words, Words], worker: Int[Array, ""] | int, turn: Int[Array, ""] | int) -> jax.Array:
     """A JAX key of worker's ``turn``-th proposal, for learners that draw with ``jax.random``."""
     return key_from_words(stage_words(threefry2x32, run_key, (jnp.uint32(worker), jnp.uint32(turn))))
+
+
+def measuring_key(run_key: UInt32[Array, "2"], updates: Int[Array, ""]) -> jax.Array:
+    """The JAX key with which a run is measured after so many updates; no proposal draws from it."""
+    counter = updates.astype(jnp.uint32), jnp.uint32(MEASURE)
+    return key_from_words(threefry2x32((run_key[0], run_key[1]), counter))
 
 
 def key_from_words(words: Sequence[Words]) -> jax.Array:

@@ -67,7 +67,7 @@ class Record:
 
     def resolve(self, learner: Any) -> tuple[tuple[str, Metric], ...]:
         """Pairs (name, how), each ``how`` a name that exists or a function."""
-        offered = tuple(getattr(learner, "metric_names", ()))
+        offered = (*learner.metric_names, *learner.worker_metric_names)
         if self.metrics is None:
             chosen: Any = {name: name for name in (*offered, "mean_delay")}
         elif isinstance(self.metrics, Mapping):
@@ -82,7 +82,7 @@ class Record:
                     raise ValueError(f"metrics[{position}] is {name!r} a second time; give a mapping with other names.")
                 chosen[name] = metric
         for name, how in chosen.items():
-            known = (*offered, *delay_metric_names(learner), *SCHEDULE_METRICS)
+            known = (*offered, *learner.delay_metric_names, *SCHEDULE_METRICS)
             if isinstance(how, str) and how not in known:
                 listed = ", ".join(known)
                 raise ValueError(f"metrics names {how!r}, which this learner does not have; it has {listed}.")
@@ -91,8 +91,3 @@ class Record:
                     f"metrics[{name!r}] is {how!r}, but must be a metric's name or a function of the state."
                 )
         return tuple(chosen.items())
-
-
-def delay_metric_names(learner: Any) -> tuple[str, ...]:
-    """The learner's metrics of what a delay has done to one update."""
-    return tuple(getattr(learner, "delay_metric_names", ()))

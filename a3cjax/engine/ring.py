@@ -15,7 +15,6 @@ from a3cjax.engine.histories import (
     enlisted,
     first_state,
     propose,
-    samples_of,
     shapes_of,
     update,
     viewed,
@@ -23,6 +22,7 @@ from a3cjax.engine.histories import (
 from a3cjax.engine.packing import Packing
 from a3cjax.engine.past import Past, PastLeaf
 from a3cjax.engine.past_table import PastTable
+from a3cjax.learners.protocol import samples_of
 
 
 class Ring:
@@ -81,11 +81,15 @@ class Ring:
         message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
         if self._packing.width:
             slots = write_row(slots, event.worker, stage(self._packing.pack, own))
-        state = update(learner, state, message, event.delay)
+        stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
+        state = update(learner, state, message, event.delay, stale)
         rows = self._changed_rows(learner, message)
         past = [store.note(kept, row, k) for store, kept, row in zip(self._stores, past, rows, strict=True)]
-        stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
         return Carry(state, slots, past), samples_of(message), stale
+
+    def workers(self, slots: UInt32[Array, "N width"]) -> Any:
+        """All workers' own states, stacked."""
+        return jax.vmap(self._packing.unpack)(slots)
 
     def adopt(self, carry: Carry, k: int) -> Carry:
         """A batch's saved carry [B, …] before update k, from a ring of another depth."""
@@ -93,6 +97,5 @@ class Ring:
 
     def _changed_rows(self, learner: Any, message: Any) -> list[Int[Array, " r"] | None]:
         """For each leaf of the view the rows that the message changes, or None where it changes anything."""
-        if not hasattr(learner, "changed_rows"):
-            return [None] * self._structure.num_leaves
-        return list(learner.changed_rows(message))
+        rows = learner.changed_rows(message)
+        return [None] * self._structure.num_leaves if rows is None else list(rows)

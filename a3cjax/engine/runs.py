@@ -15,6 +15,7 @@ from a3cjax.engine.loop import Block
 from a3cjax.engine.origin import Origin, origin_of
 from a3cjax.engine.randomness import run_key_words
 from a3cjax.engine.record import SCHEDULE_METRICS
+from a3cjax.learners.wrapped import unwrapped
 from a3cjax.schedules import Schedule
 
 _ALIGNED = 64  # bytes; a CPU device then takes an array as it is
@@ -46,11 +47,8 @@ class Runs:
         leaves, structure = jax.tree.flatten(learner)
         axes = _axes_of(learner)
         words = _key_words(key)
-        sizes = {
-            jax.tree_util.keystr(path).lstrip("."): np.shape(leaf)[0]
-            for (path, leaf), axis in zip(jax.tree_util.tree_flatten_with_path(learner)[0], axes, strict=True)
-            if axis == 0
-        }
+        names = paths(unwrapped(learner))
+        sizes = {name: np.shape(leaf)[0] for name, leaf, axis in zip(names, leaves, axes, strict=True) if axis == 0}
         if schedule.worker.ndim == 2:
             sizes["schedule"] = schedule.worker.shape[0]
         if words.ndim == 2:
@@ -120,7 +118,7 @@ class Runs:
 
     def origin(self, updates: int) -> Origin:
         """What the first ``updates`` rows depend on."""
-        learner = jax.tree.unflatten(self.structure, self.learner_leaves)
+        learner = unwrapped(jax.tree.unflatten(self.structure, self.learner_leaves))
         columns = (self.worker, self.delay, self.time, self.commit)
         return origin_of(learner, self.keys, columns, updates, self.most_updates(updates))
 
@@ -205,6 +203,15 @@ def _key_words(key: Any) -> UInt32[Array, "*B 2"]:
 
 def _axes_of(learner: Any) -> tuple[int | None, ...]:
     """For each leaf of the learner 0 if it carries a run axis, else None."""
-    scalars = {f".{name}" for name in getattr(learner, "run_scalars", ())}
-    leaves = jax.tree_util.tree_flatten_with_path(learner)[0]
-    return tuple(0 if jax.tree_util.keystr(path) in scalars and np.ndim(leaf) == 1 else None for path, leaf in leaves)
+    leaves = zip(paths(learner), jax.tree.leaves(learner), strict=True)
+    return tuple(0 if np.ndim(leaf) == 1 and may_differ(learner, path) else None for path, leaf in leaves)
+
+
+def may_differ(learner: Any, path: str) -> bool:
+    """Whether the leaf of that name is one that the learner's ``run_scalars`` names, or part of one."""
+    return any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in learner.run_scalars)
+
+
+def paths(learner: Any) -> list[str]:
+    """What each leaf is called, such as "prior.weight"."""
+    return [jax.tree_util.keystr(path).lstrip(".") for path, _ in jax.tree_util.tree_flatten_with_path(learner)[0]]

@@ -15,18 +15,19 @@ from a3cjax._kernel import compiling_for, hidden
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers, check_update
-from a3cjax.engine.histories import Carry, Kind, samples_of, shapes_of
+from a3cjax.engine.histories import Carry, Kind, shapes_of
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
 from a3cjax.engine.measure import FINITE
 from a3cjax.engine.memory import check_memory
 from a3cjax.engine.outside import taken_in, takes_from_outside, without_derivatives
-from a3cjax.engine.record import Record, delay_metric_names
+from a3cjax.engine.record import Record
 from a3cjax.engine.result import Diverged, Result
 from a3cjax.engine.runs import Runs
 from a3cjax.engine.saved import SavedState
 from a3cjax.engine.typed_keys import WithoutKeys, words
-from a3cjax.learners import Learner
+from a3cjax.learners.protocol import samples_of
+from a3cjax.learners.wrapped import adopted, name_of
 from a3cjax.schedules import Schedule
 
 
@@ -57,7 +58,7 @@ def simulate(
     commit. Then ``record`` and the result count messages, the step functions of a learner count updates.
 
     Args:
-        learner: an ``A3C``, or anything that keeps the ``Learner`` protocol.
+        learner: an ``A3C``, a learner of your own (``AbstractLearner``), or a class with its five methods.
         schedule: who updates when and how stale, [K] or [B, K].
         key: a JAX key, or B of them. The draws of worker i's t-th proposal depend on (run key, i, t) alone.
         record: what to record and how often; by default the learner's own metrics, about 100 times.
@@ -92,18 +93,19 @@ def simulate(
     (3, 100)
     """
     _check.choice("history", history, ("auto", *HISTORIES))
-    _check_learner(learner)
+    check_pytree(learner)
+    learner = adopted(learner)
     record = check_record(record)
     learner, schedule, key, resume = without_derivatives((learner, schedule, key, resume))
     if not isinstance(resume, SavedState | None):
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
     runs = Runs.of(learner, schedule, key)
-    check_scalars(learner)
+    check_scalars(learner, runs)
     check_steps(learner, runs.most_updates(runs.num_updates))
     kind = Kind.of(runs.one_learner())
     if transitions and samples_of(shapes_of(kind).message) is None:
         raise ValueError(
-            f"transitions is True, but a {type(learner).__name__} sends no samples to be returned; leave it out."
+            f"transitions is True, but a {name_of(learner)} sends no samples to be returned; leave it out."
         )
     if runs.commit is not None:
         check_gathers(runs.one_learner())
@@ -116,7 +118,7 @@ def simulate(
     kept = _choose_history(history, schedule, resume)
     depth = _choose_depth(depth, kept, schedule)
     spacing = record.spacing(schedule.num_messages)
-    of_delay = delay_metric_names(learner)
+    of_delay = learner.delay_metric_names
     runs, metrics = _without_keys(runs, metrics)
     plan = Plan(
         history=kept,
@@ -150,14 +152,6 @@ def _refuse_inside_jit(**options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             raise ValueError(f"{name} has no effect inside jit and vmap, where one program does it all; leave it out.")
-
-
-def _check_learner(learner: Any) -> None:
-    if not isinstance(learner, Learner):
-        raise ValueError(
-            f"learner must keep the a3cjax.Learner protocol, as a3cjax.A3C does, but is a {type(learner).__name__}."
-        )
-    check_pytree(learner)
 
 
 def _without_keys(runs: Runs, metrics: tuple[tuple[str, Any], ...]) -> tuple[Runs, tuple[tuple[str, Any], ...]]:

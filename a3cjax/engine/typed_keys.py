@@ -4,16 +4,16 @@ The engine moves and keeps plain arrays. So such a learner is given to it in a w
 key, and makes a key of them again before a method of the learner sees it.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from a3cjax._tree import pytree, static
-from a3cjax.engine.histories import Kind, samples_of, shapes_of
+from a3cjax._tree import static
+from a3cjax.engine.histories import Kind, shapes_of
+from a3cjax.learners.protocol import AbstractLearner, apply_message, gather_message, samples_of, without_samples
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Generators:
 
     def keys(self, tree: Any) -> Any:
         """A pytree of words with keys where they belong; what the engine looks up row by row is looked up whole."""
-        if tree is None:
-            return None
+        if tree is None or (isinstance(tree, tuple) and not tree):
+            return tree
         leaves, structure = jax.tree.flatten(tree)
         pairs = zip(leaves, self.of_leaves, strict=True)
         return jax.tree.unflatten(
@@ -55,8 +55,7 @@ def words(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if is_key(leaf) else leaf, tree)
 
 
-@pytree
-class WithoutKeys:
+class WithoutKeys(AbstractLearner):
     """A learner whose methods take and give words where its own take and give typed keys."""
 
     own: Any  # the learner, with words for keys among its leaves
@@ -73,23 +72,23 @@ class WithoutKeys:
         """The learner as the engine takes it: itself if no key is kept anywhere."""
         state, view, worker, _, message, _ = shapes_of(Kind.of(learner))
         samples = samples_of(message)
-        bare = message if samples is None else message._replace(samples=None)
         if not any(map(is_key, jax.tree.leaves((learner, state, view, worker, message)))):
             return learner
-        parts = (learner, state, view, worker, message, bare, samples)
+        parts = (learner, state, view, worker, message, without_samples(message), samples)
         return cls(words(learner), *map(Generators.of, parts))
+
+    num_words: ClassVar[Any] = property(lambda self: self.own.num_words)
+    needs_stale: ClassVar[Any] = property(lambda self: self.own.needs_stale)
+    run_scalars: ClassVar[Any] = property(lambda self: tuple(f"own.{name}" for name in self.own.run_scalars))
+    metric_names: ClassVar[Any] = property(lambda self: self.own.metric_names)
+    measures_together: ClassVar[Any] = property(lambda self: self.own.measures_together)
+    worker_metric_names: ClassVar[Any] = property(lambda self: self.own.worker_metric_names)
+    delay_metric_names: ClassVar[Any] = property(lambda self: self.own.delay_metric_names)
 
     @property
     def learner(self) -> Any:
         """The learner itself."""
         return self.of_own.keys(self.own)
-
-    def __getattr__(self, name: str) -> Any:
-        # What a learner may have or not, its metrics and the like, is asked for with hasattr.
-        if name.startswith("_") or "own" not in self.__dict__:
-            raise AttributeError(name)
-        found = getattr(self.learner, name)
-        return functools.partial(_WITH_KEYS[name], self, found) if name in _WITH_KEYS else found
 
     def init(self, key: jax.Array) -> Any:
         """Server state before the first update."""
@@ -107,17 +106,43 @@ class WithoutKeys:
         """The worker's side."""
         return words(self.learner.propose(self.of_view.keys(view), self.of_worker.keys(worker_state), key))
 
-    def apply(self, state: Any, message: Any, delay: Any) -> Any:
+    def apply(self, state: Any, message: Any, delay: Any, stale: Any = None) -> Any:
         """The server's side."""
-        return words(self.learner.apply(self.of_state.keys(state), self.message(message), delay))
+        given = self.of_state.keys(state), self._message(message), delay, self.of_view.keys(stale)
+        return words(apply_message(self.learner, *given))
 
-    def message(self, message: Any) -> Any:
-        """A message of the learner's own."""
-        return (self.of_bare if samples_of(message) is None else self.of_message).keys(message)
+    def measure(self, state: Any, names: tuple[str, ...], key: Any) -> dict[str, Any]:
+        """Of a state."""
+        return self.learner.measure(self.of_state.keys(state), names, key)
+
+    def measure_workers(self, workers: Any, names: tuple[str, ...]) -> dict[str, Any]:
+        """Of all workers' own states."""
+        return self.learner.measure_workers(self.of_worker.keys(workers), names)
+
+    def measure_delay(self, stale: Any, view: Any, samples: Any, names: tuple[str, ...]) -> dict[str, Any]:
+        """Of one update."""
+        views = self.of_view.keys(stale), self.of_view.keys(view)
+        return self.learner.measure_delay(*views, self.of_samples.keys(samples), names)
+
+    def changed_rows(self, message: Any) -> Any:
+        """The rows of tables that a message changes."""
+        return self.learner.changed_rows(self._message(message))
+
+    def gather(self, sums: Any, message: Any, delay: Any, stale: Any = None) -> Any:
+        """Sums, which are of floats, with one more message."""
+        return gather_message(self.learner, sums, self._message(message), delay, self.of_view.keys(stale))
+
+    def apply_mean(self, state: Any, mean: Any, delay: Any) -> Any:
+        """One update by a mean."""
+        return words(self.learner.apply_mean(self.of_state.keys(state), mean, delay))
 
     def shown(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """A function of the learner's state as one of the engine's."""
         return _Shown(function, self.of_state)
+
+    def _message(self, message: Any) -> Any:
+        """A message of the learner's own."""
+        return (self.of_bare if samples_of(message) is None else self.of_message).keys(message)
 
 
 @dataclass(frozen=True)
@@ -127,17 +152,3 @@ class _Shown:
 
     def __call__(self, state: Any) -> Any:
         return self.function(self.of_state.keys(state))
-
-
-def _measure_delay(of: WithoutKeys, measure: Any, stale: Any, view: Any, samples: Any, names: Any) -> Any:
-    return measure(of.of_view.keys(stale), of.of_view.keys(view), of.of_samples.keys(samples), names)
-
-
-# The learner's optional methods; ``measure`` and ``apply_mean`` are handed a state, ``gather`` sums of floats.
-_WITH_KEYS: dict[str, Callable[..., Any]] = {
-    "measure": lambda of, measure, state, names: measure(of.of_state.keys(state), names),
-    "measure_delay": _measure_delay,
-    "changed_rows": lambda of, changed_rows, message: changed_rows(of.message(message)),
-    "gather": lambda of, gather, sums, message: gather(sums, of.message(message)),
-    "apply_mean": lambda of, apply_mean, state, mean, delay: words(apply_mean(of.of_state.keys(state), mean, delay)),
-}

@@ -2,7 +2,8 @@
 
 from a3cjax.learners import policies
 from a3cjax.learners.a3c import A3C
-from a3cjax.learners.protocol import Learner
+from a3cjax.learners.protocol import AbstractLearner, Learner
 from a3cjax.learners.quadratic import QuadraticSGD
+from a3cjax.learners.wrapped import WrappedLearner
 
-__all__ = ["A3C", "Learner", "QuadraticSGD", "policies"]
+__all__ = ["A3C", "AbstractLearner", "Learner", "QuadraticSGD", "WrappedLearner", "policies"]

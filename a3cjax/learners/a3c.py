@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,14 @@ from numpy.typing import ArrayLike
 from a3cjax import _check
 from a3cjax._kernel import rounded, stage
 from a3cjax._rows import read_row, reshape
-from a3cjax._tree import pytree, static
+from a3cjax._tree import static
 from a3cjax.learners.critic import features, inner, td_error
 from a3cjax.learners.delay_errors import DELAY_METRICS, delay_errors
 from a3cjax.learners.ergodicity import warn_of_states_left_behind
 from a3cjax.learners.estimators import ESTIMATORS, Estimator, Return
 from a3cjax.learners.fit import check_problem, check_regulated, check_sizes, fitted_policy
 from a3cjax.learners.messages import A3CState, Message, Params, Samples
+from a3cjax.learners.protocol import AbstractLearner
 from a3cjax.learners.sampling import SAMPLERS, sampler_of
 from a3cjax.learners.sampling.samples import StateAction, Transition
 from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw
@@ -31,8 +32,7 @@ Step = ArrayLike | Callable[[Any], Any]
 Sampling = Literal["markov", "iid"]
 
 
-@pytree
-class A3C:
+class A3C(AbstractLearner):
     """One global step k of asynchronous advantage actor-critic, eq. (13):
 
         ω_{k+1} = Π_R( ω_k + β_k g(x_k, ω_{k−τ_k}) )
@@ -161,10 +161,7 @@ class A3C:
         if isinstance(mdp, FiniteMDP) and (estimator != "reinforce" or shared_chain):
             warn_of_states_left_behind(mdp, policy, self.theta)
 
-    @property
-    def num_words(self) -> int:
-        """Random words of one proposal."""
-        return self.minibatch * self._words_per_sample
+    num_words: ClassVar[Any] = property(lambda self: self.minibatch * self._words_per_sample)
 
     @property
     def _words_per_sample(self) -> int:
@@ -209,9 +206,9 @@ class A3C:
             worker_state, message = lax.scan(one, worker_state, words)
         return message._replace(direction=self.policy.merge(message.direction)), worker_state
 
-    def apply(self, state: A3CState, message: Message, delay: Int[Array, ""]) -> A3CState:
+    def apply(self, state: A3CState, message: Message, delay: Int[Array, ""], stale: None = None) -> A3CState:
         """Eq. (13) with the steps of the current update count."""
-        del delay
+        del delay, stale
         actor_step, critic_step = _at(self.actor_step, state.updates), _at(self.critic_step, state.updates)
         theta = self.policy.ascend(state.theta, message.direction, actor_step)
         omega = state.omega
@@ -220,8 +217,9 @@ class A3C:
             omega = stage(_moved, omega, change, features(self.mdp, message.critic_state[m]))
         return A3CState(theta, self._project(omega), state.updates + 1)
 
-    def gather(self, sums: Params | None, message: Message) -> Params:
+    def gather(self, sums: Params | None, message: Message, delay: Int[Array, ""], stale: None = None) -> Params:
         """The sums of the messages' directions, θ-shaped and ω-shaped, with one more message."""
+        del delay, stale
         if sums is None:
             sums = Params(jnp.zeros(self.policy.shape), jnp.zeros(self.mdp.num_features))
         theta = self.policy.ascend(sums.theta, message.direction, jnp.ones((), sums.theta.dtype))
@@ -242,12 +240,15 @@ class A3C:
         """The rows of θ that a message changes, if the policy updates a few rows of a table."""
         return (self.policy.changed_rows(message.direction), None)
 
-    def measure(self, state: A3CState, names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
+    def measure(
+        self, state: A3CState, names: tuple[str, ...], key: jax.Array | None = None
+    ) -> dict[str, Float[Array, ""]]:
         """Exact values at the current parameters.
 
         ``objective`` J(θ); ``regularized_objective`` J_λ(θ); ``gradient_norm_sq`` ‖∇J_λ(θ)‖²; ``critic_error_sq``
         ‖ω − ω*(θ)‖², with the ω* that TD(0) reaches from zero where features are linearly dependent.
         """
+        del key
         at = exact.evaluate_policy(self.mdp, self.policy, state.theta, self.prior)
         values = {
             "objective": lambda: at.objective,

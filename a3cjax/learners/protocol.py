@@ -1,62 +1,186 @@
 """What the engine asks of a learner: the paper's two views of one update."""
 
-from typing import Any, Protocol, runtime_checkable
+import abc
+import dataclasses
+from typing import Any, ClassVar, Protocol, dataclass_transform, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from a3cjax._rows import read_row
+from a3cjax._tree import pytree, static
+
+METHODS = ("init", "init_worker", "view", "propose", "apply")
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field, static))
+class AbstractLearner(abc.ABC):
+    """Hyper-parameters, and pure methods on the state of one run; the engine batches runs and owns staleness.
+
+    A subclass is a frozen dataclass and a pytree by inheritance: declare fields as in a dataclass, those that belong to
+    the program rather than to the data with ``a3cjax.static()``. Five methods are to be written. State, views, messages
+    and workers' states are pytrees of arrays, whose shapes and dtypes stay what ``init`` and ``init_worker`` made them.
+
+    A message may be a NamedTuple with a field ``samples``: what the update was computed from, logged with
+    ``transitions=True`` and dropped otherwise.
+
+    Everything else has a default:
+
+    - ``num_words``: 0 hands ``propose`` a JAX key; n > 0 hands it n 32-bit random words, which the engine makes for
+      many updates at once. Both belong to the worker.
+    - ``needs_stale``: whether ``apply`` and ``gather`` are handed the view that the message was computed from.
+    - ``run_scalars``: names of fields ("step"), or of fields of fields ("prior.weight"), that may be given one for each
+      run, as [B]; a field that is a pytree ("optimizer") stands for all scalars in it.
+    - ``metric_names``, ``measure``: what is recorded of a state; ``measures_together`` says whether all runs of a batch
+      are measured side by side, which is faster where a metric takes a simulation of its own, and whose last digits may
+      then depend on the batch. A run's own bits never depend on what is measured.
+    - ``worker_metric_names``, ``measure_workers``: what is recorded of the workers' own states.
+    - ``delay_metric_names``, ``measure_delay``: what a delay has done to one update.
+    - ``changed_rows``: the few rows of large tables that a message changes, of which the ring then keeps a log.
+    - ``gather``, ``apply_mean``: how messages are averaged where a schedule says so.
+
+    >>> import a3cjax, jax, jax.numpy as jnp
+    >>> class SignDescent(a3cjax.AbstractLearner):
+    ...     '''x ← x − step · sign(x + noise).'''
+    ...     step: jax.Array
+    ...     metric_names = ("distance",)
+    ...
+    ...     def init(self, key):
+    ...         return jnp.ones(3)
+    ...
+    ...     def init_worker(self, key):
+    ...         return ()
+    ...
+    ...     def view(self, state):
+    ...         return state
+    ...
+    ...     def propose(self, view, worker_state, key):
+    ...         return jnp.sign(view + jax.random.normal(key, (3,))), worker_state
+    ...
+    ...     def apply(self, state, message, delay, stale=None):
+    ...         return state - self.step * message / (1 + delay)
+    ...
+    ...     def measure(self, state, names, key):
+    ...         return {"distance": jnp.linalg.norm(state)}
+    >>> schedule = a3cjax.Schedule.from_law(jax.random.key(0), a3cjax.delays.Uniform(0, 3), num_updates=200)
+    >>> result = a3cjax.simulate(SignDescent(jnp.float32(0.1)), schedule, jax.random.key(1))
+    >>> bool(result.metrics["distance"][-1] < 0.7)
+    True
+    """
+
+    num_words: ClassVar[int] = 0
+    needs_stale: ClassVar[bool] = False
+    run_scalars: ClassVar[tuple[str, ...]] = ()
+    metric_names: ClassVar[tuple[str, ...]] = ()
+    measures_together: ClassVar[bool] = False
+    worker_metric_names: ClassVar[tuple[str, ...]] = ()
+    delay_metric_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        pytree(cls)
+
+    @abc.abstractmethod
+    def init(self, key: jax.Array) -> Any:
+        """The server's state before the first update."""
+
+    @abc.abstractmethod
+    def init_worker(self, key: jax.Array) -> Any:
+        """One worker's own state (A3C: its two chains)."""
+
+    @abc.abstractmethod
+    def view(self, state: Any) -> Any:
+        """What a worker copies when it reads."""
+
+    @abc.abstractmethod
+    def propose(self, view: Any, worker_state: Any, key: Array) -> tuple[Any, Any]:
+        """The worker's side: from a possibly stale view, what it sends, and its own next state."""
+
+    @abc.abstractmethod
+    def apply(self, state: Any, message: Any, delay: Int[Array, ""], stale: Any = None) -> Any:
+        """The server's side: the update. ``stale``: see ``needs_stale``."""
+
+    def measure(self, state: Any, names: tuple[str, ...], key: jax.Array) -> dict[str, Any]:
+        """The metrics ``names`` of a state, each an array.
+
+        The key belongs to the run and its update count; no proposal ever draws from it.
+        """
+        raise unwritten(self, "measure", "metric_names")
+
+    def measure_workers(self, workers: Any, names: tuple[str, ...]) -> dict[str, Any]:
+        """The metrics ``names`` of all workers' own states, which are stacked, [N, …]."""
+        raise unwritten(self, "measure_workers", "worker_metric_names")
+
+    def measure_delay(self, stale: Any, view: Any, samples: Any, names: tuple[str, ...]) -> dict[str, Any]:
+        """The metrics ``names`` of an update computed from the view ``stale``, and applied where ``view`` was newest.
+
+        ``samples`` is what its message logs, or None. Both views are whole; for a delay of 0 they are the same bits.
+        """
+        raise unwritten(self, "measure_delay", "delay_metric_names")
+
+    def changed_rows(self, message: Any) -> Any:
+        """For each leaf of the view in order the rows [r] of a table that the message changes, or None for any.
+
+        A table whose changed rows are told is read through ``table_row``. None in place of them all: no leaf is one.
+        """
+        del message
+
+    def gather(self, sums: Any, message: Any, delay: Int[Array, ""], stale: Any = None) -> Any:
+        """The sums of messages, any floats, with one more; None stands for no sums, and so do zeros.
+
+        By default messages are added leaf by leaf, without their samples, whatever their delays.
+        """
+        del delay, stale
+        message = without_samples(message)
+        return message if sums is None else jax.tree.map(jnp.add, sums, message)
+
+    def apply_mean(self, state: Any, mean: Any, delay: Int[Array, ""]) -> Any:
+        """One update by the sums divided by the number of messages; ``delay`` is the greatest of theirs.
+
+        By default the mean is a message like any other.
+        """
+        if self.needs_stale:
+            kind = type(self).__name__
+            raise ValueError(
+                f"The schedule averages messages, and {kind} needs the stale view of each, which a mean does not have; "
+                f"give {kind} gather, which is handed it, and apply_mean."
+            )
+        return self.apply(state, mean, delay)
 
 
 @runtime_checkable
 class Learner(Protocol):
-    """A frozen pytree of hyper-parameters with pure methods on one run; the engine batches and owns staleness.
+    """The five methods of ``AbstractLearner``. A class that has them is a learner, if JAX knows it as a pytree.
 
-    State, views, messages and worker states are pytrees of arrays of any type, typed JAX keys among them. Structure,
-    shapes and types are those that ``init`` and ``init_worker`` begin with; what changes them is refused. A message may
-    have a field ``samples`` (then it is a NamedTuple): what the update was computed from, logged with
-    ``transitions=True`` and dropped otherwise.
-
-    ``num_words`` says how a proposal draws: 0 hands ``propose`` a JAX key, n > 0 hands it n 32-bit random words,
-    which the engine makes for many updates at once. Both belong to the worker.
-
-    A learner that reports metrics has ``metric_names`` and ``measure(state, names) -> {name: scalar}``. One that can
-    say what a delay adds to an update has ``delay_metric_names`` and ``measure_delay(stale, view, samples, names) ->
-    {name: scalar}``, for an update computed from the view ``stale`` with ``samples`` (None if it logs none) and applied
-    where ``view`` was the newest; both views are whole, and for a delay of 0 they are the same bits. A learner whose
-    hyper-parameters may differ from run to run has ``run_scalars``, the names of the scalars (such as "actor_step" or
-    "prior.weight") that may be given as [B]. One whose messages change a few rows of a large table may say so with
-    ``changed_rows(message)``: for each leaf of the view in order, the rows [r] of such a table, else None; it then
-    reads the table through ``table_row``, and the ring keeps those rows instead of copies of the table.
-
-    Where a schedule averages messages (its ``commit`` column) they are added leaf by leaf, their samples left out, and
-    ``apply`` is handed their mean. A learner whose messages have no such mean, because they are sparse or hold whole
-    numbers, has a pair of methods instead: ``gather(sums, message) -> sums`` adds one message to sums of any floats
-    (None stands for no sums, and so do zeros), and ``apply_mean(state, mean, delay) -> state`` makes one update of the
-    sums divided by the number of messages. In both cases ``delay`` is the greatest of the messages'.
+    It may have any of the optional attributes and methods too.
     """
 
-    num_words: int
+    def init(self, key: jax.Array) -> Any: ...  # noqa: D102
+    def init_worker(self, key: jax.Array) -> Any: ...  # noqa: D102
+    def view(self, state: Any) -> Any: ...  # noqa: D102
+    def propose(self, view: Any, worker_state: Any, key: Array) -> tuple[Any, Any]: ...  # noqa: D102
+    def apply(self, state: Any, message: Any, delay: Int[Array, ""]) -> Any: ...  # noqa: D102
 
-    def init(self, key: jax.Array) -> Any:
-        """Server state before the first update."""
-        ...
 
-    def init_worker(self, key: jax.Array) -> Any:
-        """One worker's own state (A3C: its two chains)."""
-        ...
+def apply_message(learner: AbstractLearner, state: Any, message: Any, delay: Int[Array, ""], stale: Any) -> Any:
+    """``learner.apply``, with the stale view if the learner needs it."""
+    return learner.apply(state, message, delay, *((stale,) if learner.needs_stale else ()))
 
-    def view(self, state: Any) -> Any:
-        """What a worker copies when it reads."""
-        ...
 
-    def propose(self, view: Any, worker_state: Any, key: Array) -> tuple[Any, Any]:
-        """The worker's side: from a possibly stale view, what it sends, and its own next state."""
-        ...
+def gather_message(learner: AbstractLearner, sums: Any, message: Any, delay: Int[Array, ""], stale: Any) -> Any:
+    """Likewise ``learner.gather``."""
+    return learner.gather(sums, message, delay, *((stale,) if learner.needs_stale else ()))
 
-    def apply(self, state: Any, message: Any, delay: Int[Array, ""]) -> Any:
-        """The server's side: the update."""
-        ...
+
+def samples_of(message: Any) -> Any:
+    """What the message logs, or None."""
+    return getattr(message, "samples", None)
+
+
+def without_samples(message: Any) -> Any:
+    """The message with nothing to log."""
+    return message if samples_of(message) is None else message._replace(samples=None)
 
 
 def table_row(table: Any, index: Int[Array, ""]) -> Array:
@@ -67,3 +191,9 @@ def table_row(table: Any, index: Int[Array, ""]) -> Array:
     if hasattr(table, "row"):
         return table.row(index)
     return read_row(table, index)
+
+
+def unwritten(learner: Any, method: str, names: str) -> ValueError:
+    """The error of a learner that promises metrics and has no method for them."""
+    kind = type(learner).__name__
+    return ValueError(f"{kind}.{names} promises metrics, but {kind} has no method {method}; write it, or promise none.")

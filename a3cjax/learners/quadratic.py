@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax import _check
 from a3cjax._kernel import rounded
-from a3cjax._tree import pytree
+from a3cjax.learners.protocol import AbstractLearner
 
 
 class QuadraticState(NamedTuple):
@@ -19,8 +19,7 @@ class QuadraticState(NamedTuple):
     x: Float[Array, " n"]
 
 
-@pytree
-class QuadraticSGD:
+class QuadraticSGD(AbstractLearner):
     """x_{k+1} = x_k − step·(h ⊙ x_{k−τ_k} + noise·ξ_k), gradient descent on f(x) = ½ Σ_j h_j x_j², ξ_k standard normal.
 
     With a constant delay τ and no noise each coordinate is stable if and only if
@@ -47,7 +46,6 @@ class QuadraticSGD:
     noise: Float[Array, "*B"]
     start: Float[Array, " n"]
 
-    num_words = 0
     metric_names = ("objective", "distance_sq")
     delay_metric_names = ("delay_error_sq",)
     run_scalars = ("step", "noise")
@@ -87,13 +85,18 @@ class QuadraticSGD:
         noise = rounded(self.noise * jax.random.normal(key, x.shape, x.dtype))
         return rounded(self.curvature * x) + noise, worker_state
 
-    def apply(self, state: QuadraticState, message: Float[Array, " n"], delay: Int[Array, ""]) -> QuadraticState:
+    def apply(
+        self, state: QuadraticState, message: Float[Array, " n"], delay: Int[Array, ""], stale: None = None
+    ) -> QuadraticState:
         """One gradient step."""
-        del delay
+        del delay, stale
         return QuadraticState(state.x - rounded(self.step * message))
 
-    def measure(self, state: QuadraticState, names: tuple[str, ...]) -> dict[str, Float[Array, ""]]:
+    def measure(
+        self, state: QuadraticState, names: tuple[str, ...], key: jax.Array | None = None
+    ) -> dict[str, Float[Array, ""]]:
         """f(x) as ``objective`` and ‖x‖² as ``distance_sq``."""
+        del key
         values = {"objective": 0.5 * jnp.sum(self.curvature * state.x**2), "distance_sq": jnp.sum(state.x**2)}
         return {name: values[name] for name in names}
 
