@@ -4,9 +4,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from a3cjax import studies
+    from a3cjax import studies, testing
+    from a3cjax._tree import static
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
-    from a3cjax.learners import A3C, Learner, QuadraticSGD, policies
+    from a3cjax.learners import A3C, AbstractLearner, Learner, QuadraticSGD, WrappedLearner, policies
     from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
     from a3cjax.schedules import Schedule, compute_times, delays
 
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "A3C",
     "LQR",
+    "AbstractLearner",
     "Diverged",
     "FiniteMDP",
     "Interrupted",
@@ -25,23 +27,28 @@ __all__ = [
     "Result",
     "SavedState",
     "Schedule",
+    "WrappedLearner",
     "compute_times",
     "delays",
     "exact",
     "families",
     "policies",
     "simulate",
+    "static",
     "studies",
+    "testing",
 ]
 
 # Each folder is imported when a name of it is first asked for, so that the command can listen for Ctrl-C before JAX is
 # there, which takes a second or two.
 _FOLDERS = {
     "engine": ("Diverged", "Interrupted", "Record", "Result", "SavedState", "simulate"),
-    "learners": ("A3C", "Learner", "QuadraticSGD", "policies"),
+    "learners": ("A3C", "AbstractLearner", "Learner", "QuadraticSGD", "WrappedLearner", "policies"),
     "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
     "schedules": ("Schedule", "compute_times", "delays"),
     "studies": (),
+    "testing": (),
+    "_tree": ("static",),
 }
 
 
