@@ -1,8 +1,11 @@
 """Where TD(0) ends, also with features that depend on each other."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float
 
 from a3cjax.problems.chains import factor, solve_factored
@@ -32,22 +35,61 @@ def td_fixed_point(
     scale = jnp.where(used, lax.rsqrt(jnp.where(used, moment, 1)), 0)
     scaled = scale[:, None] * matrix * scale[None, :] - jnp.diag(jnp.where(used, 0, 1).astype(matrix.dtype))
     omega, singular = _solution(scaled, scale * right)
+    omega = scale * omega
+    given = (singular, omega, scaled, scale, right, features, law)
+    return _differentiable(singular, _where_singular(*map(lax.stop_gradient, given)), omega)
 
-    def in_the_span():
-        seen = jnp.sqrt(law)[:, None] * features * scale[None, :]
-        lengths, directions = jnp.linalg.eigh(jnp.matmul(seen.T, seen, precision="highest"))
-        # A and the moments vanish on the same directions; there −1 takes the place of A, and the weight stays zero.
-        never = jnp.where((lengths <= _rounding(right) * lengths.max())[None, :], directions, 0)
-        held = scaled - jnp.matmul(never, never.T, precision="highest")
-        found, still_singular = _solution(held, scale * right)
-        # Zero on the scale of the moments; on that of ω it is what lies across the span that has to be zero.
-        across, sizes, _ = jnp.linalg.svd(scale[:, None] * never)
-        across = jnp.where((sizes > _rounding(right) * sizes.max())[None, :], across, 0)
-        found = scale * found
-        found = found - jnp.matmul(across, jnp.matmul(across.T, found, precision="highest"), precision="highest")
-        return jnp.where(still_singular, jnp.nan, found)
 
-    return lax.cond(singular, in_the_span, lambda: scale * omega)
+@jax.custom_jvp
+def _differentiable(singular: Array, found: Array, omega: Array) -> Array:
+    """The fixed point found, with the derivative of ω = −A⁻¹b; it has none where A is singular, which is NaN."""
+    del singular, omega
+    return found
+
+
+@_differentiable.defjvp
+def _derivative(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    return _differentiable(*primals), jnp.where(primals[0], jnp.nan, 1) * tangents[2]
+
+
+@custom_vmap
+def _where_singular(singular: Bool[Array, ""], omega: Float[Array, "d"], *system: Array) -> Float[Array, "d"]:
+    """ω, or where the system is singular its solution in the span, which takes decompositions."""
+    return lax.cond(singular, lambda: _in_the_span(*system), lambda: omega)
+
+
+@_where_singular.def_vmap
+def _where_any_is_singular(size: int, batched: Any, singular: Any, omega: Any, *system: Any) -> tuple[Array, bool]:
+    """As one would loop over the systems: a batch of conditions would decompose every one of them."""
+    given = (singular, omega, *system)
+    given = [x if own else jnp.broadcast_to(x, (size, *x.shape)) for x, own in zip(given, batched, strict=True)]
+
+    def one_by_one():
+        return lax.map(lambda one: _where_singular(*one), given)
+
+    return lax.cond(given[0].any(), one_by_one, lambda: given[1]), True
+
+
+def _in_the_span(
+    scaled: Float[Array, "d d"],
+    scale: Float[Array, "d"],
+    right: Float[Array, "d"],
+    features: Float[Array, "S d"],
+    law: Float[Array, "S"],
+) -> Float[Array, "d"]:
+    """The solution of least norm, or NaN if there are several in the span of the features that ``law`` visits."""
+    seen = jnp.sqrt(law)[:, None] * features * scale[None, :]
+    lengths, directions = jnp.linalg.eigh(jnp.matmul(seen.T, seen, precision="highest"))
+    # A and the moments vanish on the same directions; there −1 takes the place of A, and the weight stays zero.
+    never = jnp.where((lengths <= _rounding(right) * lengths.max())[None, :], directions, 0)
+    held = scaled - jnp.matmul(never, never.T, precision="highest")
+    found, still_singular = _solution(held, scale * right)
+    # Zero on the scale of the moments; on that of ω it is what lies across the span that has to be zero.
+    across, sizes, _ = jnp.linalg.svd(scale[:, None] * never)
+    across = jnp.where((sizes > _rounding(right) * sizes.max())[None, :], across, 0)
+    found = scale * found
+    found = found - jnp.matmul(across, jnp.matmul(across.T, found, precision="highest"), precision="highest")
+    return jnp.where(still_singular, jnp.nan, found)
 
 
 def _solution(matrix: Float[Array, "d d"], right: Float[Array, "d"]) -> tuple[Float[Array, "d"], Bool[Array, ""]]:
