@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 WIDTH = 120  # columns, where no terminal says how many it has
@@ -101,6 +101,34 @@ def complain(sentence: str) -> None:
         silence(sys.stderr)
 
 
+@contextlib.contextmanager
+def meanwhile(what: str) -> Iterator[None]:
+    """Within, a line on a terminal's standard error says what is being done; it is wiped out afterwards."""
+    if not is_terminal(sys.stderr):
+        yield
+        return
+    with contextlib.suppress(OSError):
+        print(f"{what} …", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether somebody is looking: no stream at all, a closed one and one that cannot tell are no terminals.
+
+    >>> import io
+    >>> is_terminal(None), is_terminal(io.StringIO()), is_terminal(object())
+    (False, False, False)
+    """
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):  # no such method; closed; gone
+        return False
+
+
 def silence(stream: Any) -> None:
     """Send what a stream still holds, and what is yet to come, nowhere: Python would complain of it at its end."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
@@ -126,8 +154,5 @@ def wrapped(text: str, indent: str = "") -> str:
 
 def columns() -> int:
     """The width of the terminal that standard output is, or 120; 120 at most and 40 at least."""
-    try:
-        on_terminal = sys.stdout.isatty()
-    except (AttributeError, ValueError, OSError):
-        on_terminal = False
+    on_terminal = is_terminal(sys.stdout)
     return max(40, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)) if on_terminal else WIDTH

@@ -32,7 +32,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return _status(output)
     try:
         # Here, because it brings JAX, and with it a second or two.
-        from a3cjax.commands.parse import Refused, parse
+        with _terminal.meanwhile("starting"):
+            from a3cjax.commands.parse import Refused, parse
     except KeyboardInterrupt:
         return _stop(_NOTHING_BEGUN)
     try:

@@ -107,14 +107,23 @@ def test_a_complaint_that_nobody_can_hear_is_no_error(stream, monkeypatch, capsy
     assert capsys.readouterr().out == ""
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_what_goes_on_is_told_on_a_terminal_alone(monkeypatch):
+    for stream, told in ((Terminal(), "starting …"), (io.StringIO(), "")):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with _terminal.meanwhile("starting"):
+            assert stream.getvalue() == told
+        assert stream.getvalue() == (told and told + "\r\x1b[K")
+
+
 def test_lines_are_folded_to_120_columns_or_the_terminal(monkeypatch):
     text = " ".join(["word"] * 60) + "\n\n" + "x" * 130
     lines = _terminal.wrapped(text).split("\n")
     assert [len(line) for line in lines] == [119, 119, 59, 0, 130]  # 24 words and 23 spaces; a word stays whole
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
 
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "60")

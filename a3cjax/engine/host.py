@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from a3cjax._terminal import is_terminal
+
 _PATIENCE = 0.5  # seconds before a line shows, so that what is quick leaves no flicker
 
 
@@ -97,19 +99,6 @@ def at_work(what: str, progress: bool | None) -> Iterator[None]:
     line.add_task(what, total=None)
     with _shown(line, at_once=bool(progress)):
         yield
-
-
-def is_terminal(stream: Any) -> bool:
-    """Whether somebody is looking: no stream at all, a closed one and one that cannot tell are no terminals.
-
-    >>> import io
-    >>> is_terminal(None), is_terminal(io.StringIO()), is_terminal(object())
-    (False, False, False)
-    """
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError, OSError):  # no such method; closed; gone
-        return False
 
 
 def _wanted(progress: bool | None) -> bool:
