@@ -27,6 +27,22 @@ def test_letters_that_an_encoding_lacks_are_spelt_out():
     assert _terminal.plain("θ", "utf-8") == "θ"
 
 
+def test_a_bad_value_is_one_sentence_on_a_terminal_too():
+    """Where the parser colours what it says."""
+    pty = pytest.importorskip("pty")
+    told, terminal = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "speedup", "--seeds", "x"], stdout=terminal, stderr=subprocess.PIPE, text=True,
+        check=False, env={**os.environ, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(terminal)
+    os.close(told)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "a3cjax: --seeds is 'x', but must be a whole number; a3cjax speedup --help lists what there is.\n"
+    )
+
+
 def test_help_is_printed_in_any_encoding():
     done = command(SCRIPT, "speedup", "--help", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr

@@ -97,7 +97,11 @@ def _perhaps(word: str, known: Iterable[str]) -> str:
 
 
 def _sentence(box: str) -> str:
-    """The complaint in tyro's box, the text between its first two rules, as one line without its full stop."""
+    """The complaint in tyro's box, the text between its first two rules, as one line without its full stop.
+
+    On a terminal the box is coloured.
+    """
+    box = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", box)
     lines = [line.strip("│| ") for line in box.splitlines()]
     rules = [i for i, line in enumerate(lines) if "─────" in line or "-----" in line] + [len(lines)] * 2
     said = (" ".join(lines[rules[0] + 1 : rules[1]]).strip() or " ".join(box.split())).rstrip(".")
