@@ -96,8 +96,9 @@ def _signature(value: Any) -> Any:
     if isinstance(value, types.FunctionType):
         return _signature_of_function(value)
     if isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer) and value.size <= _LARGEST:
-        array = np.asarray(value)
-        return jax.Array, str(array.dtype), array.shape, array.tobytes()
+        is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        array = np.asarray(jax.random.key_data(value) if is_key else value)
+        return jax.Array, str(value.dtype), array.shape, array.tobytes()
     if isinstance(value, np.ndarray | np.generic) and value.size <= _LARGEST and value.dtype != object:
         return type(value), str(value.dtype), value.shape, value.tobytes()
     if isinstance(value, (*_FIXED, types.ModuleType)):

@@ -220,7 +220,7 @@ def check_update(kind: Kind, gathers: bool) -> bool:
             return checks.same("apply", "state", updated, "init", state)
         sums = checks.arrays("gather", gather_message(learner, None, message, delay, view))
         again = checks.arrays("gather", gather_message(learner, sums, message, delay, view))
-        checks.same("gather", "sums", again, "gather(None, message, delay)", sums)
+        checks.same("gather", "sums", again, "gather(None, message)", sums)
         checks.floats("gather", "sums", sums)
         method = "apply" if adds_leaf_by_leaf(learner) else "apply_mean"
         updated = checks.arrays(method, learner.apply_mean(state, sums, delay))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Int
 
 from a3cjax import _check
 from a3cjax.engine.randomness import measuring_key
+from a3cjax.learners.wrapped import name_of
 
 FINITE = "_finite"  # the metric that every run records
 
@@ -75,7 +76,7 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
 
 def _promised(method: str, learner: Any, names: tuple[str, ...], call: Callable[[], Any]) -> Mapping[str, Any]:
     """What ``measure`` or ``measure_delay`` gives, or a ValueError if that is not all of ``names``."""
-    whose = f"{type(learner).__name__}.{method}"
+    whose = f"{name_of(learner)}.{method}"
     known = _check.traceable(whose, call, "use jnp.where in place of if")
     if not isinstance(known, Mapping):
         raise ValueError(f"{whose} must return a dict of metrics by name, but returned a {type(known).__name__}.")

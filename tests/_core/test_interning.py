@@ -10,6 +10,7 @@ from a3cjax._core.interning import interned
 from a3cjax._tree import pytree, static
 
 SCALE = 2.0
+KEYS = jax.random.key(0), jax.random.key(1)
 OPTIMISERS = {
     "sgd": lambda rate: optax.sgd(rate),
     "adam": lambda rate: optax.adam(rate),
@@ -54,6 +55,7 @@ def test_what_a_function_can_see_tells_it_apart():
             (1, True),
             (jnp.ones(2), jnp.zeros(2)),
             (np.ones(2), np.ones((2, 1))),
+            KEYS,
         ):
             assert interned(make(one)) is not interned(make(other))
         assert interned(make(jnp.ones(2))) is interned(make(jnp.ones(2)))

@@ -140,7 +140,7 @@ class Drawn:
 
 def made(kinds: Any, total: Any, salt: int, xp: Any) -> list[Any]:
     """Leaves of these kinds, each with a number of its own."""
-    return [leaf_of((total + salt + 31 * i) & MASK, *kind, xp) for i, kind in enumerate(kinds)]
+    return [leaf_of((total + salt + 31 * i) & MASK, kind[0], kind[1], xp) for i, kind in enumerate(kinds)]
 
 
 def first_state(of, start, xp):

@@ -146,7 +146,7 @@ def test_rows_that_do_not_fit_the_view():
 
     for rows, sentence in (
         ((), r"changed_rows of a Rows returns 0 entries, but the view has 1 leaves; return one entry for each"),
-        (None, "changed_rows of a Rows returns a NoneType, but the view has 1 leaves"),
+        ("all", "changed_rows of a Rows returns a str, but the view has 1 leaves"),
         ([np.zeros(1, np.int32)], r"returns int32\[1\] for leaf 0 of the view, which is float32\[\]; return whole num"),
     ):
         with pytest.raises(ValueError, match=sentence):

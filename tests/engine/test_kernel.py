@@ -28,9 +28,9 @@ def a3c(**options):
 class Scattering(a3cjax.QuadraticSGD):
     """The same descent, by an update that a kernel cannot make."""
 
-    def apply(self, state, message, delay):
+    def apply(self, state, message, delay, stale=None):
         """Entry by entry."""
-        del delay
+        del delay, stale
         x = state.x
         for j in range(x.shape[0]):
             x = x.at[j].add(-self.step * message[j])

@@ -77,10 +77,6 @@ def test_another_learner_with_the_same_fields_is_refused(half):
 
     mine: Any = object.__new__(Mine)
     mine.__dict__.update(quadratic().__dict__)
-    leaves = tuple(vars(mine))
-    jax.tree_util.register_pytree_node(
-        Mine, lambda node: ([vars(node)[name] for name in leaves], None), lambda _, parts: mine
-    )
     with pytest.raises(ValueError, match="made with another learner; give the learner"):
         a3cjax.simulate(mine, SCHEDULE, KEYS, resume=half)
 

@@ -1,5 +1,6 @@
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,7 +168,7 @@ def test_the_figure_has_the_three_panels():
 def test_the_legend_promises_no_interval_where_none_was_measured():
     # i.i.d. runs meet the target after 400 updates; Markovian ones stay where they begin.
     slopes = np.stack([np.full((3, 4), 0.002), np.zeros((3, 4))])
-    legend = SpeedupStudy.of(fabricate(slopes)).figure().axes[-1].get_legend()
+    legend: Any = SpeedupStudy.of(fabricate(slopes)).figure().axes[-1].get_legend()
     told = [text.get_text() for text in legend.get_texts()]
     assert told == ["ideal: N", "i.i.d., with 95 % interval", "i.i.d., the paper's figure", "Markovian: target not met",
                     "Markovian, the paper's figure"]  # fmt: skip
