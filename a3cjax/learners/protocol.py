@@ -156,11 +156,25 @@ class Learner(Protocol):
     It may have any of the optional attributes and methods too.
     """
 
-    def init(self, key: jax.Array) -> Any: ...  # noqa: D102
-    def init_worker(self, key: jax.Array) -> Any: ...  # noqa: D102
-    def view(self, state: Any) -> Any: ...  # noqa: D102
-    def propose(self, view: Any, worker_state: Any, key: Array) -> tuple[Any, Any]: ...  # noqa: D102
-    def apply(self, state: Any, message: Any, delay: Int[Array, ""]) -> Any: ...  # noqa: D102
+    def init(self, key: jax.Array) -> Any:
+        """The server's state before the first update."""
+        ...
+
+    def init_worker(self, key: jax.Array) -> Any:
+        """One worker's own state."""
+        ...
+
+    def view(self, state: Any) -> Any:
+        """What a worker copies when it reads."""
+        ...
+
+    def propose(self, view: Any, worker_state: Any, key: Array) -> tuple[Any, Any]:
+        """What a worker sends, and its own next state."""
+        ...
+
+    def apply(self, state: Any, message: Any, delay: Int[Array, ""]) -> Any:
+        """The server's state after a message."""
+        ...
 
 
 def apply_message(learner: AbstractLearner, state: Any, message: Any, delay: Int[Array, ""], stale: Any) -> Any:
