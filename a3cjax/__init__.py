@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from a3cjax import studies, testing
-    from a3cjax._tree import static
+    from a3cjax._core.tree import static
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
     from a3cjax.learners import A3C, AbstractLearner, Learner, QuadraticSGD, WrappedLearner, policies
     from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
@@ -48,7 +48,7 @@ _FOLDERS = {
     "schedules": ("Schedule", "compute_times", "delays"),
     "studies": (),
     "testing": (),
-    "_tree": ("static",),
+    "_core.tree": ("static",),
 }
 
 

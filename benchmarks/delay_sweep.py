@@ -23,7 +23,7 @@ import jax
 import numpy as np
 
 import a3cjax
-from a3cjax.commands.sweep import SweepOptions
+from a3cjax.cli.commands.sweep import SweepOptions
 from a3cjax.studies.sweep.frame import Grid
 from a3cjax.studies.sweep.run import draw_schedules
 from benchmarks.numpy_loop import NumpyRun, numpy_loop

@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 import a3cjax
-from a3cjax.studies.style import INK, STYLE
+from a3cjax.studies.frame.axes import INK, STYLE
 from benchmarks import memory
 from benchmarks.c_loop import CLoop
 from benchmarks.workload import (

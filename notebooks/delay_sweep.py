@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import a3cjax
-from a3cjax.studies.style import STYLE
+from a3cjax.studies.frame.axes import STYLE
 
 plt.rcParams.update({**STYLE, "figure.dpi": 80, "figure.constrained_layout.use": True})
 

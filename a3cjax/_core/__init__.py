@@ -1,1 +1,1 @@
-"""What everything else stands on: checks, pytrees, files."""
+"""What everything else stands on: checks, pytrees, files, the terminal. Imports nothing of the package."""

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
-from a3cjax.engine.histories import Kind, propose, words_per_proposal
+from a3cjax._core import check
+from a3cjax.engine.history.protocol import Kind, propose, words_per_proposal
 from a3cjax.engine.record import Record
 from a3cjax.engine.runs import Runs, paths
 from a3cjax.learners.protocol import apply_message
@@ -98,12 +98,12 @@ def check_steps(learner: Any, num_updates: int) -> None:
     """
     own = unwrapped(learner)
     for name, step in vars(own).items() if hasattr(own, "__dict__") else ():
-        if not (name.endswith("step") and callable(step) and _check.is_concrete(step)):
+        if not (name.endswith("step") and callable(step) and check.is_concrete(step)):
             continue
         partial = step if isinstance(step, jax.tree_util.Partial) else jax.tree_util.Partial(step)
         for first in range(0, num_updates, _AT_ONCE):
-            values = _check.traceable(name, lambda p=partial, k=first: _values(p, jnp.int32(k)), _check.STEP_MEND)
-            if not _check.is_concrete(values):
+            values = check.traceable(name, lambda p=partial, k=first: _values(p, jnp.int32(k)), check.STEP_MEND)
+            if not check.is_concrete(values):
                 break
             values = np.asarray(values)[: num_updates - first]
             bad = ~(np.isfinite(values) & (values >= 0))

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax.engine.histories import Carry
+from a3cjax.engine.history.protocol import Carry
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import Block, Plan, advance, runs_of, start, tile_of

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from a3cjax._terminal import is_terminal
+from a3cjax._core.terminal import is_terminal
 
 _PATIENCE = 0.5  # seconds before a line shows, so that what is quick leaves no flicker
 

@@ -7,8 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax._kernel import Target
-from a3cjax._lanes import LANES_AT_ONCE
+from a3cjax._xla.kernel import Target
+from a3cjax._xla.lanes import LANES_AT_ONCE
 
 # The most runs in a tile, so that what an update touches stays in a core's cache.
 LANES = {"mailbox": 128, "ring": 32}

@@ -15,17 +15,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
-from a3cjax._beside import runs_first, versions_first
-from a3cjax._kernel import Target, compiling_for, fits_kernel, kernel
-from a3cjax._lanes import lanes_first, settled
-from a3cjax._rows import write_row
-from a3cjax.engine.gather import GatheringRing
-from a3cjax.engine.histories import Carry, Event, Kind, propose, shapes_of, words_per_proposal
-from a3cjax.engine.mailbox import Mailbox
+from a3cjax._xla.kernel import Target, compiling_for, fits_kernel, kernel
+from a3cjax._xla.lanes import lanes_first, settled
+from a3cjax._xla.rows import write_row
+from a3cjax._xla.version_store import runs_first, versions_first
+from a3cjax.engine.history.gathering import GatheringRing
+from a3cjax.engine.history.mailbox import Mailbox
+from a3cjax.engine.history.past_table import BLOCK
+from a3cjax.engine.history.protocol import Carry, Event, Kind, propose, shapes_of, words_per_proposal
+from a3cjax.engine.history.ring import Ring
 from a3cjax.engine.measure import measure_delay, measure_state
-from a3cjax.engine.past_table import BLOCK
 from a3cjax.engine.randomness import key_from_words, proposal_words
-from a3cjax.engine.ring import Ring
 from a3cjax.learners.protocol import apply_message, gather_message
 
 HISTORIES = {"mailbox": Mailbox, "ring": Ring}

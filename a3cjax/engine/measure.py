@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine.randomness import measuring_key
 from a3cjax.learners.wrapped import name_of
 
@@ -77,7 +77,7 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
 def _promised(method: str, learner: Any, names: tuple[str, ...], call: Callable[[], Any]) -> Mapping[str, Any]:
     """What ``measure`` or ``measure_delay`` gives, or a ValueError if that is not all of ``names``."""
     whose = f"{name_of(learner)}.{method}"
-    known = _check.traceable(whose, call, "use jnp.where in place of if")
+    known = check.traceable(whose, call, "use jnp.where in place of if")
     if not isinstance(known, Mapping):
         raise ValueError(f"{whose} must return a dict of metrics by name, but returned a {type(known).__name__}.")
     for name in names:
@@ -95,7 +95,7 @@ def _promised(method: str, learner: Any, names: tuple[str, ...], call: Callable[
 
 def called(name: str, how: Callable[[Any], Any], state: Any) -> Array:
     """What a user's own function makes of the state."""
-    return _array(name, _check.traceable(f"the metric {name!r}", lambda: how(state), "use jnp.where in place of if"))
+    return _array(name, check.traceable(f"the metric {name!r}", lambda: how(state), "use jnp.where in place of if"))
 
 
 def _array(name: str, value: Any) -> Array:

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from a3cjax import _check
-from a3cjax._kernel import compiling_for
-from a3cjax.engine.histories import Kind, shapes_of
+from a3cjax._core import check
+from a3cjax._xla.kernel import compiling_for
+from a3cjax.engine.history.protocol import Kind, shapes_of
 from a3cjax.engine.loop import Plan
 from a3cjax.engine.runs import Runs
 from a3cjax.learners.protocol import samples_of
@@ -21,12 +21,12 @@ def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], s
     records = runs.num_updates // spacing
     each = sum(_size_of(how, shapes.state) for _, how in metrics)
     needed = 2 * records * each * runs.count  # where they are measured, and put together
-    _check.memory("record.every", spacing, needed, "record less often, or fewer metrics or runs")
+    check.memory("record.every", spacing, needed, "record less often, or fewer metrics or runs")
     if plan.log:
         samples = runs.num_updates * runs.count * _bytes(samples_of(shapes.message))
-        _check.memory("transitions", True, 2 * samples, "leave it out, or simulate fewer updates or runs at a time")
+        check.memory("transitions", True, 2 * samples, "leave it out, or simulate fewer updates or runs at a time")
     kept = plan.depth * _bytes(shapes.view) + plan.num_workers * _bytes((shapes.message, shapes.own, shapes.view))
-    if kept * runs.count <= _check.memory_of_machine():
+    if kept * runs.count <= check.memory_of_machine():
         return
     # That was a bound: of a table's past only the rows that change are kept.
     with compiling_for(plan.target):
@@ -36,13 +36,13 @@ def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], s
     else:
         name, value, remedy = "schedule.num_workers", plan.num_workers, "use fewer workers"
     needed = _bytes(carry) * runs.count
-    _check.memory(name, value, needed, f"{remedy}, or simulate fewer of the {runs.count} runs at a time")
+    check.memory(name, value, needed, f"{remedy}, or simulate fewer of the {runs.count} runs at a time")
 
 
 def _size_of(metric: Any, state: Any) -> int:
     """Bytes of one value of a metric, which is a number unless a function of the user makes it."""
     if isinstance(metric, str):
-        return _check.float_size()
+        return check.float_size()
     try:
         return _bytes(jax.eval_shape(metric, state))
     except Exception:  # it is told where the metric is measured

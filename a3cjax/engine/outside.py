@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import jax
 from jax.core import Tracer, eval_jaxpr
 
-from a3cjax.engine.histories import Kind, shapes_of
+from a3cjax.engine.history.protocol import Kind, shapes_of
 from a3cjax.engine.measure import called
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._kernel import stage_words
-from a3cjax._threefry import Words, threefry2x32
+from a3cjax._xla.kernel import stage_words
+from a3cjax._xla.threefry import Words, threefry2x32
 
 INIT_WORKER = 0xFFFFFFFF  # proposals count from 0, so these never meet one
 INIT_SERVER = 0xFFFFFFFE

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from a3cjax import _check
+from a3cjax._core import check
 
 Metric = str | Callable[[Any], Any]
 
@@ -48,7 +48,7 @@ class Record:
 
     def __post_init__(self) -> None:
         if self.every is not None:
-            object.__setattr__(self, "every", _check.integer("every", self.every, 1))
+            object.__setattr__(self, "every", check.integer("every", self.every, 1))
         if isinstance(self.metrics, str):
             raise ValueError(
                 f"metrics is the string {self.metrics!r}; give a sequence of names such as [{self.metrics!r}]."

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from a3cjax._check import is_concrete
-from a3cjax._tree import pytree, static
+from a3cjax._core.check import is_concrete
+from a3cjax._core.tree import pytree, static
 from a3cjax.engine.saved import SavedState
 
 

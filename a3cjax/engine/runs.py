@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt32
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import Block
 from a3cjax.engine.origin import Origin, origin_of
@@ -64,7 +64,7 @@ class Runs:
         columns: list[Any] = [schedule.worker, schedule.delay, schedule.ranks(), schedule.time]
         if schedule.commit is not None:
             columns.append(schedule.commit)
-        if _check.is_concrete(schedule):
+        if check.is_concrete(schedule):
             columns = [np.asarray(column) for column in columns]
         columns = [column if column.ndim == 2 else column[None] for column in columns]
         keys = jnp.broadcast_to(words, (count, 2))
@@ -112,7 +112,7 @@ class Runs:
 
     def most_updates(self, rows: int) -> int:
         """How often the learner of a run has been updated after so many rows, at most; all rows if that is traced."""
-        if self.commit is None or not _check.is_concrete(self.commit):
+        if self.commit is None or not check.is_concrete(self.commit):
             return rows
         return int(self.commit[:, :rows].sum(1).max(initial=0))
 

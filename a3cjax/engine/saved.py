@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from a3cjax import _check, _files
-from a3cjax._tree import pytree, static
+from a3cjax._core import check, files
+from a3cjax._core.tree import pytree, static
 from a3cjax.engine.origin import Origin, Part, differences
 
 _ABOUT = "about"  # what of a saved state is no array, as JSON
@@ -53,9 +53,9 @@ class SavedState:
     _origin: ClassVar[Origin] = {}
 
     def __post_init__(self):
-        _check.integer("updates", self.updates, 0)
-        _check.choice("history", self.history, ("mailbox", "ring"))
-        _check.integer("depth", self.depth, 0)
+        check.integer("updates", self.updates, 0)
+        check.choice("history", self.history, ("mailbox", "ring"))
+        check.integer("depth", self.depth, 0)
         runs = {np.shape(leaf)[:1] for leaf in self.leaves}
         if len(runs) != 1 or () in runs:
             raise ValueError("leaves have no common leading axis, of runs; give the .state of a result.")
@@ -105,7 +105,7 @@ class SavedState:
         0.44999998807907104
         """
         for name in names:
-            _check.choice("names", name, _FREE)
+            check.choice("names", name, _FREE)
         kept = {name: part for name, part in self._origin.items() if name.split(".")[0] not in names}
         return SavedState.put_off(lambda: self.leaves, self.updates, self.history, self.depth, kept)
 
@@ -130,7 +130,7 @@ class SavedState:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz`` file, complete or not at all."""
         arrays: dict[str, Any] = arrays_of(self, self.fingerprint)
-        _files.write_whole(path, lambda file: np.savez(file, **arrays))
+        files.write_whole(path, lambda file: np.savez(file, **arrays))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SavedState":
@@ -140,7 +140,7 @@ class SavedState:
             FileNotFoundError: if there is no such file.
             ValueError: if it is another kind of file, is damaged, or holds a state that cannot be.
         """
-        arrays = _files.read_arrays(path, "a saved simulation", "give a file that SavedState.save wrote")
+        arrays = files.read_arrays(path, "a saved simulation", "give a file that SavedState.save wrote")
         return state_of(arrays, os.fspath(path))
 
 

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from a3cjax import _check
-from a3cjax._broadcasting import broadcasting
-from a3cjax._kernel import compiling_for, hidden
+from a3cjax._core import check
+from a3cjax._core.broadcasting import broadcasting
+from a3cjax._xla.kernel import compiling_for, hidden
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive
-from a3cjax.engine.gather import check_gathers, check_update
-from a3cjax.engine.histories import Carry, Kind, shapes_of
+from a3cjax.engine.history.gathering import check_gathers, check_update
+from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
 from a3cjax.engine.measure import FINITE
@@ -92,7 +92,7 @@ def simulate(
     >>> result.metrics["objective"].shape  # three runs, a hundred records
     (3, 100)
     """
-    _check.choice("history", history, ("auto", *HISTORIES))
+    check.choice("history", history, ("auto", *HISTORIES))
     check_pytree(learner)
     learner = adopted(learner)
     record = check_record(record)
@@ -112,7 +112,7 @@ def simulate(
     metrics = record.resolve(learner)
     outside = check_update(kind, runs.commit is not None)
     outside |= takes_from_outside(kind, metrics)
-    traced = outside or not _check.is_concrete(learner, schedule, key)
+    traced = outside or not check.is_concrete(learner, schedule, key)
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
     kept = _choose_history(history, schedule, resume)
@@ -164,7 +164,7 @@ def _without_keys(runs: Runs, metrics: tuple[tuple[str, Any], ...]) -> tuple[Run
 
 
 def _choose_history(history: str, schedule: Schedule, resume: SavedState | None) -> str:
-    concrete = _check.is_concrete(schedule)
+    concrete = check.is_concrete(schedule)
     if resume is not None:
         if history not in ("auto", resume.history):
             raise ValueError(
@@ -199,11 +199,11 @@ def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
         if depth is not None:
             raise ValueError(f"depth is {depth}, but the mailbox keeps no past versions; leave it out or use 'ring'.")
         return 0
-    concrete = _check.is_concrete(schedule)
+    concrete = check.is_concrete(schedule)
     needed = int(np.max(schedule.max_delay)) + 1 if concrete else schedule.num_messages
     if depth is None:
         return 1 << (needed - 1).bit_length()
-    depth = _check.integer("depth", depth, 1)
+    depth = check.integer("depth", depth, 1)
     if concrete and depth < needed:
         raise ValueError(f"depth is {depth}, but the largest delay is {needed - 1}; use at least {needed}.")
     return depth
@@ -294,7 +294,7 @@ def _result(
     view = jax.vmap(lambda leaves, state: _unflatten(runs, leaves).view(state), in_axes=(list(runs.axes), 0))(
         runs.learner_leaves, state
     )
-    module: Any = np if _check.is_concrete(finite, view) else jnp
+    module: Any = np if check.is_concrete(finite, view) else jnp
     last = [module.isfinite(x).reshape(runs.count, -1).all(1) for x in jax.tree.leaves(view)]
     stops = module.concatenate([module.asarray(finite), *(column[:, None] for column in last)], axis=1)
     counts = np.append(updates, [done] * len(last)).astype(np.int32)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from a3cjax._tree import static
-from a3cjax.engine.histories import Kind, shapes_of
+from a3cjax._core.tree import static
+from a3cjax.engine.history.protocol import Kind, shapes_of
 from a3cjax.learners.protocol import AbstractLearner, apply_message, gather_message, samples_of, without_samples
 
 

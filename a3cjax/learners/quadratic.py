@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
-from a3cjax._kernel import rounded
+from a3cjax._core import check
+from a3cjax._xla.kernel import rounded
 from a3cjax.learners.protocol import AbstractLearner
 
 
@@ -53,15 +53,15 @@ class QuadraticSGD(AbstractLearner):
     def __init__(
         self, curvature: ArrayLike, step: ArrayLike, noise: ArrayLike = 0.0, start: ArrayLike | None = None
     ) -> None:
-        _check.number("curvature", curvature, above=0)
-        _check.number("step", step, above=0)
-        _check.number("noise", noise, least=0)
+        check.number("curvature", curvature, above=0)
+        check.number("step", step, above=0)
+        check.number("noise", noise, least=0)
         put = functools.partial(object.__setattr__, self)
-        put("curvature", _check.float_array("curvature", curvature, (None,)))
-        put("step", _check.run_scalar("step", step))
-        put("noise", _check.run_scalar("noise", noise))
+        put("curvature", check.float_array("curvature", curvature, (None,)))
+        put("step", check.run_scalar("step", step))
+        put("noise", check.run_scalar("noise", noise))
         start = jnp.ones_like(self.curvature) if start is None else start
-        put("start", _check.float_array("start", start, self.curvature.shape))
+        put("start", check.float_array("start", start, self.curvature.shape))
 
     def init(self, key: jax.Array) -> QuadraticState:
         """The iterate before the first update."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems.chains import long_run_law, solve_factored
 from a3cjax.problems.fixed_point import td_fixed_point
 from a3cjax.problems.mdp import FiniteMDP
@@ -38,7 +38,7 @@ def evaluate(mdp: FiniteMDP, pi: Float[Array | np.ndarray, "S A"], prior: Prior 
     >>> found.values.shape, found.critic_optimum.shape
     ((4,), (4,))
     """
-    pi = _check.laws("pi", pi, (mdp.num_states, mdp.num_actions))
+    pi = check.laws("pi", pi, (mdp.num_states, mdp.num_actions))
     if prior is not None and prior.policy.shape != pi.shape:
         raise ValueError(
             f"prior has a policy of shape {prior.policy.shape}, but pi has shape {pi.shape}; "

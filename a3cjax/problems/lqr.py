@@ -9,10 +9,10 @@ import scipy.linalg
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
-from a3cjax._kernel import rounded, stage
-from a3cjax._small import quadratic
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
+from a3cjax._xla.kernel import rounded, stage
+from a3cjax._xla.small_matrices import quadratic
 from a3cjax.problems.lqr_evaluation import LQREvaluation
 from a3cjax.problems.matrix_equations import riccati
 
@@ -81,26 +81,26 @@ class LQR:
         discount: ArrayLike = 0.9,
         feature_scale: ArrayLike | None = None,
     ) -> None:
-        state_matrix = _check.float_array("state_matrix", state_matrix, (None, None))
+        state_matrix = check.float_array("state_matrix", state_matrix, (None, None))
         n = state_matrix.shape[0]
         if n == 0 or state_matrix.shape != (n, n):
             raise ValueError(f"state_matrix has shape {state_matrix.shape}, but must be square with at least one row.")
-        input_matrix = _check.float_array("input_matrix", input_matrix, (n, None))
+        input_matrix = check.float_array("input_matrix", input_matrix, (n, None))
         m = input_matrix.shape[1]
         if m == 0:
             raise ValueError(f"input_matrix has shape {input_matrix.shape}; give at least one column, one per action.")
         noise = _semidefinite("noise_covariance", noise_covariance, n)
         zeros, ones = jnp.zeros(n), jnp.ones(n)
-        scale = _check.float_array("feature_scale", ones if feature_scale is None else feature_scale, (n,))
-        _check.number("feature_scale", scale, above=0)
-        discount = _check.discount(discount)
+        scale = check.float_array("feature_scale", ones if feature_scale is None else feature_scale, (n,))
+        check.number("feature_scale", scale, above=0)
+        discount = check.discount(discount)
         fields = {
             "state_matrix": state_matrix,
             "input_matrix": input_matrix,
             "noise_covariance": noise,
             "state_cost": _semidefinite("state_cost", state_cost, n),
             "action_cost": _semidefinite("action_cost", action_cost, m, definite=True),
-            "initial_mean": _check.float_array("initial_mean", zeros if initial_mean is None else initial_mean, (n,)),
+            "initial_mean": check.float_array("initial_mean", zeros if initial_mean is None else initial_mean, (n,)),
             "initial_covariance": _semidefinite(
                 "initial_covariance", noise if initial_covariance is None else initial_covariance, n
             ),
@@ -111,7 +111,7 @@ class LQR:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
-        if _check.is_concrete(fields):
+        if check.is_concrete(fields):
             _stabilisable(fields)
 
     @property
@@ -168,7 +168,7 @@ class LQR:
         >>> float(found.objective)  # −(E s² + E a²) = −(1 + 9 + 4)
         -14.0
         """
-        theta = _check.float_array("theta", theta, (self.action_dim, self.state_dim))
+        theta = check.float_array("theta", theta, (self.action_dim, self.state_dim))
         return LQREvaluation(self, theta, jnp.asarray(policy.std))
 
     def optimal_gain(self) -> Float[Array, "m n"]:
@@ -219,8 +219,8 @@ def _quadratic_features(state: Float[Array, " n"], unit: Float[Array, " n"]) -> 
 
 def _semidefinite(name: str, value: Any, size: int, definite: bool = False) -> Float[Array, "k k"]:
     """A symmetric matrix without negative eigenvalues, or if ``definite`` without any that is not positive."""
-    array = _check.float_array(name, value, (size, size))
-    if not _check.is_concrete(array):
+    array = check.float_array(name, value, (size, size))
+    if not check.is_concrete(array):
         return array
     matrix = np.asarray(array, np.float64)
     off = np.abs(matrix - matrix.T)

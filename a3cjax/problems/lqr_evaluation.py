@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from a3cjax._small import product, quadratic, sandwich, trace
+from a3cjax._xla.small_matrices import product, quadratic, sandwich, trace
 from a3cjax.problems.matrix_equations import discounted_lyapunov, lyapunov
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from a3cjax._small import product
+from a3cjax._xla.small_matrices import product
 
 _DOUBLINGS = 40  # of the horizon: 2⁴⁰ steps
 

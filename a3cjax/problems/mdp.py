@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
-from a3cjax._kernel import rounded
-from a3cjax._rows import read_difference, read_row
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
+from a3cjax._xla.kernel import rounded
+from a3cjax._xla.rows import read_difference, read_row
 
 
 @pytree
@@ -138,7 +138,7 @@ def _mean(transition: Float[Array, "S A S"], reward: Float[Array, "S A S"]) -> F
 
 
 def _checked(transition: Any, reward: Any, initial: Any, discount: Any, features: Any) -> dict[str, Array]:
-    transition = _check.laws("transition", transition, (None, None, None))
+    transition = check.laws("transition", transition, (None, None, None))
     num_states = transition.shape[0]
     if num_states != transition.shape[2]:
         raise ValueError(
@@ -148,14 +148,14 @@ def _checked(transition: Any, reward: Any, initial: Any, discount: Any, features
     if 0 in transition.shape:
         raise ValueError(f"transition has shape {transition.shape}; give at least one state and one action.")
     on_action = np.ndim(reward) == 2
-    reward = _check.float_array("reward", reward, transition.shape[: 2 if on_action else 3])
-    initial = _check.laws("initial", initial, (num_states,))
-    discount = _check.discount(discount)
-    features = _check.float_array("features", features, (num_states, None))
+    reward = check.float_array("reward", reward, transition.shape[: 2 if on_action else 3])
+    initial = check.laws("initial", initial, (num_states,))
+    discount = check.discount(discount)
+    features = check.float_array("features", features, (num_states, None))
     if features.shape[1] == 0:
         raise ValueError(f"features has shape {features.shape}; give every state at least one feature.")
 
-    if _check.is_concrete(features):
+    if check.is_concrete(features):
         _norms_at_most_one(features)
     return {
         "transition": transition,

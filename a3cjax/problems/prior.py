@@ -5,8 +5,8 @@ from jax.scipy.special import rel_entr
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
 
 
 @pytree
@@ -33,10 +33,10 @@ class Prior:
     policy: Float[Array, "S A"]
 
     def __init__(self, weight: ArrayLike, states: ArrayLike, policy: ArrayLike):
-        weight = _check.run_scalar("weight", weight)
-        states = _check.laws("states", states, (None,))
-        policy = _check.laws("policy", policy, (states.shape[0], None))
-        _check.number("weight", weight, least=0)
+        weight = check.run_scalar("weight", weight)
+        states = check.laws("states", states, (None,))
+        policy = check.laws("policy", policy, (states.shape[0], None))
+        check.number("weight", weight, least=0)
         for name, value in (("weight", weight), ("states", states), ("policy", policy)):
             object.__setattr__(self, name, value)
 
@@ -48,10 +48,10 @@ class Prior:
         >>> a3cjax.Prior.uniform(0.1, num_states=2, num_actions=4).policy[0].tolist()
         [0.25, 0.25, 0.25, 0.25]
         """
-        num_states = _check.integer("num_states", num_states, 1)
-        num_actions = _check.integer("num_actions", num_actions, 1)
-        needed = 2 * num_states * num_actions * _check.float_size()
-        _check.memory("num_states", num_states, needed, "use fewer states or actions")
+        num_states = check.integer("num_states", num_states, 1)
+        num_actions = check.integer("num_actions", num_actions, 1)
+        needed = 2 * num_states * num_actions * check.float_size()
+        check.memory("num_states", num_states, needed, "use fewer states or actions")
         return cls(weight, jnp.full(num_states, 1 / num_states), jnp.full((num_states, num_actions), 1 / num_actions))
 
     def regularizer(self, pi: Float[Array, "S A"]) -> Float[Array, ""]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
-from a3cjax import _check
+from a3cjax._core import check
 
 
 def times(time: Any) -> np.ndarray:
@@ -27,15 +27,15 @@ def commits(commit: Any) -> Bool[np.ndarray, "*batch messages"] | None:
         odd = (array != 0) & (array != 1)
         if odd.any():
             where = _first(odd)
-            raise ValueError(f"commit{_check.index(where)} is {array[where]}, but must be True or False.")
+            raise ValueError(f"commit{check.index(where)} is {array[where]}, but must be True or False.")
         array = array.astype(bool)
     return None if array.size and array.all() else array
 
 
 def check_size(what: str, rows: int) -> None:
     """Refuse more rows than can be counted or held: 16 bytes each are kept, and three times as much while drawn."""
-    _check.num_rows(what, rows)
-    _check.memory(what, rows, 48 * rows, "use fewer updates")
+    check.num_rows(what, rows)
+    check.memory(what, rows, 48 * rows, "use fewer updates")
 
 
 def check_lengths(**columns: Any) -> None:
@@ -45,7 +45,7 @@ def check_lengths(**columns: Any) -> None:
         if shape is None and hasattr(column, "__len__"):
             shape = (len(column),)
         if shape:
-            _check.num_rows(f"the length of {name}", shape[-1])
+            check.num_rows(f"the length of {name}", shape[-1])
 
 
 def check_shapes(worker: Any, delay: Any, time: Any, commit: Any) -> None:
@@ -68,7 +68,7 @@ def check_values(
     if (worker >= num_workers).any():
         where = _first(worker >= num_workers)
         raise ValueError(
-            f"worker{_check.index(where)} is {worker[where]}, but num_workers is {num_workers}; "
+            f"worker{check.index(where)} is {worker[where]}, but num_workers is {num_workers}; "
             f"workers are numbered 0 to {num_workers - 1}."
         )
     early = delay > versions
@@ -79,16 +79,16 @@ def check_values(
         else:
             count, remedy = f"{versions[where]} commits come", "np.minimum(delay, np.cumsum(commit) - commit)"
         raise ValueError(
-            f"delay{_check.index(where)} is {delay[where]}, but only {count} before it; "
+            f"delay{check.index(where)} is {delay[where]}, but only {count} before it; "
             f"use {remedy} if the run starts there."
         )
-    _check.finite("time", time)
+    check.finite("time", time)
     backwards = np.diff(time, axis=-1) < 0
     if backwards.any():
         where = _first(backwards)
         after = (*where[:-1], where[-1] + 1)
         raise ValueError(
-            f"time{_check.index(after)} is {time[after]:g}, before the update ahead of it at {time[where]:g}; "
+            f"time{check.index(after)} is {time[after]:g}, before the update ahead of it at {time[where]:g}; "
             "sort the updates by when they landed."
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from a3cjax import _files
+from a3cjax._core import files
 
 _COLUMNS = ("worker", "delay", "time")
 
@@ -17,7 +17,7 @@ def save(path: str | os.PathLike[str], columns: tuple[Any, Any, Any], num_worker
     named: dict[str, Any] = dict(zip(_COLUMNS, map(np.asarray, columns), strict=True))
     if commit is not None:
         named["commit"] = np.asarray(commit)
-    _files.write_whole(path, lambda file: np.savez(file, num_workers=num_workers, **named))
+    files.write_whole(path, lambda file: np.savez(file, num_workers=num_workers, **named))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[tuple[np.ndarray, ...], int, np.ndarray | None]:

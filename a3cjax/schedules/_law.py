@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.schedules import _own, _random
 
 
@@ -24,7 +24,7 @@ def draw_delays(key: Any, law: Any, num_updates: int, num_workers: int) -> tuple
         law_key, worker_key = jax.random.split(key)
         drawn = _own.check_pure("law", law, lambda: _own.sampled("law", law, lambda: law.sample(law_key, num_updates)))
         worker, delay = _columns(worker_key, _whole(law, drawn, num_updates), num_workers)
-    if _check.is_concrete(delay):
+    if check.is_concrete(delay):
         negative = np.asarray(delay) < 0
         if negative.any():
             k = int(np.argmax(negative))
@@ -63,5 +63,5 @@ def _whole(law: Any, drawn: Any, num_updates: int) -> Any:
     if drawn.dtype.itemsize >= 4 and drawn.dtype != np.int32:
         xp: Any = np if isinstance(drawn, np.ndarray) else jnp
         least = 0 if drawn.dtype.kind == "u" else np.iinfo(np.int32).min
-        drawn = xp.clip(drawn, xp.asarray(least, drawn.dtype), xp.asarray(_check.MOST, drawn.dtype))
+        drawn = xp.clip(drawn, xp.asarray(least, drawn.dtype), xp.asarray(check.MOST, drawn.dtype))
     return drawn.astype(np.int32)

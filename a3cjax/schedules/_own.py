@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 
 
 def check_method(name: str, law: Any, arguments: str) -> None:
@@ -41,9 +41,9 @@ def sampled(name: str, law: Any, draw: Callable[[], Any]) -> Any:
         "use jax.numpy, such as jnp.where, and jax.random with the key",
     )
     try:
-        return _check.traceable(what, draw, mend)
+        return check.traceable(what, draw, mend)
     except Exception as error:
-        if not isinstance(error.__cause__, _check.UNTRACEABLE):
+        if not isinstance(error.__cause__, check.UNTRACEABLE):
             error.add_note(f"Raised by {what}.")
         raise
 
@@ -51,7 +51,7 @@ def sampled(name: str, law: Any, draw: Callable[[], Any]) -> Any:
 def check_pure(name: str, law: Any, draw: Callable[[], Any]) -> Any:
     """What ``draw`` gives, having asked twice: one key must give one result."""
     first, second = draw(), draw()
-    if _check.is_concrete(first, second) and not np.array_equal(np.asarray(first), np.asarray(second), equal_nan=True):
+    if check.is_concrete(first, second) and not np.array_equal(np.asarray(first), np.asarray(second), equal_nan=True):
         raise ValueError(
             f"{name}.sample of {type(law).__name__} gave two results for one key; draw from the key alone, with "
             "jax.random, and keep nothing from call to call."

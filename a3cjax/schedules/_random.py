@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt32
 
-from a3cjax._threefry import threefry2x32
+from a3cjax._xla.threefry import threefry2x32
 
 Words = tuple[UInt32[Array, "*shape"], UInt32[Array, "*shape"]]
 

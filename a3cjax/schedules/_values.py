@@ -8,25 +8,25 @@ from typing import Any
 import jax
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.schedules._measured import read_measured
 
 
 def plain(value: Any) -> Any:
     """A scalar that can be looked at as a Python float; anything traced or batched as it is."""
-    return float(value) if _check.is_concrete(value) and np.ndim(value) == 0 else value
+    return float(value) if check.is_concrete(value) and np.ndim(value) == 0 else value
 
 
 def whole_numbers(name: str, value: Any, least: int) -> Any:
     """``value`` as an int32 NumPy array of entries of at least ``least``; a traced value passes unseen."""
-    if not _check.is_concrete(value):
+    if not check.is_concrete(value):
         return value
     try:
         array = np.asarray(value)
         floats = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold whole numbers, but is {value!r}.") from error
-    _check.finite(name, floats)
+    check.finite(name, floats)
     for bad, words in (
         (floats != np.floor(floats), "must be a whole number"),
         (floats < least, f"must be at least {least}"),
@@ -34,14 +34,14 @@ def whole_numbers(name: str, value: Any, least: int) -> Any:
     ):
         if bad.any():
             where = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise ValueError(f"{name}{_check.index(where)} is {array[where]}, but {words}.")
+            raise ValueError(f"{name}{check.index(where)} is {array[where]}, but {words}.")
     return floats.astype(np.int32)
 
 
-def measurements(name: str, value: Any, check: Callable[[str, Any], Any]) -> Any:
-    """A list, an array, or the numbers in a file, as a vector of at least one number, and what ``check`` makes of it.
+def measurements(name: str, value: Any, accept: Callable[[str, Any], Any]) -> Any:
+    """A list, an array, or the numbers in a file, as a vector of at least one number, and what ``accept`` makes of it.
 
-    ``check(name, numbers)`` refuses numbers that will not do; those of a file are then named by their line. See
+    ``accept(name, numbers)`` refuses numbers that will not do; those of a file are then named by their line. See
     ``_measured.py`` for what is a file of numbers.
     """
     places: list[str] = []
@@ -55,8 +55,8 @@ def measurements(name: str, value: Any, check: Callable[[str, Any], Any]) -> Any
     if value.ndim != 1 or value.size == 0:
         raise ValueError(f"{name} has shape {value.shape}, but must be a vector of at least one number.")
     try:
-        return check(name, value)
+        return accept(name, value)
     except ValueError:
         for place, number in zip(places, value, strict=False):
-            check(f"{place} the value", number)
+            accept(f"{place} the value", number)
         raise

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Key
 
-from a3cjax import _check
-from a3cjax._tree import pytree, static
+from a3cjax._core import check
+from a3cjax._core.tree import pytree, static
 from a3cjax.schedules import _columns, _file, _plot, _random
 from a3cjax.schedules._law import draw_delays
-from a3cjax.schedules._turns import own_reads_and_ranks
 from a3cjax.schedules._values import plain, whole_numbers
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.delays import DelayLaw
-from a3cjax.schedules.gathering import simulate_barrier, simulate_buffer
-from a3cjax.schedules.workers import simulate_workers
+from a3cjax.schedules.events.gathering import simulate_barrier, simulate_buffer
+from a3cjax.schedules.events.turns import own_reads_and_ranks
+from a3cjax.schedules.events.workers import simulate_workers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,16 +73,16 @@ class Schedule:
         self, worker: Any, delay: Any, time: Any, *, num_workers: int | None = None, commit: Any | None = None
     ):
         if num_workers is not None:
-            num_workers = _check.integer("num_workers", num_workers, least=1, most=_check.MOST)
+            num_workers = check.integer("num_workers", num_workers, least=1, most=check.MOST)
         _columns.check_lengths(worker=worker, delay=delay, time=time, commit=commit)
-        if _check.is_concrete(worker, delay, time, commit):
+        if check.is_concrete(worker, delay, time, commit):
             worker = whole_numbers("worker", worker, least=0)
             delay = whole_numbers("delay", delay, least=0)
             time = _columns.times(time)
             commit = None if commit is None else _columns.commits(commit)
             _columns.check_shapes(worker, delay, time, commit)
             num_workers = int(worker.max()) + 1 if num_workers is None else num_workers
-            _check.integer("num_workers", num_workers, least=1, most=_check.MOST)
+            check.integer("num_workers", num_workers, least=1, most=check.MOST)
             _columns.check_values(worker, delay, time, _columns.versions(delay, commit), num_workers)
         else:
             worker, delay, time = (jnp.asarray(column) for column in (worker, delay, time))
@@ -107,7 +107,7 @@ class Schedule:
         >>> a3cjax.Schedule.sequential(3).delay.tolist()
         [0, 0, 0]
         """
-        num_updates = _check.integer("num_updates", num_updates, least=1)
+        num_updates = check.integer("num_updates", num_updates, least=1)
         _columns.check_size("num_updates", num_updates)
         updates = np.arange(num_updates)
         return cls(np.zeros_like(updates), np.zeros_like(updates), updates + 1.0, num_workers=1)
@@ -136,9 +136,9 @@ class Schedule:
         [0, 1, 2, 2, 2]
         """
         key = _random.random_key(key)
-        num_updates = _check.integer("num_updates", num_updates, least=1)
+        num_updates = check.integer("num_updates", num_updates, least=1)
         _columns.check_size("num_updates", num_updates)
-        num_workers = _check.integer("num_workers", num_workers, least=1, most=_check.MOST)
+        num_workers = check.integer("num_workers", num_workers, least=1, most=check.MOST)
         if not isinstance(law, DelayLaw):
             raise ValueError(f"law is {law!r}, but must have a mean and a sample(key, num_updates); see a3cjax.delays.")
         worker, delay = draw_delays(key, law, num_updates, num_workers)
@@ -154,7 +154,7 @@ class Schedule:
         read_latency: Float[Array, ""] | float = 0.0,
         write_time: Float[Array, ""] | float = 0.0,
     ) -> "Schedule":
-        """Workers that compute at random speeds, each reading at its own writes; see ``a3cjax.schedules.workers``.
+        """Workers that compute at random speeds, each reading at its own writes; see ``events/workers.py``.
 
         Always-busy workers that wait for nobody. With ``read_latency = write_time = 0`` a worker reads right after its
         own write, so the mean delay tends to N − 1 whatever the laws are.
@@ -187,7 +187,7 @@ class Schedule:
 
     @classmethod
     def barrier(cls, key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int) -> "Schedule":
-        """The synchronous method: N workers wait for the slowest; see ``a3cjax.schedules.gathering``.
+        """The synchronous method: N workers wait for the slowest; see ``a3cjax.schedules.events.gathering``.
 
         In each round all workers read the same version and send one gradient each; the round ends with the last, with
         one update by their mean. Every delay is 0. Compute times are those of ``from_workers`` with the same key.
@@ -217,7 +217,7 @@ class Schedule:
     def buffered(
         cls, key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int, size: int
     ) -> "Schedule":
-        """Always-busy workers whose gradients are averaged ``size`` at a time; see ``a3cjax.schedules.gathering``.
+        """Always-busy workers whose gradients are averaged ``size`` at a time; see ``events/gathering.py``.
 
         Args:
             key: a random key. Worker i's t-th compute time depends on (key, i, t) alone.
@@ -258,7 +258,7 @@ class Schedule:
                 raise ValueError(
                     f"schedules[{b}] has shape {shape}, but schedules[0] has {first}; cut both with schedule[:n]."
                 )
-        xp = np if _check.is_concrete(schedules) else jnp
+        xp = np if check.is_concrete(schedules) else jnp
         columns = (xp.stack(column) for column in zip(*((s.worker, s.delay, s.time) for s in schedules), strict=True))
         commit = None
         if any(s.commit is not None for s in schedules):
@@ -308,7 +308,7 @@ class Schedule:
         if self.commit is None:
             return self.num_messages
         commits = self.commit.sum(-1)
-        return commits if self.batch_shape or not _check.is_concrete(commits) else int(commits)
+        return commits if self.batch_shape or not check.is_concrete(commits) else int(commits)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -319,7 +319,7 @@ class Schedule:
     def max_delay(self) -> Any:
         """The greatest delay, in updates: an int, or an array [B] for a batch."""
         greatest = self.delay.max(-1)
-        return greatest if self.batch_shape or not _check.is_concrete(greatest) else int(greatest)
+        return greatest if self.batch_shape or not check.is_concrete(greatest) else int(greatest)
 
     @property
     def mean_delay(self) -> Any:
@@ -351,7 +351,7 @@ class Schedule:
         False
         """
         own = self._own_reads_and_ranks[0]
-        return own if self.batch_shape or not _check.is_concrete(own) else bool(own)
+        return own if self.batch_shape or not check.is_concrete(own) else bool(own)
 
     def ranks(self) -> Int32[Array | np.ndarray, "*batch updates"]:
         """t_k = #{j < k: worker_j = worker_k}: update k is its worker's t_k-th, counted from 0.

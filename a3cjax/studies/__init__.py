@@ -3,9 +3,11 @@
 from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.compare import CompareRow, CompareStudy, compare
 from a3cjax.studies.critical_step import CriticalStepRow, CriticalStepStudy, critical_step
-from a3cjax.studies.crossing import first_crossing
 from a3cjax.studies.delay_errors import DelayBound, DelayErrorRow, DelayErrorStudy, delay_bound, delay_errors
 from a3cjax.studies.estimators import EstimatorsRow, EstimatorsStudy, estimators
+from a3cjax.studies.frame.crossing import first_crossing
+from a3cjax.studies.frame.statistics import mean_interval, power_law, proportion_interval, ratio_of_means
+from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.knee import KneeRow, KneeStudy, knee
 from a3cjax.studies.rates import RatesRow, RatesStudy, rates
 from a3cjax.studies.regularisation import (
@@ -16,8 +18,6 @@ from a3cjax.studies.regularisation import (
 )
 from a3cjax.studies.speedup import SAMPLING, SpeedupRow, SpeedupStudy, speedup
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
-from a3cjax.studies.statistics import mean_interval, power_law, proportion_interval, ratio_of_means
-from a3cjax.studies.study import Study, StudyInterrupted
 from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Complex
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems import FiniteMDP, exact
 
 
@@ -31,9 +31,9 @@ def stability_limit(eigenvalues: ArrayLike, delay: ArrayLike) -> np.ndarray:
     >>> stability_limit(1.0, [0, 1, 3]).round(6).tolist()
     [2.0, 1.0, 0.445042]
     """
-    _check.number("delay", delay, least=0)
+    check.number("delay", delay, least=0)
     modes = np.atleast_1d(np.asarray(eigenvalues, np.complex128))
-    _check.finite("eigenvalues", modes)
+    check.finite("eigenvalues", modes)
     return _limits(modes, delay).min(-1)
 
 

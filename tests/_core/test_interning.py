@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from a3cjax._core.interning import interned
-from a3cjax._tree import pytree, static
+from a3cjax._core.tree import pytree, static
 
 SCALE = 2.0
 KEYS = jax.random.key(0), jax.random.key(1)

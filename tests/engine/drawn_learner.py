@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import a3cjax
-from a3cjax._tree import pytree, static
+from a3cjax._core.tree import pytree, static
 
 SHAPES = [(), (), (1,), (2,), (3,), (1, 1), (2, 3), (0,), (2, 0), (40,), (5, 9)]
 SMALL = ["float32", "int32", "uint32", "bool", "float16", "bfloat16", "int8", "uint8", "int16", "uint16"]

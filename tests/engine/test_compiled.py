@@ -16,7 +16,7 @@ import pytest
 from jax import lax
 
 import a3cjax
-from a3cjax._lanes import LANES_AT_ONCE
+from a3cjax._xla.lanes import LANES_AT_ONCE
 from a3cjax.engine import driver
 
 RUNS = 16

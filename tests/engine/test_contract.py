@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax._tree import pytree, static
+from a3cjax._core.tree import pytree, static
 
 KEY = jax.random.key(0)
 SCHEDULE = a3cjax.Schedule.sequential(6)

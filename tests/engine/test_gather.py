@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax._tree import pytree
+from a3cjax._core.tree import pytree
 
 KEY = jax.random.key(0)
 LAW = a3cjax.compute_times.Exponential(1.0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax import _kernel, _rows
-from a3cjax._tree import pytree
+from a3cjax._core.tree import pytree
+from a3cjax._xla import kernel, rows
 from a3cjax.engine import driver, loop
 
 MARK = 'xla_cpu_small_call="true"'
@@ -68,15 +68,15 @@ def test_rows_are_read_and_written_lane_by_lane():
     """Against NumPy's indexing, with an index of each lane's own or one for all."""
     table = jnp.arange(2 * 3 * 4.0).reshape(2, 3, 4)
     row = -jnp.ones((2, 4))
-    with _kernel.compiling_for("kernel"):
+    with kernel.compiling_for("kernel"):
         own, shared = jnp.array([2, 0]), jnp.int32(1)
-        np.testing.assert_array_equal(jax.vmap(_rows.read_row)(table, own), table[[0, 1], [2, 0]])
-        np.testing.assert_array_equal(jax.vmap(_rows.read_row, (0, None))(table, shared), table[:, 1])
-        np.testing.assert_array_equal(jax.vmap(_rows.read_row, (None, 0))(table[0], own), table[0, [2, 0]])
+        np.testing.assert_array_equal(jax.vmap(rows.read_row)(table, own), table[[0, 1], [2, 0]])
+        np.testing.assert_array_equal(jax.vmap(rows.read_row, (0, None))(table, shared), table[:, 1])
+        np.testing.assert_array_equal(jax.vmap(rows.read_row, (None, 0))(table[0], own), table[0, [2, 0]])
         for index, axis in ((own, 0), (shared, None)):
             expected = np.array(table)
             expected[[0, 1], index] = -1
-            written = jax.jit(jax.vmap(_rows.write_row, (0, axis, 0)))(table, index, row)
+            written = jax.jit(jax.vmap(rows.write_row, (0, axis, 0)))(table, index, row)
             np.testing.assert_array_equal(written, expected)
 
 
@@ -87,13 +87,13 @@ def test_short_and_wide_rows_of_any_number_of_lanes(lanes, width):
     rng = np.random.default_rng(width)
     own, shared = rng.normal(size=(lanes, 6, width)), rng.normal(size=(6, width))
     at, other, each = rng.integers(0, 6, lanes), rng.integers(0, 6, lanes), np.arange(lanes)
-    with _kernel.compiling_for("kernel"):
+    with kernel.compiling_for("kernel"):
         given = [jnp.asarray(x, jnp.float32 if x.dtype == float else jnp.int32) for x in (own, shared, at, other)]
         mine, common, where, elsewhere = given
-        read = jax.jit(jax.vmap(_rows.read_row))(mine, where)
-        taken = jax.jit(jax.vmap(_rows.read_row, (None, 0)))(common, where)
-        change = jax.jit(jax.vmap(_rows.read_difference, (0, 0, None, 0)))(mine, where, common, elsewhere)
-        written = jax.jit(jax.vmap(_rows.write_row))(mine, where, taken)
+        read = jax.jit(jax.vmap(rows.read_row))(mine, where)
+        taken = jax.jit(jax.vmap(rows.read_row, (None, 0)))(common, where)
+        change = jax.jit(jax.vmap(rows.read_difference, (0, 0, None, 0)))(mine, where, common, elsewhere)
+        written = jax.jit(jax.vmap(rows.write_row))(mine, where, taken)
     mine, common = np.asarray(mine), np.asarray(common)
     np.testing.assert_array_equal(read, mine[each, at])
     np.testing.assert_array_equal(taken, common[at])
@@ -107,10 +107,10 @@ def test_lanes_last_is_a_matter_of_layout():
     """A stage, scalars as a row and a reshaped row are what they are without lanes."""
     x = jnp.arange(24.0).reshape(4, 6)
     for target in ("kernel", "loops", "accelerator"):
-        with _kernel.compiling_for(target):
-            swapped = jax.vmap(lambda row: _kernel.stage(lambda r: (r[::-1], r.sum()), row))(x)
-            stacked = jax.vmap(lambda row: _rows.row_of([row[5], row[0]]))(x)
-            folded = jax.vmap(lambda row: _rows.reshape(row, (2, 3)))(x)
+        with kernel.compiling_for(target):
+            swapped = jax.vmap(lambda row: kernel.stage(lambda r: (r[::-1], r.sum()), row))(x)
+            stacked = jax.vmap(lambda row: rows.row_of([row[5], row[0]]))(x)
+            folded = jax.vmap(lambda row: rows.reshape(row, (2, 3)))(x)
         np.testing.assert_array_equal(swapped[0], x[:, ::-1])
         np.testing.assert_array_equal(swapped[1], x.sum(1))
         np.testing.assert_array_equal(stacked, x[:, [5, 0]])

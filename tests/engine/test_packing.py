@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from a3cjax.engine.packing import Packing
+from a3cjax.engine.history.packing import Packing
 
 BITS = np.random.default_rng(0).integers(0, 2**64, 12, dtype=np.uint64, endpoint=False)
 

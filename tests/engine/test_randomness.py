@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from a3cjax._threefry import bits
+from a3cjax._xla.threefry import bits
 from a3cjax.engine.randomness import derived_key, key_from_words, proposal_words, run_key_words, threefry2x32
 
 

@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 import a3cjax
-from a3cjax.learners.messages import Params
+from a3cjax.learners.a3c.messages import Params
 from a3cjax.learners.sampling.markov import Chains
 
 S, A = 4, 2

@@ -13,7 +13,7 @@ from scipy import stats
 import a3cjax
 from a3cjax.cli import main
 from a3cjax.studies import RatesStudy, StudyInterrupted, power_law
-from a3cjax.studies.design import seed_keys
+from a3cjax.studies.frame.layout import seed_keys
 
 RUN: Any = sys.modules["a3cjax.studies.rates.run"]
 DELAYS: Any = sys.modules["a3cjax.studies.rates.delays"]

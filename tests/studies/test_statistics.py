@@ -8,8 +8,8 @@ import scipy.optimize
 import scipy.stats
 
 from a3cjax.studies import mean_interval, power_law, proportion_interval, ratio_of_means
+from a3cjax.studies.frame.statistics import log_reach
 from a3cjax.studies.knee.interval import knee_interval
-from a3cjax.studies.statistics import log_reach
 
 # -------------------------------------------------------------------------------------------------------------- means
 

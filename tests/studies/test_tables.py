@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from a3cjax.studies import tables
+from a3cjax.studies.frame import tables
 from a3cjax.studies.regularisation.result import RegularisationRow
 from a3cjax.studies.regularisation.table import regularisation_text
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
-from a3cjax._kernel import rounded, stage
-from a3cjax._small import times
-from a3cjax._tree import pytree, static
+from a3cjax._core import check
+from a3cjax._core.tree import pytree, static
+from a3cjax._xla.kernel import rounded, stage
+from a3cjax._xla.small_matrices import times
 
 _UNROLLED_DIRECTIONS = 8
 
@@ -45,10 +45,10 @@ class LinearGaussian:
     precision: Float[Array, ""] = dataclasses.field(init=False)
 
     def __init__(self, state_dim: int, action_dim: int, std: ArrayLike = 1.0) -> None:
-        object.__setattr__(self, "state_dim", _check.integer("state_dim", state_dim, 1))
-        object.__setattr__(self, "action_dim", _check.integer("action_dim", action_dim, 1))
-        std = _check.float_array("std", std, ())
-        _check.number("std", std, above=0)
+        object.__setattr__(self, "state_dim", check.integer("state_dim", state_dim, 1))
+        object.__setattr__(self, "action_dim", check.integer("action_dim", action_dim, 1))
+        std = check.float_array("std", std, ())
+        check.number("std", std, above=0)
         object.__setattr__(self, "std", std)
         # Kept, because a division by σ² in the loop is a product in some programs and not in others.
         object.__setattr__(self, "precision", 1 / std**2)

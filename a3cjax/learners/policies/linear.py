@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
-from a3cjax._kernel import dot, rounded, stage
-from a3cjax._rows import read_row
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
+from a3cjax._xla.kernel import dot, rounded, stage
+from a3cjax._xla.rows import read_row
 
 
 @pytree
@@ -35,7 +35,7 @@ class LinearSoftmax:
     features: Float[Array, "S A m"]
 
     def __init__(self, features: ArrayLike) -> None:
-        object.__setattr__(self, "features", _check.float_array("features", features, (None, None, None)))
+        object.__setattr__(self, "features", check.float_array("features", features, (None, None, None)))
 
     @property
     def num_states(self) -> int:

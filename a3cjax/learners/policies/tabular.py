@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from a3cjax import _check
-from a3cjax._kernel import rounded, stage
-from a3cjax._rows import read_row, reshape, write_row
-from a3cjax._tree import pytree, static
+from a3cjax._core import check
+from a3cjax._core.tree import pytree, static
+from a3cjax._xla.kernel import rounded, stage
+from a3cjax._xla.rows import read_row, reshape, write_row
 from a3cjax.learners.protocol import table_row
 
 _UNROLLED_TERMS = 8
@@ -42,8 +42,8 @@ class TabularSoftmax:
     num_actions: int = static()
 
     def __post_init__(self) -> None:
-        _check.integer("num_states", self.num_states, 1)
-        _check.integer("num_actions", self.num_actions, 1)
+        check.integer("num_states", self.num_states, 1)
+        check.integer("num_actions", self.num_actions, 1)
 
     @property
     def shape(self) -> tuple[int, ...]:

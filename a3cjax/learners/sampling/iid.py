@@ -16,8 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._check import is_concrete
-from a3cjax._tree import pytree, static
+from a3cjax._core.check import is_concrete
+from a3cjax._core.tree import pytree, static
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
 from a3cjax.learners.sampling.words import geometric, law_draw
 from a3cjax.problems import FiniteMDP, exact

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt32
 
-from a3cjax._kernel import stage
-from a3cjax._small import times
-from a3cjax._tree import pytree
+from a3cjax._core.tree import pytree
+from a3cjax._xla.kernel import stage
+from a3cjax._xla.small_matrices import times
 from a3cjax.learners.policies.gaussian import LinearGaussian
 from a3cjax.learners.sampling.words import normal
 from a3cjax.problems.lqr import LQR

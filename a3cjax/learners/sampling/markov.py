@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, UInt32
 
-from a3cjax._kernel import stage
-from a3cjax._threefry import bits
-from a3cjax._tree import pytree, static
+from a3cjax._core.tree import pytree, static
+from a3cjax._xla.kernel import stage
+from a3cjax._xla.threefry import bits
 from a3cjax.learners.sampling.linear import LinearDynamics
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
 from a3cjax.learners.sampling.words import cut, unit

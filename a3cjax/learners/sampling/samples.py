@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int, Num, UInt32
 
-from a3cjax._tree import pytree, static
+from a3cjax._core.tree import pytree, static
 from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw
 from a3cjax.problems import FiniteMDP
 

@@ -14,9 +14,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, UInt32
 
-from a3cjax._check import is_concrete
-from a3cjax._kernel import stage
-from a3cjax._rows import read_row
+from a3cjax._core.check import is_concrete
+from a3cjax._xla.kernel import stage
+from a3cjax._xla.rows import read_row
 
 _UNROLLED_ACTIONS = 64  # up to here a running sum is written out, which keeps it in registers
 

@@ -6,21 +6,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from a3cjax import _check
+from a3cjax._core import check
 
 
 def initial_law(initial: Any, num_states: int) -> Float[Array, "S"]:
     """The uniform law for the word "uniform"; any other value is the law itself."""
     if isinstance(initial, str):
-        _check.choice("initial", initial, ("uniform",))
+        check.choice("initial", initial, ("uniform",))
         return jnp.full(num_states, 1 / num_states)
     return initial
 
 
 def check_size(name: str, value: Any, num_states: int, num_actions: int) -> None:
     """Refuse a problem too large for this machine: three arrays [S, A, S] are held while one is made."""
-    needed = 3 * num_states**2 * num_actions * _check.float_size()
-    _check.memory(name, value, needed, "transition[s, a, t] has S²A entries: use fewer states or actions")
+    needed = 3 * num_states**2 * num_actions * check.float_size()
+    check.memory(name, value, needed, "transition[s, a, t] has S²A entries: use fewer states or actions")
 
 
 def random_features(key: PRNGKeyArray, num_states: int, num_features: int) -> Float[Array, "S d"]:
@@ -35,6 +35,6 @@ def to_unit_norm(features: Float[Array, "S d"]) -> Float[Array, "S d"]:
 
 def random_reward(key: PRNGKeyArray, num_states: int, num_actions: int, reward_on: str) -> Float[Array, "..."]:
     """Entries from U(0,1), for each state and action or for each transition."""
-    _check.choice("reward_on", reward_on, ("action", "transition"))
+    check.choice("reward_on", reward_on, ("action", "transition"))
     shape = (num_states, num_actions) if reward_on == "action" else (num_states, num_actions, num_states)
     return jax.random.uniform(key, shape, dtype=float)

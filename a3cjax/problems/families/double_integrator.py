@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems.lqr import LQR
 
 
@@ -29,9 +29,9 @@ def double_integrator(
     >>> lqr.state_matrix.tolist(), lqr.input_matrix.tolist()
     ([[1.0, 0.5], [0.0, 1.0]], [[0.125], [0.5]])
     """
-    _check.number("step", step, above=0)
-    _check.number("noise", noise, least=0)
-    _check.number("action_cost", action_cost, above=0)
+    check.number("step", step, above=0)
+    check.number("noise", noise, least=0)
+    check.number("action_cost", action_cost, above=0)
     h, noise = (jnp.asarray(value, jnp.result_type(float)) for value in (step, noise))
     return LQR(
         state_matrix=jnp.eye(2).at[0, 1].set(h),

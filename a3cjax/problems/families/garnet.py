@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward
 from a3cjax.problems.mdp import FiniteMDP
 
@@ -38,9 +38,9 @@ def garnet(
     >>> int((mdp.transition > 0).sum(-1).max())
     3
     """
-    num_states = _check.integer("num_states", num_states, 1)
-    num_actions = _check.integer("num_actions", num_actions, 1)
-    branching = _check.integer("branching", branching, 1)
+    num_states = check.integer("num_states", num_states, 1)
+    num_actions = check.integer("num_actions", num_actions, 1)
+    branching = check.integer("branching", branching, 1)
     if branching > num_states:
         raise ValueError(f"branching is {branching}, but there are only {num_states} states to move to.")
     check_size("num_states", num_states, num_states, num_actions)
@@ -57,5 +57,5 @@ def garnet(
         discount=discount,
         features=jnp.eye(num_states)
         if num_features is None
-        else random_features(for_features, num_states, _check.integer("num_features", num_features, 1)),
+        else random_features(for_features, num_states, check.integer("num_features", num_features, 1)),
     )

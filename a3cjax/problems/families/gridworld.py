@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems.families._parts import check_size, initial_law
 from a3cjax.problems.mdp import FiniteMDP
 
@@ -40,15 +40,15 @@ def gridworld(
     >>> int(mdp.transition[0, 1].argmax()), int(mdp.transition[0, 0].argmax())  # right; up, into the wall
     (1, 0)
     """
-    height, width = _check.integer("height", height, 1), _check.integer("width", width, 1)
+    height, width = check.integer("height", height, 1), check.integer("width", width, 1)
     check_size("height * width", height * width, height * width, len(MOVES))
-    slip = _check.float_array("slip", slip, ())
-    _check.number("slip", slip, least=0, most=1)
+    slip = check.float_array("slip", slip, ())
+    check.number("slip", slip, least=0, most=1)
     num_states = height * width
     if isinstance(initial, str):
-        _check.choice("initial", initial, ("corner", "uniform"))
+        check.choice("initial", initial, ("corner", "uniform"))
         initial = jnp.zeros(num_states).at[0].set(1) if initial == "corner" else initial_law(initial, num_states)
-    initial = _check.float_array("initial", initial, (num_states,))
+    initial = check.float_array("initial", initial, (num_states,))
     steps = jnp.asarray(_steps(height, width), dtype=float)
     transition = (1 - slip) * steps + slip * steps.mean(1, keepdims=True)
     goal_state = _goal_state(goal, height, width)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -20,8 +20,8 @@ def lazy(mdp: FiniteMDP, stay: ArrayLike) -> FiniteMDP:
     >>> slow.transition[0, 1].tolist()
     [0.75, 0.25, 0.0, 0.0]
     """
-    stay = _check.float_array("stay", stay, ())
-    _check.number("stay", stay, least=0, below=1)
+    stay = check.float_array("stay", stay, ())
+    check.number("stay", stay, least=0, below=1)
     identity = jnp.eye(mdp.num_states, dtype=mdp.transition.dtype)[:, None, :]
     transition = stay * identity + (1 - stay) * mdp.transition
     return FiniteMDP(transition, mdp.reward, mdp.initial, mdp.discount, mdp.features)

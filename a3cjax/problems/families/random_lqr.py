@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems.lqr import LQR
 
 
@@ -32,10 +32,10 @@ def random_lqr(
     >>> lqr.state_matrix.shape, lqr.input_matrix.shape
     ((3, 3), (3, 2))
     """
-    n = _check.integer("state_dim", state_dim, 1)
-    m = _check.integer("action_dim", action_dim, 1)
-    _check.number("spectral_radius", spectral_radius, above=0, below=1)
-    _check.number("action_cost", action_cost, above=0)
+    n = check.integer("state_dim", state_dim, 1)
+    m = check.integer("action_dim", action_dim, 1)
+    check.number("spectral_radius", spectral_radius, above=0, below=1)
+    check.number("action_cost", action_cost, above=0)
     for_state, for_control = jax.random.split(key)
     radius = jnp.asarray(spectral_radius, jnp.result_type(float))
     control = jax.random.normal(for_control, (n, m), dtype=float)

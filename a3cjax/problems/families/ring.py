@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems.families._parts import check_size, initial_law, to_unit_norm
 from a3cjax.problems.mdp import FiniteMDP
 
@@ -35,10 +35,10 @@ def ring(
     >>> a3cjax.families.ring(5, slip=0.25).transition[0, 1].tolist()  # at 0, action right
     [0.0, 0.75, 0.0, 0.0, 0.25]
     """
-    num_states = _check.integer("num_states", num_states, 2)
+    num_states = check.integer("num_states", num_states, 2)
     check_size("num_states", num_states, num_states, 2)
-    slip = _check.float_array("slip", slip, ())
-    _check.number("slip", slip, least=0, most=1)
+    slip = check.float_array("slip", slip, ())
+    check.number("slip", slip, least=0, most=1)
     identity = jnp.eye(num_states)
     left, right = jnp.roll(identity, -1, axis=1), jnp.roll(identity, 1, axis=1)
     steps = [(1 - slip) * left + slip * right, (1 - slip) * right + slip * left]
@@ -52,7 +52,7 @@ def ring(
 
 
 def _fourier(num_states: int, num_features: int) -> Float[Array, "S d"]:
-    num_features = _check.integer("num_features", num_features, 1)
+    num_features = check.integer("num_features", num_features, 1)
     if num_features > num_states:
         raise ValueError(f"num_features is {num_features}, but must be at most the number of states, {num_states}.")
     column = jnp.arange(num_features)

@@ -6,7 +6,7 @@ import jax
 from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward
 from a3cjax.problems.mdp import FiniteMDP
 
@@ -36,9 +36,9 @@ def synthetic(
     >>> mdp.transition.shape, mdp.reward.shape, mdp.features.shape
     ((20, 5, 20), (20, 5), (20, 10))
     """
-    num_states = _check.integer("num_states", num_states, 1)
-    num_actions = _check.integer("num_actions", num_actions, 1)
-    num_features = _check.integer("num_features", num_features, 1)
+    num_states = check.integer("num_states", num_states, 1)
+    num_actions = check.integer("num_actions", num_actions, 1)
+    num_features = check.integer("num_features", num_features, 1)
     check_size("num_states", num_states, num_states, num_actions)
     for_transition, for_reward, for_features = jax.random.split(key, 3)
     weights = jax.random.uniform(for_transition, (num_states, num_actions, num_states), dtype=float)

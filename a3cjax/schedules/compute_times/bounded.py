@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from a3cjax import _check
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
 from a3cjax.schedules import _random
 from a3cjax.schedules._values import measurements, plain
 
@@ -29,7 +29,7 @@ class Deterministic:
     mean: Any
 
     def __post_init__(self):
-        _check.number("mean", self.mean, above=0)
+        check.number("mean", self.mean, above=0)
         object.__setattr__(self, "mean", plain(self.mean))
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, ""]:
@@ -39,7 +39,7 @@ class Deterministic:
 
     def scaled(self, factor: Any) -> "Deterministic":
         """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        _check.number("factor", factor, above=0)
+        check.number("factor", factor, above=0)
         return Deterministic(self.mean * factor)
 
 
@@ -64,11 +64,11 @@ class Uniform:
     high: Any
 
     def __post_init__(self):
-        _check.number("low", self.low, least=0)
-        _check.number("high", self.high, above=0)
+        check.number("low", self.low, least=0)
+        check.number("high", self.high, above=0)
         object.__setattr__(self, "low", plain(self.low))
         object.__setattr__(self, "high", plain(self.high))
-        if _check.is_concrete(self.low, self.high) and not jnp.less(self.low, self.high).all():
+        if check.is_concrete(self.low, self.high) and not jnp.less(self.low, self.high).all():
             raise ValueError(f"high is {self.high}, but must be greater than low, which is {self.low}.")
 
     @property
@@ -82,7 +82,7 @@ class Uniform:
 
     def scaled(self, factor: Any) -> "Uniform":
         """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        _check.number("factor", factor, above=0)
+        check.number("factor", factor, above=0)
         return Uniform(self.low * factor, self.high * factor)
 
 
@@ -121,10 +121,10 @@ class Empirical:
 
     def scaled(self, factor: Any) -> "Empirical":
         """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        _check.number("factor", factor, above=0)
+        check.number("factor", factor, above=0)
         return Empirical(self.values * factor)
 
 
 def _positive(name: str, values: Any) -> Any:
-    _check.number(name, values, above=0)
+    check.number(name, values, above=0)
     return values

@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from a3cjax import _check
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
 from a3cjax.schedules import _random
 from a3cjax.schedules._values import plain
 
@@ -35,8 +35,8 @@ class Lognormal:
     cv: Any
 
     def __post_init__(self):
-        _check.number("mean", self.mean, above=0)
-        _check.number("cv", self.cv, least=0)
+        check.number("mean", self.mean, above=0)
+        check.number("cv", self.cv, least=0)
         object.__setattr__(self, "mean", plain(self.mean))
         object.__setattr__(self, "cv", plain(self.cv))
 
@@ -48,7 +48,7 @@ class Lognormal:
 
     def scaled(self, factor: Any) -> "Lognormal":
         """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        _check.number("factor", factor, above=0)
+        check.number("factor", factor, above=0)
         return Lognormal(self.mean * factor, self.cv)
 
 
@@ -75,8 +75,8 @@ class Pareto:
     shape: Any
 
     def __post_init__(self):
-        _check.number("mean", self.mean, above=0)
-        _check.number("shape", self.shape, above=1)
+        check.number("mean", self.mean, above=0)
+        check.number("shape", self.shape, above=1)
         object.__setattr__(self, "mean", plain(self.mean))
         object.__setattr__(self, "shape", plain(self.shape))
 
@@ -88,5 +88,5 @@ class Pareto:
 
     def scaled(self, factor: Any) -> "Pareto":
         """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        _check.number("factor", factor, above=0)
+        check.number("factor", factor, above=0)
         return Pareto(self.mean * factor, self.shape)

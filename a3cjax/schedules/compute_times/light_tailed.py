@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from a3cjax import _check
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
 from a3cjax.schedules import _random
 from a3cjax.schedules._values import plain
 
@@ -34,7 +34,7 @@ class Exponential:
     mean: Any
 
     def __post_init__(self):
-        _check.number("mean", self.mean, above=0)
+        check.number("mean", self.mean, above=0)
         object.__setattr__(self, "mean", plain(self.mean))
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, ""]:
@@ -43,7 +43,7 @@ class Exponential:
 
     def scaled(self, factor: Any) -> "Exponential":
         """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        _check.number("factor", factor, above=0)
+        check.number("factor", factor, above=0)
         return Exponential(self.mean * factor)
 
 
@@ -73,8 +73,8 @@ class Gamma:
     cv: Any
 
     def __post_init__(self):
-        _check.number("mean", self.mean, above=0)
-        _check.number("cv", self.cv, above=0)
+        check.number("mean", self.mean, above=0)
+        check.number("cv", self.cv, above=0)
         object.__setattr__(self, "mean", plain(self.mean))
         object.__setattr__(self, "cv", plain(self.cv))
 
@@ -89,7 +89,7 @@ class Gamma:
 
     def scaled(self, factor: Any) -> "Gamma":
         """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        _check.number("factor", factor, above=0)
+        check.number("factor", factor, above=0)
         return Gamma(self.mean * factor, self.cv)
 
 

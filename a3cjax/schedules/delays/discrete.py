@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
-from a3cjax import _check
-from a3cjax._tree import pytree, static
+from a3cjax._core import check
+from a3cjax._core.tree import pytree, static
 from a3cjax.schedules import _random
 from a3cjax.schedules._values import measurements, plain, whole_numbers
 
@@ -36,7 +36,7 @@ class Uniform:
     def __post_init__(self):
         object.__setattr__(self, "low", whole_numbers("low", self.low, least=0))
         object.__setattr__(self, "high", whole_numbers("high", self.high, least=0))
-        if _check.is_concrete(self.low, self.high) and (self.high < self.low).any():
+        if check.is_concrete(self.low, self.high) and (self.high < self.low).any():
             raise ValueError(f"high is {self.high}, but must be at least low, which is {self.low}.")
 
     @property
@@ -71,8 +71,8 @@ class Empirical:
     values: Any
 
     def __post_init__(self):
-        check = functools.partial(whole_numbers, least=0)
-        object.__setattr__(self, "values", measurements("values", self.values, check))
+        delays = measurements("values", self.values, functools.partial(whole_numbers, least=0))
+        object.__setattr__(self, "values", delays)
 
     @property
     def mean(self) -> Any:
@@ -106,8 +106,8 @@ class Zipf:
     max: int = static()
 
     def __post_init__(self):
-        _check.number("exponent", self.exponent, least=0)
-        object.__setattr__(self, "max", _check.integer("max", self.max, least=1))
+        check.number("exponent", self.exponent, least=0)
+        object.__setattr__(self, "max", check.integer("max", self.max, least=1))
 
     @property
     def mean(self) -> Any:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32, Key
 
-from a3cjax._tree import pytree
+from a3cjax._core.tree import pytree
 from a3cjax.schedules._values import measurements, plain, whole_numbers
 
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int32, Key
 
-from a3cjax import _check
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
 from a3cjax.schedules import _random
 from a3cjax.schedules._values import plain
 
@@ -34,7 +34,7 @@ class Geometric:
     mean: Any
 
     def __post_init__(self):
-        _check.number("mean", self.mean, least=0)
+        check.number("mean", self.mean, least=0)
         object.__setattr__(self, "mean", plain(self.mean))
 
     def sample(self, key: Key[Array, ""], num_updates: int) -> Int32[Array, "updates"]:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Int32, Key
 
-from a3cjax import _check
-from a3cjax._tree import pytree
+from a3cjax._core import check
+from a3cjax._core.tree import pytree
 from a3cjax.schedules import _random
 from a3cjax.schedules._values import plain
 
@@ -39,7 +39,7 @@ class Poisson:
     mean: Any
 
     def __post_init__(self):
-        _check.number("mean", self.mean, least=0)
+        check.number("mean", self.mean, least=0)
         object.__setattr__(self, "mean", plain(self.mean))
 
     def sample(self, key: Key[Array, ""], num_updates: int) -> Int32[Array, "updates"]:

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from a3cjax.studies.chains.result import REFERENCE
-from a3cjax.studies.style import INK, PALETTE, STYLE
+from a3cjax.studies.frame.axes import INK, PALETTE, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

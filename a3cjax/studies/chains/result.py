@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from a3cjax.studies.statistics import OF_MEANS, Mean, about_intervals, mean_interval
-from a3cjax.studies.study import Study
-from a3cjax.studies.tables import DASH, interval, number, text_table
+from a3cjax.studies.frame.statistics import OF_MEANS, Mean, about_intervals, mean_interval
+from a3cjax.studies.frame.study import Study
+from a3cjax.studies.frame.tables import DASH, interval, number, text_table
 
 if TYPE_CHECKING:
     import xarray as xr

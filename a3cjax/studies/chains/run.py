@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Record, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP, Prior, exact
 from a3cjax.schedules import Schedule
-from a3cjax.studies.beginning import begin
 from a3cjax.studies.chains.mean_field import direction_error, mean_field
 from a3cjax.studies.chains.result import CHAINS, ChainsStudy
-from a3cjax.studies.study import StudyInterrupted, about
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,12 +68,12 @@ def chains(
     mdps = (mdps,) if isinstance(mdps, FiniteMDP) else tuple(mdps)
     _check_mdps(mdps)
     discounts, weights = _distinct("discounts", discounts), _distinct("weights", weights)
-    _check.number("discounts", discounts, least=0, below=1)
-    _check.number("weights", weights, least=0)
-    _check.number("actor_step", actor_step, above=0)
-    seeds, seed = _check.integer("seeds", seeds, 1), _check.integer("seed", seed, 0)
-    num_updates = _check.integer("num_updates", num_updates, 1)
-    _check.number("confidence", confidence, above=0, below=1)
+    check.number("discounts", discounts, least=0, below=1)
+    check.number("weights", weights, least=0)
+    check.number("actor_step", actor_step, above=0)
+    seeds, seed = check.integer("seeds", seeds, 1), check.integer("seed", seed, 0)
+    num_updates = check.integer("num_updates", num_updates, 1)
+    check.number("confidence", confidence, above=0, below=1)
     record = Record(every=max(1, num_updates // _RECORDS), metrics=METRICS)
     updates = np.arange(record.spacing(num_updates), num_updates + 1, record.spacing(num_updates))
 

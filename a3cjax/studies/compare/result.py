@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from a3cjax.studies.crossing import first_crossing
-from a3cjax.studies.statistics import OF_MEANS, OF_RATIOS, Ratio, about_intervals, mean_interval, ratio_of_means
-from a3cjax.studies.study import Study, about
-from a3cjax.studies.tables import DASH, interval, number, short, text_table
+from a3cjax.studies.frame.crossing import first_crossing
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, Ratio, about_intervals, mean_interval, ratio_of_means
+from a3cjax.studies.frame.study import Study, about
+from a3cjax.studies.frame.tables import DASH, interval, number, short, text_table
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,18 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
-from a3cjax.studies.beginning import begin
 from a3cjax.studies.compare.result import METHODS, CompareStudy
 from a3cjax.studies.compare.rounds import expected_round, expected_samples_time, idle_shares
-from a3cjax.studies.design import distinct_workers
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.layout import distinct_workers
+from a3cjax.studies.frame.study import StudyInterrupted, about
 from a3cjax.studies.gap import objective_gap
-from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,10 +83,10 @@ def compare(
     [('async', 0.0), ('barrier', 0.0), ('barrier, N × step', 0.0)]
     """
     workers = distinct_workers(workers, least=2)
-    seeds, seed = _check.integer("seeds", seeds, 1), _check.integer("seed", seed, 0)
-    num_samples = _check.integer("num_samples", num_samples, max(workers))
-    _check.number("target", target, above=0, most=1)
-    _check.number("confidence", confidence, above=0, below=1)
+    seeds, seed = check.integer("seeds", seeds, 1), check.integer("seed", seed, 0)
+    num_samples = check.integer("num_samples", num_samples, max(workers))
+    check.number("target", target, above=0, most=1)
+    check.number("confidence", confidence, above=0, below=1)
     for name, step in (("actor_step", learner.actor_step), ("critic_step", learner.critic_step)):
         if callable(step) or np.ndim(step):
             raise ValueError(f"the learner's {name} must be one number here, for the study multiplies it by N.")

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from a3cjax.studies.style import INK, PALETTE, STYLE
+from a3cjax.studies.frame.axes import INK, PALETTE, STYLE
 
 if TYPE_CHECKING:
     from a3cjax.studies.critical_step.result import CriticalStepRow

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from a3cjax.studies.study import Study, about
-from a3cjax.studies.tables import interval, number, text_table
+from a3cjax.studies.frame.study import Study, about
+from a3cjax.studies.frame.tables import interval, number, text_table
 
 if TYPE_CHECKING:
     import xarray as xr

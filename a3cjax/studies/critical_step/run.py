@@ -9,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Record, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.delays import Constant
-from a3cjax.studies.beginning import begin
 from a3cjax.studies.critical_step.result import CriticalStepStudy
 from a3cjax.studies.critical_step.systems import System, systems
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.study import StudyInterrupted, about
 from a3cjax.studies.stability import critical_mode, stability_limit
-from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,13 +69,13 @@ def critical_step(
     if not isinstance(mdp, FiniteMDP):
         raise ValueError(f"mdp must be an a3cjax.FiniteMDP, but is a {type(mdp).__name__}.")
     pi = np.full((mdp.num_states, mdp.num_actions), 1 / mdp.num_actions) if pi is None else np.asarray(pi)
-    delays = tuple(sorted(_check.integer(f"delays[{i}]", tau, 0) for i, tau in enumerate(delays)))
+    delays = tuple(sorted(check.integer(f"delays[{i}]", tau, 0) for i, tau in enumerate(delays)))
     if not delays or len(set(delays)) < len(delays):
         raise ValueError(f"delays is {list(delays)}; give one or more, each once.")
-    _check.number("resolution", resolution, above=0, most=0.1)
+    check.number("resolution", resolution, above=0, most=0.1)
     if num_updates is None:
         num_updates = max(400, math.ceil(1.3 * (2 * delays[-1] + 1) / resolution))
-    num_updates = _check.integer("num_updates", num_updates, 8)
+    num_updates = check.integer("num_updates", num_updates, 8)
     tried = systems(mdp, pi)
     curves = _frame(tried, delays, resolution, num_updates)
     begin()

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from a3cjax._kernel import rounded
-from a3cjax._tree import pytree
+from a3cjax._core.tree import pytree
+from a3cjax._xla.kernel import rounded
 from a3cjax.learners import A3C, QuadraticSGD
 from a3cjax.problems import FiniteMDP, exact, families
 from a3cjax.studies.stability import critic_eigenvalues

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from a3cjax.studies.style import INK, STYLE, logarithmic, shades
+from a3cjax.studies.frame.axes import INK, STYLE, logarithmic, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from a3cjax.studies.delay_errors.bound import DelayBound
-from a3cjax.studies.statistics import OF_MEANS, OF_RATIOS, about_intervals, mean_interval, ratio_of_means
-from a3cjax.studies.study import Study, about
-from a3cjax.studies.tables import interval, number, text_table
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals, mean_interval, ratio_of_means
+from a3cjax.studies.frame.study import Study, about
+from a3cjax.studies.frame.tables import interval, number, text_table
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
-from a3cjax.learners.messages import A3CState
+from a3cjax.learners.a3c.messages import A3CState
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
-from a3cjax.studies.beginning import begin
 from a3cjax.studies.delay_errors.bound import delay_bound
 from a3cjax.studies.delay_errors.result import DelayErrorStudy
-from a3cjax.studies.design import Team, distinct_workers, seed_keys, worker_schedules
-from a3cjax.studies.study import StudyInterrupted, about
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.layout import Team, distinct_workers, seed_keys, worker_schedules
+from a3cjax.studies.frame.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,10 +70,10 @@ def delay_errors(
     ([(0, 0), (1, 1), (2, 2), (3, 4)], 0.0)
     """
     workers = distinct_workers(workers)
-    seeds = _check.integer("seeds", seeds, 1)
-    seed = _check.integer("seed", seed, 0)
-    num_updates = _check.integer("num_updates", num_updates, 1)
-    _check.number("confidence", confidence, above=0, below=1)
+    seeds = check.integer("seeds", seeds, 1)
+    seed = check.integer("seed", seed, 0)
+    num_updates = check.integer("num_updates", num_updates, 1)
+    check.number("confidence", confidence, above=0, below=1)
     record = Record(every=record_every, metrics={name: name for name in METRICS} | {"omega_norm": _omega_norm})
     record.spacing(num_updates)
     _check_one_run(learner)

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from a3cjax.studies.style import INK, PALETTE, STYLE
+from a3cjax.studies.frame.axes import INK, PALETTE, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

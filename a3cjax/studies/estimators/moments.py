@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from a3cjax.learners.estimators import ESTIMATORS, Estimator, Return
+from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
 from a3cjax.problems import FiniteMDP, exact
 
 

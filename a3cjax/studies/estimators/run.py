@@ -8,18 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Record, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.problems import exact
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
-from a3cjax.studies.beginning import begin
-from a3cjax.studies.design import distinct_workers, seed_keys, worker_schedules
 from a3cjax.studies.estimators.moments import KINDS, moments_at
 from a3cjax.studies.estimators.result import EstimatorsStudy
-from a3cjax.studies.study import StudyInterrupted, about
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.layout import distinct_workers, seed_keys, worker_schedules
+from a3cjax.studies.frame.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,13 +76,13 @@ def estimators(
         )
     kinds = tuple(kinds)
     for i, kind in enumerate(kinds):
-        _check.choice(f"kinds[{i}]", kind, tuple(KINDS))
+        check.choice(f"kinds[{i}]", kind, tuple(KINDS))
     if not kinds or len(set(kinds)) < len(kinds):
         raise ValueError(f"kinds is {list(kinds)}; give one or more kinds of estimators, each once.")
     workers = distinct_workers(workers)
-    seeds, seed = _check.integer("seeds", seeds, 1), _check.integer("seed", seed, 0)
-    num_updates = _check.integer("num_updates", num_updates, 1)
-    _check.number("confidence", confidence, above=0, below=1)
+    seeds, seed = check.integer("seeds", seeds, 1), check.integer("seed", seed, 0)
+    num_updates = check.integer("num_updates", num_updates, 1)
+    check.number("confidence", confidence, above=0, below=1)
     record = Record(every=max(1, num_updates // _RECORDS), metrics=("objective",))
     updates = np.arange(record.spacing(num_updates), num_updates + 1, record.spacing(num_updates))
 

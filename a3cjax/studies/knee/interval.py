@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from a3cjax.studies.statistics import Mean, log_reach, moments
+from a3cjax.studies.frame.statistics import Mean, log_reach, moments
 
 _POINTS = 64  # between two numbers of workers, at which the efficiency is compared with the threshold
 

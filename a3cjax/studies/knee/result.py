@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from a3cjax.studies.frame.statistics import OF_KNEES, about_intervals, moments
+from a3cjax.studies.frame.study import Study, about
+from a3cjax.studies.frame.tables import DASH, number, text_table
 from a3cjax.studies.knee.interval import knee_interval
-from a3cjax.studies.statistics import OF_KNEES, about_intervals, moments
-from a3cjax.studies.study import Study, about
-from a3cjax.studies.tables import DASH, number, text_table
 
 if TYPE_CHECKING:
     import xarray as xr

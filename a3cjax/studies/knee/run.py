@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.learners import A3C
-from a3cjax.studies.beginning import begin
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.study import StudyInterrupted, about
 from a3cjax.studies.gap import objective_gap
 from a3cjax.studies.knee.result import KneeStudy
 from a3cjax.studies.speedup import speedup
 from a3cjax.studies.speedup.run import check_arguments
-from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -79,12 +79,12 @@ def knee(
     for what, given in (("learners", learners), ("factors", factors)):
         if not given or len(set(given)) < len(given):
             raise ValueError(f"{what} is {list(given)}; give one or more, each once.")
-    _check.number("factors", factors, above=0)
-    _check.choice("sampling", sampling, ("markov", "iid"))
-    _check.integer("seeds", seeds, 2)
-    _check.number("threshold", threshold, above=0, below=1)
-    _check.number("confidence", confidence, above=0, below=1)
-    numbers = tuple(sorted(_check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers)))
+    check.number("factors", factors, above=0)
+    check.choice("sampling", sampling, ("markov", "iid"))
+    check.integer("seeds", seeds, 2)
+    check.number("threshold", threshold, above=0, below=1)
+    check.number("confidence", confidence, above=0, below=1)
+    numbers = tuple(sorted(check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers)))
     if len(set(numbers)) < 2 or numbers[0] != 1:
         raise ValueError(f"workers is {list(numbers)}, but must hold 1 and at least one greater number.")
     options: Any = dict(sampling=[sampling], seeds=seeds, num_updates=num_updates, target=target, seed=seed)

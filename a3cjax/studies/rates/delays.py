@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from a3cjax import _check
+from a3cjax._core import check
 
 DELAYS = ("0", "K^1/5", "K^2/5", "K^1/2")
 
@@ -35,7 +35,7 @@ class MaximalDelay:
             return cls(text, exponent)
         if isinstance(text, str) and not text.isdecimal():
             raise ValueError(f"{name} is {text!r}, but must be a whole number or a power of K such as 'K^1/5'.")
-        value = _check.integer(name, int(text) if isinstance(text, str) else text, 0)
+        value = check.integer(name, int(text) if isinstance(text, str) else text, 0)
         return cls(str(value), Fraction(0), value)
 
     def at(self, num_updates: int) -> int:

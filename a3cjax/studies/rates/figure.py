@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from a3cjax.studies.style import INK, NAMES, STYLE, shades
+from a3cjax.studies.frame.axes import INK, NAMES, STYLE, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

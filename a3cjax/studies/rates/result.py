@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_SLOPES, about_intervals, mean_interval, power_law
+from a3cjax.studies.frame.study import Study, about
 from a3cjax.studies.rates.table import rates_text
-from a3cjax.studies.statistics import OF_MEANS, OF_SLOPES, about_intervals, mean_interval, power_law
-from a3cjax.studies.study import Study, about
 
 if TYPE_CHECKING:
     import xarray as xr

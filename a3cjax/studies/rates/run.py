@@ -9,19 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP, exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules import delays as laws
-from a3cjax.studies.beginning import begin
-from a3cjax.studies.design import distinct_samplings, seed_keys
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.layout import distinct_samplings, seed_keys
+from a3cjax.studies.frame.study import StudyInterrupted, about
 from a3cjax.studies.rates.delays import DELAYS, MaximalDelay
 from a3cjax.studies.rates.result import RatesStudy
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
-from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -94,16 +94,16 @@ def rates(
     counts = _check_updates(num_updates)
     found = _check_delays(delays)
     names = distinct_samplings(sampling)
-    _check.choice("law", law, LAWS)
-    seeds = _check.integer("seeds", seeds, 1)
-    seed = _check.integer("seed", seed, 0)
+    check.choice("law", law, LAWS)
+    seeds = check.integer("seeds", seeds, 1)
+    seed = check.integer("seed", seed, 0)
     if record_every is not None:
-        record_every = _check.integer("record_every", record_every, 1)
+        record_every = check.integer("record_every", record_every, 1)
         if record_every > counts[0]:
             raise ValueError(f"record_every is {record_every}, but must be at most the least K, {counts[0]}.")
-    _check.number("actor_constant", actor_constant, above=0)
-    _check.number("critic_constant", critic_constant, above=0)
-    _check.number("confidence", confidence, above=0, below=1)
+    check.number("actor_constant", actor_constant, above=0)
+    check.number("critic_constant", critic_constant, above=0)
+    check.number("confidence", confidence, above=0, below=1)
     if law == "uniform" and not any(delay.at(counts[-1]) for delay in found):
         raise ValueError("law is 'uniform', but every delay is 0, so it has no effect; leave it out.")
 
@@ -166,7 +166,7 @@ def _omega(state: Any) -> Any:
 
 
 def _check_updates(num_updates: Sequence[int]) -> tuple[int, ...]:
-    counts = tuple(_check.integer(f"num_updates[{i}]", n, 2) for i, n in enumerate(num_updates))
+    counts = tuple(check.integer(f"num_updates[{i}]", n, 2) for i, n in enumerate(num_updates))
     if len(set(counts)) < 2:
         raise ValueError(f"num_updates is {list(counts)}, but a slope needs two different numbers of updates.")
     if len(set(counts)) < len(counts):

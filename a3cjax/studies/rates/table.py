@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from a3cjax.studies.tables import interval, number, text_table
+from a3cjax.studies.frame.tables import interval, number, text_table
 
 if TYPE_CHECKING:
     from a3cjax.studies.rates.result import RatesRow

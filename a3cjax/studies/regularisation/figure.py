@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from a3cjax.studies.style import INK, PALETTE, STYLE
+from a3cjax.studies.frame.axes import INK, PALETTE, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

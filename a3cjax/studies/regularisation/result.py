@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals, mean_interval
+from a3cjax.studies.frame.study import Study
 from a3cjax.studies.regularisation.table import regularisation_text
-from a3cjax.studies.statistics import OF_MEANS, about_intervals, mean_interval
-from a3cjax.studies.study import Study
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,19 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
-from a3cjax.learners.a3c import Sampling
+from a3cjax.learners.a3c.learner import Sampling
 from a3cjax.problems import FiniteMDP, Prior, exact
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import Exponential
-from a3cjax.studies.beginning import begin
-from a3cjax.studies.design import seed_keys
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.layout import seed_keys
+from a3cjax.studies.frame.study import StudyInterrupted, about
 from a3cjax.studies.regularisation.landscape import Landscape
 from a3cjax.studies.regularisation.result import RegularisationStudy
-from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,12 +85,12 @@ def regularisation(
     if not isinstance(mdp, FiniteMDP):
         raise ValueError(f"mdp must be an a3cjax.FiniteMDP, but is a {type(mdp).__name__}.")
     grid = _check_weights(weights)
-    workers = _check.integer("workers", workers, 1)
-    seeds = _check.integer("seeds", seeds, 1)
-    seed = _check.integer("seed", seed, 0)
-    num_updates = _check.integer("num_updates", num_updates, 2 * RECORDS)
-    _check.number("confidence", confidence, above=0, below=1)
-    _check.number("actor_step", actor_step, above=0)
+    workers = check.integer("workers", workers, 1)
+    seeds = check.integer("seeds", seeds, 1)
+    seed = check.integer("seed", seed, 0)
+    num_updates = check.integer("num_updates", num_updates, 2 * RECORDS)
+    check.number("confidence", confidence, above=0, below=1)
+    check.number("actor_step", actor_step, above=0)
     priors = _check_priors(mdp, typical_priors(mdp) if priors is None else priors)
 
     lam = np.repeat(grid, seeds)
@@ -178,7 +178,7 @@ def _check_priors(mdp: FiniteMDP, priors: Mapping[str, Prior]) -> dict[str, Prio
 
 
 def _check_weights(weights: Sequence[float]) -> np.ndarray:
-    _check.number("weights", list(weights), above=0)
+    check.number("weights", list(weights), above=0)
     found = np.unique(np.asarray(weights, np.float64))
     if not found.size or found.size < len(weights):
         raise ValueError(f"weights is {list(weights)}; give one or more, each once.")

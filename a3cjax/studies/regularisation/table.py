@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from a3cjax.studies.tables import interval, number, text_table
+from a3cjax.studies.frame.tables import interval, number, text_table
 
 if TYPE_CHECKING:
     from a3cjax.studies.regularisation.result import RegularisationRow

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from a3cjax.studies.frame.axes import COLOURS, INK, MARKERS, NAMES, STYLE, shades
 from a3cjax.studies.speedup.table import PAPER
-from a3cjax.studies.style import COLOURS, INK, MARKERS, NAMES, STYLE, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from a3cjax.studies.crossing import first_crossing
+from a3cjax.studies.frame.crossing import first_crossing
+from a3cjax.studies.frame.statistics import OF_RATIOS, Ratio, about_intervals, ratio_of_means
+from a3cjax.studies.frame.study import Study
 from a3cjax.studies.speedup.table import speedup_text
-from a3cjax.studies.statistics import OF_RATIOS, Ratio, about_intervals, ratio_of_means
-from a3cjax.studies.study import Study
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,18 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
-from a3cjax.studies.beginning import begin
-from a3cjax.studies.design import Team, distinct_samplings, seed_keys, worker_schedules
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.layout import Team, distinct_samplings, seed_keys, worker_schedules
+from a3cjax.studies.frame.study import StudyInterrupted, about
 from a3cjax.studies.gap import objective_gap
 from a3cjax.studies.speedup.result import SpeedupStudy
-from a3cjax.studies.study import StudyInterrupted, about
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -128,18 +128,18 @@ def check_arguments(
         ValueError: if ``speedup`` would not take one of them, whatever the learner.
     """
     workers, sampling = _check_workers(workers), distinct_samplings(sampling)
-    _check.integer("seeds", seeds, 1)
-    _check.integer("seed", seed, 0)
-    num_updates = _check.integer("num_updates", num_updates, 1)
-    _check.number("target", target, above=0, most=1)
-    _check.number("confidence", confidence, above=0, below=1)
+    check.integer("seeds", seeds, 1)
+    check.integer("seed", seed, 0)
+    num_updates = check.integer("num_updates", num_updates, 1)
+    check.number("target", target, above=0, most=1)
+    check.number("confidence", confidence, above=0, below=1)
     record = Record(every=max(1, num_updates // 100) if record_every is None else record_every, metrics=METRICS)
     record.spacing(num_updates)
     return workers, sampling, record
 
 
 def _check_workers(workers: Sequence[int]) -> tuple[int, ...]:
-    numbers = tuple(_check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers))
+    numbers = tuple(check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers))
     if 1 not in numbers:
         raise ValueError(f"workers is {list(numbers)}, but eq. (1) compares with one worker; put 1 among them.")
     repeated = [n for n in numbers if numbers.count(n) > 1]

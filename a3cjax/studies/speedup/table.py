@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from a3cjax.studies.tables import DASH, interval, number, short, text_table
+from a3cjax.studies.frame.tables import DASH, interval, number, short, text_table
 
 if TYPE_CHECKING:
     from a3cjax.studies.speedup.result import SpeedupRow

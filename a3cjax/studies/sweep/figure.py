@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from a3cjax.studies.style import STYLE
+from a3cjax.studies.frame.axes import STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from jaxtyping import Int
 from a3cjax.learners import A3C
 from a3cjax.problems import exact
 from a3cjax.schedules import Schedule
+from a3cjax.studies.frame.study import about
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
-from a3cjax.studies.study import about
 from a3cjax.studies.sweep.laws import DelayIs
 
 if TYPE_CHECKING:

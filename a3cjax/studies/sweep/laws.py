@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.schedules import delays as d
 from a3cjax.schedules.delays import DelayLaw
 
@@ -32,8 +32,8 @@ def find_law(name: str, delay_is: DelayIs) -> Callable[[int], DelayLaw]:
     >>> int(find_law("uniform", "mean")(3).high)
     6
     """
-    _check.choice("delay_is", delay_is, ("mean", "maximum"))
-    _check.choice("laws", name, tuple(LAWS))
+    check.choice("delay_is", delay_is, ("mean", "maximum"))
+    check.choice("laws", name, tuple(LAWS))
     if delay_is not in LAWS[name]:
         able = [law for law, ways in LAWS.items() if delay_is in ways]
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from a3cjax import _files
+from a3cjax._core import files
 from a3cjax.engine import SavedState
 from a3cjax.engine.saved import arrays_of, state_of
 
@@ -67,7 +67,7 @@ class Partial:
         # The options say what the state was made from; a fingerprint of its own would take a look at every schedule.
         arrays: dict[str, Any] = arrays_of(state, {}) | {_VALUE + name: value for name, value in values.items()}
         arrays |= {_OPTIONS: np.array(json.dumps(self._options)), _UPDATES: np.array(state.updates)}
-        _files.write_whole(self._path, lambda file: np.savez(file, **arrays))
+        files.write_whole(self._path, lambda file: np.savez(file, **arrays))
         self._ours = True
 
     def remove(self) -> None:
@@ -91,7 +91,7 @@ def updates_kept(folder: str | os.PathLike[str]) -> tuple[int, str | None]:
 
 
 def _read(path: Path, only: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
-    arrays = _files.read_arrays(path, *_IS, only)
+    arrays = files.read_arrays(path, *_IS, only)
     if not {_OPTIONS, _UPDATES} <= arrays.keys():
         raise ValueError(f"{path} is not an unfinished sweep; it holds other arrays.")
     return arrays

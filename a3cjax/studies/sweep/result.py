@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from a3cjax.studies.statistics import OF_MEANS, OF_SHARES, about_intervals, mean_interval, proportion_interval
-from a3cjax.studies.study import Study, about
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_SHARES, about_intervals, mean_interval, proportion_interval
+from a3cjax.studies.frame.study import Study, about
 from a3cjax.studies.sweep.table import sweep_text
 
 if TYPE_CHECKING:

@@ -10,19 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax import _check
+from a3cjax._core import check
 from a3cjax.engine import Interrupted, Record, Result, SavedState, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.engine.origin import learner_parts
 from a3cjax.learners import A3C
 from a3cjax.schedules import Schedule
-from a3cjax.studies.beginning import begin
-from a3cjax.studies.study import StudyInterrupted
+from a3cjax.studies.frame.beginning import begin
+from a3cjax.studies.frame.study import StudyInterrupted
+from a3cjax.studies.frame.tables import versions
 from a3cjax.studies.sweep.frame import METRICS, Grid, empty_curves
 from a3cjax.studies.sweep.laws import DelayIs, find_law
 from a3cjax.studies.sweep.partial import Partial
 from a3cjax.studies.sweep.result import SweepStudy
-from a3cjax.studies.tables import versions
 
 LAWS = ("constant", "uniform", "geometric")
 DELAYS = (0, 1, 3, 7, 15, 31)
@@ -94,10 +94,10 @@ def sweep(
     {'law': 1, 'delay': 2, 'step': 2, 'seed': 2, 'record': 21}
     """
     grid = _check_grid(learner, laws, delays, delay_is, factors, scale, seeds)
-    num_updates = _check.integer("num_updates", num_updates, 1)
-    seed = _check.integer("seed", seed, 0)
-    _check.number("diverged_above", diverged_above, above=0)
-    _check.number("confidence", confidence, above=0, below=1)
+    num_updates = check.integer("num_updates", num_updates, 1)
+    seed = check.integer("seed", seed, 0)
+    check.number("diverged_above", diverged_above, above=0)
+    check.number("confidence", confidence, above=0, below=1)
     every = Record(every=max(1, num_updates // 20) if record_every is None else record_every).spacing(num_updates)
     kept = Partial(partial, _identity(learner, grid, num_updates, every, seed))
     state, values, trouble = kept.load()
@@ -142,7 +142,7 @@ def sweep(
 def _check_grid(learner: Any, laws: Any, delays: Any, delay_is: Any, factors: Any, scale: Any, seeds: Any) -> Grid:
     if not isinstance(learner, A3C):
         raise ValueError(f"learner must be an a3cjax.A3C, but is a {type(learner).__name__}.")
-    _check.choice("scale", scale, ("both", "actor", "critic"))
+    check.choice("scale", scale, ("both", "actor", "critic"))
     for name in ("actor_step", "critic_step"):
         step = getattr(learner, name)
         if callable(step) or np.ndim(step):
@@ -154,13 +154,13 @@ def _check_grid(learner: Any, laws: Any, delays: Any, delay_is: Any, factors: An
     laws = (laws,) if isinstance(laws, str) else tuple(laws)
     for name in laws:
         find_law(name, delay_is)
-    delays = tuple(_check.integer(f"delays[{i}]", tau, 0) for i, tau in enumerate(delays))
-    _check.number("factors", list(factors), above=0)
+    delays = tuple(check.integer(f"delays[{i}]", tau, 0) for i, tau in enumerate(delays))
+    check.number("factors", list(factors), above=0)
     factors = tuple(float(factor) for factor in factors)
     for name, given in (("laws", laws), ("delays", delays), ("factors", factors)):
         if not given or len(set(given)) < len(given):
             raise ValueError(f"{name} is {list(given)}; give one or more, each once.")
-    return Grid(laws, tuple(sorted(delays)), delay_is, tuple(sorted(factors)), scale, _check.integer("seeds", seeds, 1))
+    return Grid(laws, tuple(sorted(delays)), delay_is, tuple(sorted(factors)), scale, check.integer("seeds", seeds, 1))
 
 
 def _identity(learner: A3C, grid: Grid, num_updates: int, every: int, seed: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a3cjax.studies.tables import DASH, interval, number, text_table
+from a3cjax.studies.frame.tables import DASH, interval, number, text_table
 
 if TYPE_CHECKING:
     import xarray as xr

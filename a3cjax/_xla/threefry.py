@@ -1,0 +1,44 @@
+"""The one cipher behind every random word: JAX's own, written out so that it fuses and vectorises."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key, UInt32
+
+from a3cjax._xla.kernel import stage_words
+
+Words = UInt32[Array, "*batch"]
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+def bits(key: Key[Array, ""], count: int) -> UInt32[Array, " count"]:
+    """What ``jax.random.bits(key, (count,))`` gives; keys of another generator go through it."""
+    if jax.random.key_impl(key) != "threefry2x32":
+        return jax.random.bits(key, (count,), jnp.uint32)
+    first, second = jax.random.key_data(key)
+    counter = jnp.zeros(count, jnp.uint32), jnp.arange(count, dtype=jnp.uint32)
+    x, y = stage_words(threefry2x32, (first, second), counter)
+    return x ^ y
+
+
+@functools.partial(jax.jit, inline=True)  # traced once for each shape
+def threefry2x32(key: tuple[Words, Words], counter: tuple[Words, Words]) -> tuple[Words, Words]:
+    """Twenty rounds of threefry-2x32 (Salmon et al., SC 2011), unrolled, elementwise over broadcast arrays.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from a3cjax._xla.threefry import threefry2x32
+    >>> words = threefry2x32((jnp.uint32(0), jnp.uint32(0)), (jnp.uint32(0), jnp.uint32(0)))
+    >>> [hex(int(word)) for word in words]
+    ['0x6b200159', '0x99ba4efe']
+    """
+    schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
+    x, y = counter[0] + schedule[0], counter[1] + schedule[1]
+    for group in range(5):
+        for distance in _ROTATIONS[group % 2]:
+            x = x + y
+            y = x ^ ((y << distance) | (y >> (32 - distance)))
+        x = x + schedule[(group + 1) % 3]
+        y = y + schedule[(group + 2) % 3] + jnp.uint32(group + 1)
+    return x, y

@@ -1,0 +1,341 @@
+"""A3C with TD(0): Algorithm 1 and eq. (13) of arXiv:2012.15511."""
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, UInt32
+from numpy.typing import ArrayLike
+
+from a3cjax._core import check
+from a3cjax._core.tree import static
+from a3cjax._xla.kernel import rounded, stage
+from a3cjax._xla.rows import read_row, reshape
+from a3cjax.learners.a3c.critic import features, inner, td_error
+from a3cjax.learners.a3c.delay_errors import DELAY_METRICS, delay_errors
+from a3cjax.learners.a3c.ergodicity import warn_of_states_left_behind
+from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
+from a3cjax.learners.a3c.fit import check_problem, check_regulated, check_sizes, fitted_policy
+from a3cjax.learners.a3c.messages import A3CState, Message, Params, Samples
+from a3cjax.learners.protocol import AbstractLearner
+from a3cjax.learners.sampling import SAMPLERS, sampler_of
+from a3cjax.learners.sampling.samples import StateAction, Transition
+from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw
+from a3cjax.problems import LQR, FiniteMDP, Prior, exact
+
+Step = ArrayLike | Callable[[Any], Any]
+Sampling = Literal["markov", "iid"]
+
+
+class A3C(AbstractLearner):
+    """One global step k of asynchronous advantage actor-critic, eq. (13):
+
+        ω_{k+1} = Π_R( ω_k + β_k g(x_k, ω_{k−τ_k}) )
+        θ_{k+1} = θ_k + α_k ( δ̂(x̂_k, ω_{k−τ_k}) ψ_{θ_{k−τ_k}}(ŝ_k, â_k) + λ ψ_{θ_{k−τ_k}}(x^p_k) )
+
+    with δ̂(x, ω) = r + γ φ(s')ᵀω − φ(s)ᵀω and g = δ̂ φ(s); all actions are drawn with the stale policy. The actor's δ̂ is
+    one of four estimators' weights; the others are in ``estimators.py``.
+
+    An action is drawn with one uniform number, of 24 bits in float32 and 32 in float64: what has a probability below
+    2⁻²⁴, or 2⁻³², may never be drawn.
+
+    Args:
+        mdp: the problem, a ``FiniteMDP`` or an ``LQR``.
+        actor_step: α, a number, one per run [B], or a function of the update count (an optax schedule).
+        critic_step: β, likewise. ``simulate`` refuses a function that is negative or not finite at any update of the
+            schedule; inside your own ``jit``, if it closes over something traced, nobody can look.
+        radius: R_ω, the l2 ball that ω is projected on; None for no projection. ``exact.critic_optimum`` shows how
+            large ω* is.
+        policy: a policy, or its class if that needs the sizes only; by default ``TabularSoftmax``, and on an LQR
+            ``LinearGaussian``.
+        prior: the KL regulariser λR, or None.
+        sampling: "markov" (option 2: two chains per worker) or "iid" (option 1: s ~ μ, ŝ ~ d of the policy that was
+            read; ``learner.sampler.total_variation`` bounds its error).
+        minibatch: M, samples of each kind per update, all from one read.
+        theta, omega: the start; zeros (the uniform policy) if not given.
+        estimator: what weights ψ_θ(ŝ,â): "td" δ̂; "advantage" Q̂_ω(ŝ,â) − V̂_ω(ŝ); "q" Q̂_ω(ŝ,â); "reinforce" the
+            discounted return of a rollout that begins with the actor's transition.
+        baseline: B, shape [S]: B(ŝ) is subtracted from the weight, which leaves its mean direction alone.
+        horizon: T, the rewards in a return; without it the least T with γᵀ ≤ 2⁻²⁴. ``truncation_bias`` bounds what is
+            cut off. For "reinforce" only.
+        shared_chain: if True the actor uses the critic's sample, x̂ = x, and owns no chain. Its states then follow μ
+            and not d, which biases the direction: an ablation.
+
+    Raises:
+        ValueError: if an argument does not fit the MDP, lies outside its range or would have no effect.
+
+    Warns:
+        UserWarning: if the chain under the start policy leaves states that it visits for ever, as it does where a goal
+            absorbs: μ has no mass there, so the critic never learns their values.
+
+    >>> import a3cjax, jax
+    >>> mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=10)
+    >>> learner = a3cjax.A3C(mdp, actor_step=0.1, critic_step=lambda k: 0.1 / (1 + k) ** 0.4, radius=20.0)
+    >>> result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(100), jax.random.key(1))
+    >>> result.params.theta.shape, result.params.omega.shape
+    ((10, 5), (10,))
+    """
+
+    mdp: Any  # a FiniteMDP or an LQR
+    actor_step: Any
+    critic_step: Any
+    radius: Float[Array, "*B"] | None
+    policy: Any
+    prior: Prior | None
+    sampling: Sampling = static()
+    minibatch: int = static()
+    theta: Float[Array, "*theta"]
+    omega: Float[Array, " d"]
+    estimator: Estimator = static()
+    baseline: Float[Array, " S"] | None
+    horizon: int | None = static()
+    shared_chain: bool = static()
+    sampler: Any = dataclasses.field(init=False)
+    gradient_estimator: Any = dataclasses.field(init=False)
+    prior_tables: tuple[UInt32[Array, "S 2"], UInt32[Array, "SA 2"]] | None = dataclasses.field(init=False)
+
+    metric_names = ("objective", "gradient_norm_sq", "critic_error_sq", "regularized_objective")
+    delay_metric_names = DELAY_METRICS
+    run_scalars = ("actor_step", "critic_step", "radius", "prior.weight")
+
+    def __init__(
+        self,
+        mdp: FiniteMDP | LQR,
+        actor_step: Step,
+        critic_step: Step,
+        radius: ArrayLike | None = None,
+        policy: Any = None,
+        prior: Prior | None = None,
+        sampling: Sampling = "markov",
+        minibatch: int = 1,
+        theta: ArrayLike | None = None,
+        omega: ArrayLike | None = None,
+        estimator: Estimator = "td",
+        baseline: ArrayLike | None = None,
+        horizon: int | None = None,
+        shared_chain: bool = False,
+    ) -> None:
+        put = functools.partial(object.__setattr__, self)
+        check_problem(mdp)
+        put("mdp", mdp)
+        put("actor_step", _step("actor_step", actor_step))
+        put("critic_step", _step("critic_step", critic_step))
+        check.number("radius", 1 if radius is None else radius, above=0)
+        put("radius", None if radius is None else check.run_scalar("radius", radius))
+        check.choice("sampling", sampling, tuple(SAMPLERS))
+        put("sampling", sampling)
+        put("minibatch", check.integer("minibatch", minibatch, 1))
+        policy = fitted_policy(policy, mdp)
+        put("policy", policy)
+        if not isinstance(prior, Prior | None):
+            raise ValueError(f"prior must be an a3cjax.Prior, but is {prior!r}.")
+        put("prior", prior)
+        put("prior_tables", None)
+        if isinstance(mdp, FiniteMDP) and prior is not None:
+            num_states, num_actions = prior.policy.shape
+            check_sizes("prior.policy", num_states, num_actions, mdp)
+            put("prior_tables", (alias_table(prior.states), alias_table(prior.policy)))
+        theta = jnp.zeros(policy.shape) if theta is None else theta
+        omega = jnp.zeros(mdp.num_features) if omega is None else omega
+        put("theta", check.float_array("theta", theta, policy.shape))
+        put("omega", check.float_array("omega", omega, (mdp.num_features,)))
+        if not isinstance(shared_chain, bool):
+            raise ValueError(f"shared_chain must be True or False, but is {shared_chain!r}.")
+        put("shared_chain", shared_chain)
+        put("sampler", sampler_of(sampling, mdp, shared_chain))
+        check.choice("estimator", estimator, tuple(ESTIMATORS))
+        if horizon is not None and estimator != "reinforce":
+            raise ValueError(f"horizon is {horizon!r}, but estimator {estimator!r} makes no rollout; leave it out.")
+        put("estimator", estimator)
+        put("horizon", horizon)
+        if isinstance(mdp, LQR):
+            given = {"prior": prior is not None, "baseline": baseline is not None, "estimator": estimator != "td"}
+            check_regulated(mdp, self.theta, given)
+        put("gradient_estimator", ESTIMATORS[estimator].of(mdp, horizon))
+        put("baseline", None if baseline is None else check.float_array("baseline", baseline, (policy.num_states,)))
+        if isinstance(mdp, FiniteMDP) and (estimator != "reinforce" or shared_chain):
+            warn_of_states_left_behind(mdp, policy, self.theta)
+
+    num_words: ClassVar[Any] = property(lambda self: self.minibatch * self._words_per_sample)
+
+    @property
+    def _words_per_sample(self) -> int:
+        return self.sampler.num_words + (0 if self.prior is None else 2) + self.gradient_estimator.num_words
+
+    @property
+    def truncation_bias(self) -> Float[Array, ""]:
+        """γᵀ r_max/(1−γ), a bound on the mean of what a return of T rewards leaves out; zero without returns.
+
+        The norm of the direction's bias is at most this times max ‖ψ‖, which is √2 for a tabular softmax.
+        """
+        if not isinstance(self.gradient_estimator, Return):
+            return jnp.zeros(())
+        return self.gradient_estimator.truncation_bias(self.mdp)
+
+    def init(self, key: jax.Array) -> A3CState:
+        """The start, the same for every run."""
+        del key
+        return A3CState(self.theta, self.omega, jnp.int32(0))
+
+    def init_worker(self, key: jax.Array) -> Any:
+        """What the sampler keeps for one worker."""
+        return self.sampler.init(key)
+
+    def view(self, state: A3CState) -> Params:
+        """θ and ω."""
+        return Params(state.theta, state.omega)
+
+    def propose(self, view: Params, worker_state: Any, key: UInt32[Array, " num_words"]) -> tuple[Message, Any]:
+        """Sample with the policy of the view, and make the message of eq. (13) from it."""
+        if self.minibatch == 1:
+            message, worker_state = self._sample(view, worker_state, key)
+            one_of_each = jax.tree.map(lambda leaf: reshape(leaf, (1, *leaf.shape)), message._replace(samples=None))
+            message = one_of_each._replace(samples=message.samples)
+        else:
+            words = key.reshape(self.minibatch, self._words_per_sample)
+
+            def one(chains, own_words):
+                message, chains = self._sample(view, chains, own_words)
+                return chains, message
+
+            worker_state, message = lax.scan(one, worker_state, words)
+        return message._replace(direction=self.policy.merge(message.direction)), worker_state
+
+    def apply(self, state: A3CState, message: Message, delay: Int[Array, ""], stale: None = None) -> A3CState:
+        """Eq. (13) with the steps of the current update count."""
+        del delay, stale
+        actor_step, critic_step = _at(self.actor_step, state.updates), _at(self.critic_step, state.updates)
+        theta = self.policy.ascend(state.theta, message.direction, actor_step)
+        omega = state.omega
+        for m in range(self.minibatch):
+            change = critic_step * message.critic_delta[m]
+            omega = stage(_moved, omega, change, features(self.mdp, message.critic_state[m]))
+        return A3CState(theta, self._project(omega), state.updates + 1)
+
+    def gather(self, sums: Params | None, message: Message, delay: Int[Array, ""], stale: None = None) -> Params:
+        """The sums of the messages' directions, θ-shaped and ω-shaped, with one more message."""
+        del delay, stale
+        if sums is None:
+            sums = Params(jnp.zeros(self.policy.shape), jnp.zeros(self.mdp.num_features))
+        theta = self.policy.ascend(sums.theta, message.direction, jnp.ones((), sums.theta.dtype))
+        omega = sums.omega
+        for m in range(self.minibatch):
+            omega = stage(_moved, omega, message.critic_delta[m], features(self.mdp, message.critic_state[m]))
+        return Params(theta, omega)
+
+    def apply_mean(self, state: A3CState, mean: Params, delay: Int[Array, ""]) -> A3CState:
+        """Eq. (13) with g and the actor's direction averaged over several messages; one projection."""
+        del delay
+        actor_step, critic_step = _at(self.actor_step, state.updates), _at(self.critic_step, state.updates)
+        theta = stage(_stepped, state.theta, actor_step, mean.theta)
+        omega = stage(_stepped, state.omega, critic_step, mean.omega)
+        return A3CState(theta, self._project(omega), state.updates + 1)
+
+    def changed_rows(self, message: Message) -> tuple[Any, None]:
+        """The rows of θ that a message changes, if the policy updates a few rows of a table."""
+        return (self.policy.changed_rows(message.direction), None)
+
+    def measure(
+        self, state: A3CState, names: tuple[str, ...], key: jax.Array | None = None
+    ) -> dict[str, Float[Array, ""]]:
+        """Exact values at the current parameters.
+
+        ``objective`` J(θ); ``regularized_objective`` J_λ(θ); ``gradient_norm_sq`` ‖∇J_λ(θ)‖²; ``critic_error_sq``
+        ‖ω − ω*(θ)‖², with the ω* that TD(0) reaches from zero where features are linearly dependent.
+        """
+        del key
+        at = exact.evaluate_policy(self.mdp, self.policy, state.theta, self.prior)
+        values = {
+            "objective": lambda: at.objective,
+            "regularized_objective": lambda: at.regularized_objective,
+            "gradient_norm_sq": lambda: jnp.sum(at.policy_gradient(self.policy, state.theta) ** 2),
+            "critic_error_sq": lambda: jnp.sum((state.omega - at.critic_optimum) ** 2),
+        }
+        return {name: values[name]() for name in names}
+
+    def measure_delay(
+        self, stale: Params, view: Params, samples: Samples, names: tuple[str, ...]
+    ) -> dict[str, Float[Array, ""]]:
+        """What the delay adds to g and v of eq. (13), the same samples at two versions; see ``delay_errors.py``."""
+
+        def weight(x, at, returned):
+            return self._above_baseline(self._weight(x, at, None) if returned is None else returned, x)
+
+        if self.minibatch == 1:
+            samples = jax.tree.map(lambda leaf: leaf[None], samples)
+        return delay_errors(self.mdp, self.policy, weight, stale, view, samples, names)
+
+    def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Message, Any]:
+        draw, kept = self.sampler.sample(self.policy, view.theta, kept, words)
+        critic_delta = td_error(self.mdp, draw.critic, view.omega) / self.minibatch
+        weight = self._weight(draw.actor, view, words)
+        actor_delta = self._above_baseline(weight, draw.actor) / self.minibatch
+        direction = self.policy.score(draw.actor.state, draw.actor.action, draw.actor_probabilities, actor_delta)
+        prior_sample = None
+        if self.prior is not None and self.prior_tables is not None:
+            states, actions = self.prior_tables
+            state = alias_draw(states, 0, self.mdp.num_states, words[self.sampler.num_words])
+            action = alias_draw(actions, state, self.mdp.num_actions, words[self.sampler.num_words + 1])
+            prior_sample = StateAction(state, action)
+            _, probabilities = softmax_draw(self.policy.logits(view.theta, state), words[0])
+            pull = self.policy.score(state, action, probabilities, self.prior.weight / self.minibatch)
+            direction = self.policy.merge(jax.tree.map(lambda *both: jnp.stack(both), direction, pull))
+        samples = Samples(draw.critic, draw.actor, prior_sample, weight if self.estimator == "reinforce" else None)
+        return Message(draw.critic.state, critic_delta, direction, samples), kept
+
+    def _weight(self, x: Transition, view: Params, words: UInt32[Array, " n"] | None) -> Float[Array, ""]:
+        """What the estimator makes of the actor's sample, with the last words of the proposal if it needs any."""
+        count = self.gradient_estimator.num_words
+        own = words[-count:] if count and words is not None else None
+        return self.gradient_estimator.weight(self.mdp, self.sampler.dynamics, self.policy, view, x, own)
+
+    def _above_baseline(self, weight: Float[Array, ""], x: Transition) -> Float[Array, ""]:
+        if self.baseline is None:
+            return weight
+        return stage(operator.sub, weight, read_row(self.baseline, x.state))
+
+    def _project(self, omega: Float[Array, " d"]) -> Float[Array, " d"]:
+        if self.radius is None:
+            return omega
+        scale = stage(_onto_ball, omega, self.radius)
+        return stage(operator.mul, omega, scale)
+
+
+def _onto_ball(omega: Float[Array, " d"], radius: Float[Array, ""]) -> Float[Array, ""]:
+    """What ω is multiplied by to be projected."""
+    norm_sq = inner(omega, omega)
+    return jnp.where(norm_sq > radius**2, radius / jnp.sqrt(norm_sq), 1)
+
+
+def _stepped(start: Float[Array, "*n"], step: Float[Array, ""], direction: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    return start + rounded(step * direction)
+
+
+def _moved(omega: Float[Array, " d"], change: Float[Array, ""], phi: Float[Array, " d"]) -> Float[Array, " d"]:
+    return omega + rounded(change * phi)
+
+
+def _step(name: str, value: Step) -> Any:
+    if callable(value):
+        try:
+            first = jnp.asarray(value(jnp.int32(0)))
+        except Exception as error:
+            raise ValueError(
+                f"{name} must be a function of the update count, but {name}(0) failed: {error}."
+            ) from error
+        check.traceable(name, lambda: jax.eval_shape(value, jnp.int32(0)), check.STEP_MEND)
+        if first.shape != ():
+            raise ValueError(f"{name}(0) has shape {first.shape}; a step schedule must give one number.")
+        check.number(f"{name}(0)", first, least=0)
+        return value if isinstance(value, jax.tree_util.Partial) else jax.tree_util.Partial(value)
+    check.number(name, value, least=0)
+    return check.run_scalar(name, value)
+
+
+def _at(step: Any, updates: Int[Array, ""]) -> Float[Array, ""]:
+    return jnp.asarray(step(updates), jnp.result_type(float)) if callable(step) else step

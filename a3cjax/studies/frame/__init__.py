@@ -1,0 +1,1 @@
+"""What all studies share: how runs are laid out, told, counted, tabulated and drawn."""
