@@ -7,22 +7,21 @@ can vectorise over lanes. So a loop over lanes takes each row from where it is, 
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array, Int, Num
+from jaxtyping import Array, Int
 
-from a3cjax._xla.kernel import in_kernel, stage, stored
+from a3cjax._xla.backend import gathered
 from a3cjax._xla.lanes import LANES_AT_ONCE, lane_axis, settled
+from a3cjax._xla.stored import stored
 
 T = TypeVar("T")
 
-# Indices come from the schedule and from samplers, which stay in range; checking them again costs as much as the work.
-_IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
 _PIECE = 4  # entries moved at once: the compiler vectorises loops of more, and they take longer
 _LEAST_TURNED = 8  # lanes; rows of fewer are gathered as they are
 
@@ -30,52 +29,22 @@ _slice = functools.partial(lax.dynamic_slice, allow_negative_indices=False)
 _update = functools.partial(lax.dynamic_update_slice, allow_negative_indices=False)
 
 
-def read_row(table: Array, index: Int[Array, ""]) -> Array:
-    """Row ``index`` of a table, which must exist."""
-    return _read(table, index) if in_kernel() else stage(gathered, table, index)
-
-
-def write_row(table: Array, index: Int[Array, ""], row: Array) -> Array:
-    """The table with another row ``index``, which must exist."""
-    if not in_kernel():
-        return table.at[index].set(row, unique_indices=True, **_IN_BOUNDS)
-    return _write(table, index, row)
-
-
-def read_difference(
-    table: Num[Array, "n d"], index: Int[Array, ""], other: Num[Array, "m d"], other_index: Int[Array, ""]
-) -> Num[Array, " d"]:
-    """Row ``index`` of a table less row ``other_index`` of another."""
-    if not in_kernel():
-        return read_row(table, index) - read_row(other, other_index)
-    return _read_difference(table, index, other, other_index)
-
-
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:
     """``x.reshape(shape)``, with lanes that stay where they are."""
-    if not in_kernel() or lane_axis(x.shape) == 0:
+    if lane_axis(x.shape) == 0:
         return x.reshape(shape)
     call = custom_vmap(lambda x: x.reshape(shape))
     call.def_vmap(lambda lanes, _, x: (jnp.moveaxis(settled(x).reshape(*shape, lanes), -1, 0), True))
     return call(x)
 
 
-def row_of(entries: Sequence[Array]) -> Array:
-    """Scalars as one row."""
-    return _stack(*entries) if in_kernel() else jnp.stack(entries)
-
-
-def gathered(table: Array, index: Int[Array, "..."]) -> Array:
-    """Rows ``index`` of a table, as they lie."""
-    return table.at[index].get(**_IN_BOUNDS)
-
-
 @custom_vmap
-def _read(table, index):
+def read(table, index):
+    """Row ``index`` of a table."""
     return lax.dynamic_index_in_dim(table, index, keepdims=False)
 
 
-@_read.def_vmap
+@read.def_vmap
 def _read_lanes(lanes, batched, table, index):
     own_table, own_index = batched
     if not own_index:
@@ -86,25 +55,27 @@ def _read_lanes(lanes, batched, table, index):
 
 
 @custom_vmap
-def _read_difference(table, index, other, other_index):
-    return _read(table, index) - _read(other, other_index)
+def read_difference(table, index, other, other_index):
+    """Row ``index`` of a table less row ``other_index`` of another."""
+    return read(table, index) - read(other, other_index)
 
 
-@_read_difference.def_vmap
+@read_difference.def_vmap
 def _read_difference_lanes(lanes, batched, table, index, other, other_index):
     own_table, own_index, own_other, own_other_index = batched
     if not (own_index and own_other_index and turns(table.shape[1 + own_table :], lanes)):
         axes = [0 if own else None for own in batched]
-        return jax.vmap(lambda t, i, u, j: _read(t, i) - _read(u, j), axes)(table, index, other, other_index), True
+        return jax.vmap(lambda t, i, u, j: read(t, i) - read(u, j), axes)(table, index, other, other_index), True
     return _rows(lanes, (own_table, own_other), (table, index), (other, other_index)), True
 
 
 @custom_vmap
-def _write(table, index, row):
+def write(table, index, row):
+    """The table with another row ``index``."""
     return lax.dynamic_update_index_in_dim(table, row, index, 0)
 
 
-@_write.def_vmap
+@write.def_vmap
 def _write_lanes(lanes, batched, table, index, row):
     table, row = (
         x if own else jnp.broadcast_to(x, (lanes, *x.shape))
@@ -116,11 +87,12 @@ def _write_lanes(lanes, batched, table, index, row):
 
 
 @custom_vmap
-def _stack(*entries):
+def stack(*entries):
+    """Scalars as one row."""
     return jnp.stack(entries)
 
 
-@_stack.def_vmap
+@stack.def_vmap
 def _stack_lanes(lanes, batched, *entries):
     entries = [x if own else jnp.broadcast_to(x, lanes) for x, own in zip(entries, batched, strict=True)]
     return jnp.stack(entries).T, True
@@ -157,7 +129,7 @@ def rows_taken(lanes: int, *given: tuple[Array, Any]) -> Array:
     indices = [index.astype(jnp.uint32) for index in indices]
     width = tables[0].shape[1]
 
-    def read(some, rows):
+    def take(some, rows):
         places = [[_entry(index, lane) for index in indices] for lane in some]
         for j, size in _pieces(width):
             for lane, mine in zip(some, places, strict=True):
@@ -165,28 +137,28 @@ def rows_taken(lanes: int, *given: tuple[Array, Any]) -> Array:
                 rows = _update(rows, functools.reduce(lax.sub, pieces).T, (jnp.uint32(j), lane))
         return rows
 
-    return _over_lanes(lanes, read, jnp.zeros((width, lanes), tables[0].dtype))
+    return _over_lanes(lanes, take, jnp.zeros((width, lanes), tables[0].dtype))
 
 
 def rows_written(lanes: int, table: Array, places: Int[Array, " lanes"], row: Array) -> Array:
     """The table [n, …] with each lane's row, of [lanes, …], at its place."""
     if not turns(table.shape[1:], lanes):
 
-        def write(lane, rows):
+        def put(lane, rows):
             return lax.dynamic_update_index_in_dim(rows, row[lane], places[lane], 0)
 
-        return lax.fori_loop(0, lanes, write, table)
+        return lax.fori_loop(0, lanes, put, table)
     columns = row.T
     places = places.astype(jnp.uint32)
 
-    def write_pieces(some, rows):
+    def put_pieces(some, rows):
         for lane in some:
             place = _entry(places, lane)
             for j, size in _pieces(table.shape[1]):
                 rows = _update(rows, _slice(columns, (jnp.uint32(j), lane), (size, 1)).T, (place, jnp.uint32(j)))
         return rows
 
-    return _over_lanes(lanes, write_pieces, table)
+    return _over_lanes(lanes, put_pieces, table)
 
 
 def _pieces(width: int) -> list[tuple[int, int]]:

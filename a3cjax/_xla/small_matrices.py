@@ -11,7 +11,7 @@ import operator
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from a3cjax._xla.kernel import dot, rounded
+from a3cjax._xla.marks import dot, rounded
 
 
 def times(matrix: Float[Array, "n m"], x: Float[Array, " m"]) -> Float[Array, " n"]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key, UInt32
 
-from a3cjax._xla.kernel import stage_words
+from a3cjax._xla.marks import stage_words
 
 Words = UInt32[Array, "*batch"]
 

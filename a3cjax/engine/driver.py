@@ -5,24 +5,27 @@ A tile's parameters and history stay where they are from block to block: each ca
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Int
 
+from a3cjax._xla.backend import Backend
 from a3cjax.engine.history.protocol import Carry
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
-from a3cjax.engine.loop import Block, Plan, advance, runs_of, start, tile_of
+from a3cjax.engine.loop import advance, runs_of, start, tile_of
+from a3cjax.engine.plan import Block, Plan
+from a3cjax.engine.restore import restored
 from a3cjax.engine.result import Interrupted, Result
 from a3cjax.engine.runs import Runs
 from a3cjax.engine.saved import SavedState
+from a3cjax.engine.tiles import Tile, Tiles, side_by_side
 
 BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
@@ -42,68 +45,21 @@ def drive(
     Returns the learner's state [B, …], where the simulation stands, the metrics [B, R, …], the samples [B, K, …] and,
     after Ctrl-C, how to make the exception to raise.
     """
-    available = jax.local_devices() if devices is None else list(devices)
-    workers = _workers(available)
-    layout = Layout.of(runs.count, share_count(runs.count, len(workers)), plan.history, plan.num_workers, plan.target)
-    used = workers[: layout.shares]
-    block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
-    one = runs.one_learner()
-    chunk = plan.chunk(one, layout.lanes)
-    parts = _Parts(layout, used)
-    shares = parts.put_tiles(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
-
-    num_workers = jnp.int32(runs.num_workers)
     done = 0 if resume is None else resume.updates
-    metrics: list[dict[str, np.ndarray]] = []
-    logs: list[Any] = []
-    room: dict[int, np.ndarray] = {}
     with (
-        ThreadPoolExecutor(len(used)) as pool,
+        _Course.over(plan, runs, jax.local_devices() if devices is None else list(devices)) as course,
         interruptible() as interrupted,
         progress_bar(progress, done, runs.num_updates, runs.count) as report,
     ):
         if interrupted():  # since before this call; nothing is lost, for nothing was done
             raise KeyboardInterrupt
-        on_each = functools.partial(_map_in, pool, jnp.result_type(float) == jnp.float64) if len(used) > 1 else map
-        # Shares on one device run one program: compiled once, by the first of them, and not by each at the same time.
-        firsts, others = slice(len(set(used))), slice(len(set(used)), None)
-        if resume is None:
-            begin = functools.partial(_start_share, plan, num_workers)
-            carries = [x for some in (firsts, others) for x in on_each(begin, shares[some])]
-        else:
-            tile = shares[0][0]
-            begun = jax.eval_shape(functools.partial(start, plan), tile.learner, tile.keys, num_workers)
-            expected = jax.eval_shape(lambda carry: runs_of(plan, one, carry, layout.lanes), begun)
-            restored = parts.take(_restore(resume, plan, runs, layout, expected))
-            carries = parts.place([[tile_of(plan, one, carry) for carry in carries] for carries in restored])
-        for lengths, measured in _blocks(done, runs.num_updates, spacing, plan.segment, segments):
-            blocks = parts.place(parts.take(runs.block(layout, done, block_updates, chunk, room)))
-            idle = segments - len(lengths)
-            lengths_and_marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
-            call = functools.partial(_advance, plan, first=done, lengths_and_marks=lengths_and_marks)
-            if not metrics and used[others]:
-                idly = functools.partial(_advance, plan, first=done, lengths_and_marks=_nothing(segments))
-                only = [[tiles[:1] for tiles in column[firsts]] for column in (shares, carries, blocks)]
-                for mine, (after, *_) in zip(carries[firsts], on_each(idly, *only), strict=True):
-                    mine[0] = after[0]
-            carries, values, log = (
-                list(column) for column in zip(*on_each(call, shares, carries, blocks), strict=True)
-            )
-            metrics.append(parts.joined(values, np.flatnonzero(measured)))
-            if plan.log:
-                logs.append(parts.joined(log, np.arange(sum(lengths))))
+        course.begin() if resume is None else course.go_on(resume)
+        for lengths, measured in _blocks(done, runs.num_updates, spacing, course.plan.segment, course.segments):
+            course.take(done, lengths, measured)
             done += sum(lengths)
             report(done)
             if interrupted():
                 break
-    state = parts.joined([[carry.state for carry in some] for some in carries])
-
-    def whole():
-        on_host = jax.tree.map(np.asarray, carries)
-        return parts.joined([[runs_of(plan, one, carry, layout.lanes) for carry in some] for some in on_host])
-
-    values = {name: np.concatenate([m[name] for m in metrics], axis=1) for name in (metrics[0] if metrics else ())}
-    samples = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *logs) if logs else None
     stopped = None
     if interrupted():
         stopped = functools.partial(
@@ -111,110 +67,161 @@ def drive(
             f"Interrupted after {done} of {runs.num_updates} updates; the exception's .result holds them, and "
             "simulate(..., resume=error.result.state) goes on.",
         )
-    saved = SavedState.put_off(
-        lambda: tuple(jax.tree.leaves(whole())), done, plan.history, plan.depth, runs.origin(done)
-    )
-    return state, saved, values, samples, stopped
+    return course.states(), course.saved(done), course.metrics(), course.samples(), stopped
 
 
-def _workers(devices: Sequence[Any]) -> list[Any]:
-    """The devices, each as many times as it can run a program side by side: a CPU device once for each of its cores.
+@dataclass
+class _Course:
+    """A simulation under way: where each tile stands, and what was found so far."""
 
-    In turn, so that the first so many of them are spread over all devices.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    on_cpu = devices[0].platform == "cpu"
-    return list(devices) * (max(1, cores // jax.local_device_count("cpu")) if on_cpu else 1)
-
-
-class _Tile(NamedTuple):
-    """What no update changes: the learner, whose leaves with a run axis are [lanes], and which lanes hold a run."""
-
-    learner: Any
-    keys: UInt32[Array, "lanes 2"]
-    real: Int[Array, ""]
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """Equal shares of the tiles, one for each device.
-
-    Each device runs the same one-device program on its tiles. A program sharded over devices is compiled otherwise,
-    and rounds otherwise.
-    """
-
+    plan: Plan
+    runs: Runs
     layout: Layout
-    devices: Sequence[Any]
+    tiles: Tiles
+    shares: list[list[Tile]]
+    block_updates: int
+    segments: int
+    carries: list[list[Carry]] = field(default_factory=list)
+    _metrics: list[dict[str, np.ndarray]] = field(default_factory=list)
+    _samples: list[Any] = field(default_factory=list)
+    _room: dict[int, np.ndarray] = field(default_factory=dict)  # of the schedule's columns, used for every block
+    _pool: ThreadPoolExecutor | None = None
 
-    def take(self, tree: Any) -> list[list[Any]]:
-        """The tiles of each share of a pytree of [tiles, …], or of [1, …], which is the same for all."""
-        each = self.layout.tiles // len(self.devices)
+    @classmethod
+    def over(cls, plan: Plan, runs: Runs, devices: Sequence[Any]) -> "_Course":
+        """The batch cut into tiles, which are spread over as many devices or cores as it is worth."""
+        available = side_by_side(devices)
+        shares = share_count(runs.count, len(available))
+        layout = Layout.of(runs.count, shares, plan.history, plan.num_workers, plan.backend)
+        tiles = Tiles(layout, available[:shares])
+        on_devices = tiles.put(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
+        block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
+        return cls(plan, runs, layout, tiles, on_devices, block_updates, segments)
 
-        def tile(t):
-            return jax.tree.map(lambda leaf: leaf[t if leaf.shape[0] > 1 else 0], tree)
+    def __enter__(self) -> "_Course":
+        used = len(self.tiles.devices)
+        self._pool = ThreadPoolExecutor(used) if used > 1 else None
+        return self
 
-        return [[tile(share * each + i) for i in range(each)] for share in range(len(self.devices))]
+    def __exit__(self, *error: Any) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
 
-    def place(self, shares: Sequence[Sequence[Any]]) -> list[list[Any]]:
-        """The same tiles, on the devices of their shares."""
-        pairs = zip(shares, self.devices, strict=True)
-        return [[jax.device_put(tile, device) for tile in tiles] for tiles, device in pairs]
+    def begin(self) -> None:
+        """Stand before the first update."""
+        call = functools.partial(_start_share, self.plan, jnp.int32(self.runs.num_workers))
+        # Shares on one device run one program: compiled once, by the first of them, and not by each at the same time.
+        self.carries = [x for some in self._firsts_and_others for x in self._on_each(call, self.shares[some])]
 
-    def put_tiles(self, learner: Any, axes: Sequence[int | None], keys: Any) -> list[list[_Tile]]:
-        """The shares; leaves of the learner without a run axis go whole to each device."""
-        leaves, structure = jax.tree.flatten(learner)
-        own = {i: np.asarray(leaf) for i, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)) if axis == 0}
-        common = {i: leaf for i, leaf in enumerate(leaves) if i not in own}
-        shares = []
-        placed = self.place(self.take((own, keys, self.layout.real_lanes())))
-        for tiles, device in zip(placed, self.devices, strict=True):
-            here = jax.device_put(common, device)
-            shares.append([])
-            for mine, key, real in tiles:
-                whole = here | mine
-                shares[-1].append(_Tile(jax.tree.unflatten(structure, [whole[i] for i in sorted(whole)]), key, real))
-        return shares
+    def go_on(self, saved: SavedState) -> None:
+        """Stand where a saved state does."""
+        one, tile = self.runs.one_learner(), self.shares[0][0]
+        begun = jax.eval_shape(
+            functools.partial(start, self.plan), tile.learner, tile.keys, jnp.int32(self.runs.num_workers)
+        )
+        expected = jax.eval_shape(lambda carry: runs_of(self.plan, one, carry, self.layout.lanes), begun)
+        carry = restored(saved, self.plan, self.runs, self.layout, expected)
+        carries = [[tile_of(self.plan, one, tile) for tile in tiles] for tiles in self.tiles.take(carry)]
+        self.carries = self.tiles.place(carries)
 
-    def joined(self, shares: Sequence[Sequence[Any]], steps: Any = None) -> Any:
-        """The tiles' pytrees of [lanes, …] as one of [B, …]; given ``steps``, [steps, lanes, …] as [B, those, …]."""
-        tiles = [tile for share in shares for tile in share]
-        return jax.tree.map(lambda *leaves: self.layout.join(_stacked(leaves), steps), *tiles)
+    def take(self, done: int, lengths: list[int], measured: list[bool]) -> None:
+        """A block of updates, measured where it is marked."""
+        chunk = self.plan.chunk(self.runs.one_learner(), self.layout.lanes)
+        block = self.runs.block(self.layout, done, self.block_updates, chunk, self._room)
+        blocks = self.tiles.place(self.tiles.take(block))
+        idle = self.segments - len(lengths)
+        marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
+        if not self._metrics:
+            self._compile(done, blocks)
+        call = functools.partial(_advance, self.plan, first=done, lengths_and_marks=marks)
+        results = self._on_each(call, self.shares, self.carries, blocks)
+        self.carries, values, samples = (list(column) for column in zip(*results, strict=True))
+        self._metrics.append(self.tiles.joined(values, np.flatnonzero(measured)))
+        if self.plan.log:
+            self._samples.append(self.tiles.joined(samples, np.arange(sum(lengths))))
+
+    def states(self) -> Any:
+        """The learner's, [B, …]."""
+        return self.tiles.joined([[carry.state for carry in some] for some in self.carries])
+
+    def saved(self, done: int) -> SavedState:
+        """Where the simulation stands, put together when somebody asks for it."""
+        plan, one, lanes = self.plan, self.runs.one_learner(), self.layout.lanes
+        tiles, carries = self.tiles, self.carries
+
+        def leaves():
+            runs = [[runs_of(plan, one, carry, lanes) for carry in some] for some in on_host()]
+            return tuple(jax.tree.leaves(tiles.joined(runs)))
+
+        def on_host():
+            return jax.tree.map(np.asarray, carries)
+
+        return SavedState.put_off(leaves, done, plan.history, plan.depth, self.runs.origin(done))
+
+    def metrics(self) -> dict[str, Any]:
+        """All blocks', [B, R, …]."""
+        names = self._metrics[0] if self._metrics else ()
+        return {name: np.concatenate([m[name] for m in self._metrics], axis=1) for name in names}
+
+    def samples(self) -> Any:
+        """All blocks', [B, K, …], or None."""
+        return jax.tree.map(lambda *x: np.concatenate(x, axis=1), *self._samples) if self._samples else None
+
+    @property
+    def _firsts_and_others(self) -> tuple[slice, slice]:
+        devices = len(set(self.tiles.devices))
+        return slice(devices), slice(devices, None)
+
+    def _compile(self, done: int, blocks: list[list[Block]]) -> None:
+        """Take no update with the first tile of each device, if other shares there wait for the same program."""
+        firsts, others = self._firsts_and_others
+        if not self.tiles.devices[others]:
+            return
+        nothing = jnp.zeros(self.segments, jnp.int32), jnp.zeros(self.segments, bool)
+        idly = functools.partial(_advance, self.plan, first=done, lengths_and_marks=nothing)
+        only = [[tiles[:1] for tiles in column[firsts]] for column in (self.shares, self.carries, blocks)]
+        for mine, (after, *_) in zip(self.carries[firsts], self._on_each(idly, *only), strict=True):
+            mine[0] = after[0]
+
+    def _on_each(self, function: Callable[..., Any], *columns: Sequence[Any]) -> Iterator[Any]:
+        """``map``, in threads side by side, with the caller's settings, which a thread does not inherit."""
+        if self._pool is None:
+            return map(function, *columns)
+        x64 = jnp.result_type(float) == jnp.float64
+
+        def call(*arguments):
+            with jax.enable_x64(x64), jax.numpy_rank_promotion("allow"):
+                return function(*arguments)
+
+        return self._pool.map(call, *columns)
 
 
-def _stacked(leaves: Sequence[Any]) -> np.ndarray:
-    """On the host; a single one is not copied."""
-    return np.asarray(leaves[0])[None] if len(leaves) == 1 else np.stack([np.asarray(leaf) for leaf in leaves])
+class Programs(NamedTuple):
+    """``start`` and ``advance``, to be compiled for one backend."""
+
+    start: Any
+    advance: Any
 
 
-def _map_in(
-    pool: ThreadPoolExecutor, x64: bool, function: Callable[..., Any], *columns: Sequence[Any]
-) -> Iterator[Any]:
-    """``pool.map`` with the caller's settings, which a thread does not inherit."""
-
-    def call(*arguments):
-        with jax.enable_x64(x64), jax.numpy_rank_promotion("allow"):
-            return function(*arguments)
-
-    return pool.map(call, *columns)
+@functools.cache
+def programs(backend: Backend) -> Programs:
+    """Compiled once for each plan and shapes; the carry that ``advance`` is given is overwritten."""
+    options = backend.compiler_options
+    return Programs(
+        jax.jit(start, static_argnums=0, compiler_options=options),
+        jax.jit(advance, static_argnums=0, donate_argnums=2, compiler_options=options),
+    )
 
 
-# At level 3, the usual one, loops over 40 lanes and fewer are unrolled, and then not vectorised.
-_FOR_CPU: Any = {"xla_backend_optimization_level": 2}
-_start = jax.jit(start, static_argnums=0, compiler_options=_FOR_CPU)
-_compiled_advance = jax.jit(advance, static_argnums=0, donate_argnums=2, compiler_options=_FOR_CPU)
-_start_elsewhere = jax.jit(start, static_argnums=0)
-_advance_elsewhere = jax.jit(advance, static_argnums=0, donate_argnums=2)
-
-
-def _start_share(plan: Plan, workers: Int[Array, ""], tiles: Sequence[_Tile]) -> list[Carry]:
+def _start_share(plan: Plan, workers: Int[Array, ""], tiles: Sequence[Tile]) -> list[Carry]:
     """What a share's tiles begin with."""
-    begin = _start_elsewhere if plan.target == "accelerator" else _start
+    begin = programs(plan.backend).start
     return [begin(plan, tile.learner, tile.keys, workers) for tile in tiles]
 
 
 def _advance(
     plan: Plan,
-    tiles: Sequence[_Tile],
+    tiles: Sequence[Tile],
     carries: Sequence[Carry],
     blocks: Sequence[Block],
     *,
@@ -223,18 +230,13 @@ def _advance(
 ) -> tuple[list[Carry], list[dict[str, Any]], list[Any]]:
     """One block of a share, tile by tile, each waited for, so that the thread is busy as long as its core is."""
     out: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-    go_on = _advance_elsewhere if plan.target == "accelerator" else _compiled_advance
+    go_on = programs(plan.backend).advance
     begin = jnp.int32(first)
     for tile, carry, block in zip(tiles, carries, blocks, strict=True):
         after = go_on(plan, tile.learner, carry, tile.keys, block, begin, *lengths_and_marks, tile.real)
         for column, part in zip(out, jax.block_until_ready(after), strict=True):
             column.append(part)
     return out
-
-
-def _nothing(segments: int) -> tuple[jax.Array, jax.Array]:
-    """Lengths and marks of a block without updates."""
-    return jnp.zeros(segments, jnp.int32), jnp.zeros(segments, bool)
 
 
 def _shape_blocks(plan: Plan, layout: Layout, num_updates: int) -> tuple[int, int, Plan]:
@@ -260,46 +262,3 @@ def _blocks(done: int, total: int, spacing: int, segment: int, segments: int) ->
             lengths.append(length)
             measured.append(done == next_record)
         yield lengths, measured
-
-
-def _restore(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected: Carry) -> Carry:
-    """A saved state in the loop's layout, or a sentence why it does not fit."""
-    k, depth = saved.updates, saved.depth
-    if k > runs.num_updates:
-        raise ValueError(
-            f"resume stands after update {k}, but the schedule has {runs.num_updates}; give a schedule "
-            "that continues the one it was made with."
-        )
-    if saved.leaves[0].shape[0] != runs.count:
-        raise ValueError(
-            f"resume holds {saved.leaves[0].shape[0]} runs, but there are {runs.count}; give the number of runs that "
-            "it was made with."
-        )
-    saved.check_origin(runs.origin(k))
-    wanted, structure = jax.tree.flatten(expected)
-    if len(saved.leaves) != len(wanted):
-        raise ValueError("resume belongs to another learner; give the learner that it was made with.")
-    pairs = zip(saved.leaves, wanted, strict=True)
-    carry = jax.tree.unflatten(structure, [_typed(np.asarray(leaf), want.dtype) for leaf, want in pairs])
-    if depth != plan.depth:
-        for now, oldest in runs.oldest_reads(k):
-            if oldest < now - depth + 1:
-                raise ValueError(
-                    f"resume holds versions {max(now - depth + 1, 0)} to {now}, but the schedule goes on to read "
-                    f"version {oldest}; run its first part with depth={now - oldest + 1} or more."
-                )
-        carry = plan.build(runs.one_learner()).adopt(carry, k)
-    for leaf, want in zip(jax.tree.leaves(carry), wanted, strict=True):
-        shape = (layout.runs, *want.shape[1:])
-        if leaf.shape != shape or leaf.dtype != want.dtype:
-            raise ValueError(
-                f"resume holds an array {leaf.dtype}{list(leaf.shape)} where {want.dtype}{list(shape)} is needed; "
-                "give the learner, the number of runs, the schedule and the delay metrics that it was made with."
-            )
-    return jax.tree.map(layout.split, carry)
-
-
-def _typed(leaf: np.ndarray, dtype: Any) -> np.ndarray:
-    """A leaf from a file, which keeps the bits of the types that NumPy does not know and not their names."""
-    unnamed = leaf.dtype.kind == "V" and leaf.dtype.names is None and leaf.dtype.itemsize == np.dtype(dtype).itemsize
-    return leaf.view(dtype) if unnamed and np.dtype(dtype).kind == "V" else leaf

@@ -1,21 +1,13 @@
 """Runs [B, …] as tiles of lanes [tiles, lanes, …], and back."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from a3cjax._xla.kernel import Target
-from a3cjax._xla.lanes import LANES_AT_ONCE
+from a3cjax._xla.backend import Backend
 
-# The most runs in a tile, so that what an update touches stays in a core's cache.
-LANES = {"mailbox": 128, "ring": 32}
-_MANY_WORKERS, _LANES_OF_MANY = 2048, 64  # beyond, slots leave the cache anyway, and of fewer runs more stay
-_FEW_LANES = 16  # up to here a tile costs as much as its runs one by one
-_LEAST_LANES = 32  # a larger tile has at least as many: shorter loops are unrolled by the compiler and not vectorised
-_LANES_FOR_LOOPS = {"mailbox": 512, "ring": 256}  # where every operation is a kernel of its own, which costs a call
 _RUNS_PER_SHARE = 32  # fewer are not worth a second device or core
 
 
@@ -29,18 +21,9 @@ class Layout:
     shares: int
 
     @classmethod
-    def of(cls, runs: int, shares: int, history: str, num_workers: int, target: Target) -> "Layout":
-        """Equal tiles, as many for each of the ``shares`` that work side by side; on an accelerator one for each."""
-        most = LANES[history] if target == "kernel" else _LANES_FOR_LOOPS[history]
-        if target == "kernel" and num_workers > _MANY_WORKERS:
-            most = min(most, _LANES_OF_MANY)
-        tiles = shares if target == "accelerator" else math.ceil(math.ceil(runs / most) / shares) * shares
-        lanes = math.ceil(runs / tiles)
-        if target != "kernel":
-            lanes = max(lanes, 2)  # a single lane would compile to another program, with other roundings
-        elif lanes > _FEW_LANES:
-            lanes = math.ceil(max(lanes, min(_LEAST_LANES, most)) / LANES_AT_ONCE) * LANES_AT_ONCE
-        return cls(runs, tiles, lanes, shares)
+    def of(cls, runs: int, shares: int, history: str, num_workers: int, backend: Backend) -> "Layout":
+        """Equal tiles of the size that the backend wants, as many for each of ``shares`` that work side by side."""
+        return cls(runs, *backend.tiles(runs, shares, history, num_workers), shares)
 
     def split(self, leaf: Any) -> Any:
         """[B, …] → [tiles, lanes, …]."""

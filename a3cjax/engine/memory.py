@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from a3cjax._core import check
-from a3cjax._xla.kernel import compiling_for
+from a3cjax._xla.backend import compiling_for
 from a3cjax.engine.history.protocol import Kind, shapes_of
-from a3cjax.engine.loop import Plan
+from a3cjax.engine.plan import Plan
 from a3cjax.engine.runs import Runs
 from a3cjax.learners.protocol import samples_of
 
@@ -29,7 +29,7 @@ def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], s
     if kept * runs.count <= check.memory_of_machine():
         return
     # That was a bound: of a table's past only the rows that change are kept.
-    with compiling_for(plan.target):
+    with compiling_for(plan.backend):
         carry = jax.eval_shape(lambda: plan.build(one).start(one, jnp.zeros(2, jnp.uint32)))
     if plan.history == "ring":
         name, value, remedy = "depth", plan.depth, "cut the longest delays"

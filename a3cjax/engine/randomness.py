@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._xla.kernel import stage_words
+from a3cjax._xla.marks import stage_words
 from a3cjax._xla.threefry import Words, threefry2x32
 
 INIT_WORKER = 0xFFFFFFFF  # proposals count from 0, so these never meet one

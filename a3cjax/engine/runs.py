@@ -11,8 +11,8 @@ from jaxtyping import Array, UInt32
 
 from a3cjax._core import check
 from a3cjax.engine.layout import Layout
-from a3cjax.engine.loop import Block
 from a3cjax.engine.origin import Origin, origin_of
+from a3cjax.engine.plan import Block
 from a3cjax.engine.randomness import run_key_words
 from a3cjax.engine.record import SCHEDULE_METRICS
 from a3cjax.learners.wrapped import unwrapped

@@ -11,16 +11,18 @@ from jax import lax
 
 from a3cjax._core import check
 from a3cjax._core.broadcasting import broadcasting
-from a3cjax._xla.kernel import compiling_for, hidden
+from a3cjax._xla.backend import compiling_for
+from a3cjax._xla.marks import hidden
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive
 from a3cjax.engine.history.gathering import check_gathers, check_update
 from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.layout import Layout
-from a3cjax.engine.loop import HISTORIES, Plan, advance, runs_of, start
+from a3cjax.engine.loop import advance, runs_of, start
 from a3cjax.engine.measure import FINITE
 from a3cjax.engine.memory import check_memory
 from a3cjax.engine.outside import taken_in, takes_from_outside, without_derivatives
+from a3cjax.engine.plan import HISTORIES, Plan, backend_for
 from a3cjax.engine.record import Record
 from a3cjax.engine.result import Diverged, Result
 from a3cjax.engine.runs import Runs
@@ -120,6 +122,7 @@ def simulate(
     spacing = record.spacing(schedule.num_messages)
     of_delay = learner.delay_metric_names
     runs, metrics = _without_keys(runs, metrics)
+    platform = jax.default_backend() if traced or not devices else devices[0].platform
     plan = Plan(
         history=kept,
         num_workers=schedule.num_workers,
@@ -129,11 +132,9 @@ def simulate(
         delay_metrics=tuple((name, how) for name, how in metrics if isinstance(how, str) and how in of_delay),
         log=transitions,
         axes=runs.axes,
-        target="kernel",
+        backend=backend_for(runs.one_learner(), platform, runs.commit is not None),
         gathers=runs.commit is not None,
     )
-    platform = jax.default_backend() if traced or not devices else devices[0].platform
-    plan = dataclasses.replace(plan, target=plan.choose_target(runs.one_learner(), platform))
     check_memory(plan, runs, metrics, spacing)
     if traced:
         state, saved, values, log = _trace(plan, runs, spacing, outside)
@@ -224,7 +225,7 @@ def _trace(plan: Plan, runs: Runs, spacing: int, outside: bool) -> tuple[Any, Sa
     if outside:
         replay, given = taken_in(replay, given)
     # A kernel cannot be mapped over: under the caller's vmap one replay follows the other.
-    run: Any = jax.custom_batching.sequential_vmap(replay) if plan.target == "kernel" else replay
+    run: Any = jax.custom_batching.sequential_vmap(replay) if plan.backend.maps_sequentially else replay
     carry, values, log = run(*given)
     honoured = runs.honoured(plan.history, plan.depth)
     carry = _poison(carry, ~honoured)
@@ -233,12 +234,12 @@ def _trace(plan: Plan, runs: Runs, spacing: int, outside: bool) -> tuple[Any, Sa
 
 
 def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any], Any]:
-    layout = Layout.of(runs.count, 1, plan.history, plan.num_workers, plan.target)
+    layout = Layout.of(runs.count, 1, plan.history, plan.num_workers, plan.backend)
     num_updates = runs.num_updates
     lengths = [spacing] * (num_updates // spacing) + [num_updates % spacing] * (num_updates % spacing > 0)
     block = runs.block(layout, 0, num_updates, plan.chunk(runs.one_learner(), layout.lanes))
     counts = jnp.int32(runs.num_workers), jnp.int32(0), jnp.asarray(lengths, jnp.int32)
-    with compiling_for(plan.target):
+    with compiling_for(plan.backend):
         given = hidden((runs.split_learner(layout), layout.split(runs.keys), block, counts))
     learner, keys, block, (workers, first, lengths) = given
     measured = jnp.arange(1, len(lengths) + 1) * spacing <= num_updates
@@ -251,7 +252,7 @@ def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any]
         one = jax.tree.unflatten(structure, [mine.get(i, leaf) for i, leaf in enumerate(leaves)])
         part = jax.tree.map(lambda column: column[0], block) if block_of_tile is None else block_of_tile
         carry = start(plan, one, keys, workers)
-        with compiling_for(plan.target):
+        with compiling_for(plan.backend):
             carry = hidden(carry)
         carry, *rest = advance(plan, one, carry, keys, part, first, lengths, measured, real)
         return runs_of(plan, runs.one_learner(), carry, layout.lanes), *rest

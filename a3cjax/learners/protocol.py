@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.rows import read_row
+from a3cjax._xla.marks import read_row
 
 METHODS = ("init", "init_worker", "view", "propose", "apply")
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax._xla.kernel import rounded
+from a3cjax._xla.marks import rounded
 from a3cjax.learners.protocol import AbstractLearner
 
 

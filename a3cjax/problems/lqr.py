@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree
-from a3cjax._xla.kernel import rounded, stage
+from a3cjax._xla.marks import rounded, stage
 from a3cjax._xla.small_matrices import quadratic
 from a3cjax.problems.lqr_evaluation import LQREvaluation
 from a3cjax.problems.matrix_equations import riccati

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree
-from a3cjax._xla.kernel import rounded
-from a3cjax._xla.rows import read_difference, read_row
+from a3cjax._xla.marks import read_difference, read_row, rounded
 
 
 @pytree

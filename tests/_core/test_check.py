@@ -14,6 +14,7 @@ import a3cjax
 from a3cjax import cli, families
 from a3cjax import compute_times as ct
 from a3cjax._core import check
+from a3cjax.cli import process
 
 KEY = jax.random.key(0)
 GIB = 2.0**30
@@ -122,6 +123,6 @@ def test_memory_that_runs_out_all_the_same_is_told(error, monkeypatch, capsys, t
     def run_out(options):
         raise error
 
-    monkeypatch.setattr(cli.process, "_run", run_out)
+    monkeypatch.setattr(process, "_run", run_out)
     assert cli.main(["speedup", "--out", str(tmp_path)]) == 2
     assert "There is not enough memory for this; use fewer updates" in capsys.readouterr().err

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax.engine import driver, layout, loop
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax.engine import driver, plan
 
 K = 60
 LAW = a3cjax.compute_times.Gamma(1.0, 0.7)
@@ -153,7 +154,7 @@ def usual(a3c):
 
 def programs():
     """How many programs the engine's block has been compiled to."""
-    block: Any = driver._compiled_advance
+    block: Any = driver.programs(CPU_KERNEL).advance
     return block._cache_size()
 
 
@@ -168,12 +169,12 @@ def test_tiles_chunks_and_blocks_change_nothing(make_schedule, change, usual, a3
     """Tiles of 4 lanes for 9 runs; random words for one update, or a few, at a time; blocks of 11 updates."""
     expected = usual(make_schedule)
     if change == "tiles":
-        for history in layout.LANES:
-            monkeypatch.setitem(layout.LANES, history, 4)
+        for history in CPU_KERNEL.most_lanes:
+            monkeypatch.setitem(CPU_KERNEL.most_lanes, history, 4)
     elif change == "blocks":
         monkeypatch.setattr(driver, "BLOCK_WORK", 100)
     else:  # six words per proposal, nine lanes
-        monkeypatch.setattr(loop, "CHUNK_WORDS", 6 * 9 * (1 if change == "chunks of one" else 4))
+        monkeypatch.setattr(plan, "CHUNK_WORDS", 6 * 9 * (1 if change == "chunks of one" else 4))
     before = programs()
     assert_same(nine_runs(a3c(), make_schedule), expected)
     assert programs() == before + 1  # the patched constant made another program

@@ -207,18 +207,18 @@ class _Captured(Exception):
 
 def program_of(monkeypatch, learner, schedule, metrics=(), **options):
     """What ``simulate`` would compile for 16 runs on one device, and the carry that it starts from."""
-    advance, captured = driver._compiled_advance, []
+    programs, captured = driver.programs, []
 
     def capture(*args):
-        captured.extend([advance.lower(*args), args[2]])
+        captured.extend([programs(args[0].backend).advance.lower(*args), args[2]])
         raise _Captured
 
-    monkeypatch.setattr(driver, "_compiled_advance", capture)
+    monkeypatch.setattr(driver, "programs", lambda backend: programs(backend)._replace(advance=capture))
     keys = jax.random.split(jax.random.key(0), RUNS)
     record = a3cjax.Record(every=100, metrics=metrics)
     with pytest.raises(_Captured):
         a3cjax.simulate(learner, schedule, keys, record=record, devices=jax.devices()[:1], **options)
-    monkeypatch.setattr(driver, "_compiled_advance", advance)
+    monkeypatch.setattr(driver, "programs", programs)
     return captured
 
 

@@ -9,8 +9,12 @@ import pytest
 
 import a3cjax
 from a3cjax._core.tree import pytree
-from a3cjax._xla import kernel, rows
-from a3cjax.engine import driver, loop
+from a3cjax._xla import marks
+from a3cjax._xla.backend import ACCELERATOR, compiling_for
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax._xla.loops import LOOPS
+from a3cjax.engine import driver
+from a3cjax.engine.plan import backend_for
 
 MARK = 'xla_cpu_small_call="true"'
 EXPONENTIAL = [a3cjax.compute_times.Exponential(1.0)] * 4
@@ -37,20 +41,19 @@ class Scattering(a3cjax.QuadraticSGD):
         return type(state)(x)
 
 
-def target(learner):
-    plan = loop.Plan("mailbox", 4, 0, 1, (), (), False, (), "kernel")
-    return plan.choose_target(learner, "cpu")
+def backend(learner):
+    return backend_for(learner, "cpu")
 
 
 def test_what_scatters_or_solves_is_no_kernel():
     """The paper's learner is one kernel, with i.i.d. rollouts too; a scatter, or a law that is solved for, is not."""
-    assert target(a3c()) == target(a3c(sampling="iid")) == target(a3c(minibatch=2)) == "kernel"
+    assert backend(a3c()) == backend(a3c(sampling="iid")) == backend(a3c(minibatch=2)) == CPU_KERNEL
     for options in ({"estimator": "q", "baseline": np.ones(6)}, {"estimator": "reinforce"}, {"shared_chain": True}):
-        assert target(a3c(**options)) == "kernel"
-    assert target(a3cjax.QuadraticSGD(curvature=[1.0], step=0.1)) == "kernel"
+        assert backend(a3c(**options)) == CPU_KERNEL
+    assert backend(a3cjax.QuadraticSGD(curvature=[1.0], step=0.1)) == CPU_KERNEL
     slow = a3cjax.A3C(a3cjax.families.ring(6), 0.1, 0.1, sampling="iid")
     assert slow.sampler.critic_steps is None
-    assert target(slow) == "loops"
+    assert backend(slow) == LOOPS
 
 
 @pytest.mark.parametrize("history", ["mailbox", "ring"])
@@ -59,7 +62,7 @@ def test_a_learner_without_a_kernel_learns_the_same(history):
     schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, 40)
     values = jnp.array([1.0, 0.5, 2.0]), jnp.float32(0.1), jnp.float32(1.0), jnp.ones(3)
     one, other = (kind(*values) for kind in (a3cjax.QuadraticSGD, Scattering))
-    assert target(other) == "loops"
+    assert backend(other) == LOOPS
     runs = [a3cjax.simulate(learner, schedule, jax.random.key(1), history=history) for learner in (one, other)]
     np.testing.assert_allclose(runs[0].params.x, runs[1].params.x, rtol=1e-5)
 
@@ -68,15 +71,15 @@ def test_rows_are_read_and_written_lane_by_lane():
     """Against NumPy's indexing, with an index of each lane's own or one for all."""
     table = jnp.arange(2 * 3 * 4.0).reshape(2, 3, 4)
     row = -jnp.ones((2, 4))
-    with kernel.compiling_for("kernel"):
+    with compiling_for(CPU_KERNEL):
         own, shared = jnp.array([2, 0]), jnp.int32(1)
-        np.testing.assert_array_equal(jax.vmap(rows.read_row)(table, own), table[[0, 1], [2, 0]])
-        np.testing.assert_array_equal(jax.vmap(rows.read_row, (0, None))(table, shared), table[:, 1])
-        np.testing.assert_array_equal(jax.vmap(rows.read_row, (None, 0))(table[0], own), table[0, [2, 0]])
+        np.testing.assert_array_equal(jax.vmap(marks.read_row)(table, own), table[[0, 1], [2, 0]])
+        np.testing.assert_array_equal(jax.vmap(marks.read_row, (0, None))(table, shared), table[:, 1])
+        np.testing.assert_array_equal(jax.vmap(marks.read_row, (None, 0))(table[0], own), table[0, [2, 0]])
         for index, axis in ((own, 0), (shared, None)):
             expected = np.array(table)
             expected[[0, 1], index] = -1
-            written = jax.jit(jax.vmap(rows.write_row, (0, axis, 0)))(table, index, row)
+            written = jax.jit(jax.vmap(marks.write_row, (0, axis, 0)))(table, index, row)
             np.testing.assert_array_equal(written, expected)
 
 
@@ -87,13 +90,13 @@ def test_short_and_wide_rows_of_any_number_of_lanes(lanes, width):
     rng = np.random.default_rng(width)
     own, shared = rng.normal(size=(lanes, 6, width)), rng.normal(size=(6, width))
     at, other, each = rng.integers(0, 6, lanes), rng.integers(0, 6, lanes), np.arange(lanes)
-    with kernel.compiling_for("kernel"):
+    with compiling_for(CPU_KERNEL):
         given = [jnp.asarray(x, jnp.float32 if x.dtype == float else jnp.int32) for x in (own, shared, at, other)]
         mine, common, where, elsewhere = given
-        read = jax.jit(jax.vmap(rows.read_row))(mine, where)
-        taken = jax.jit(jax.vmap(rows.read_row, (None, 0)))(common, where)
-        change = jax.jit(jax.vmap(rows.read_difference, (0, 0, None, 0)))(mine, where, common, elsewhere)
-        written = jax.jit(jax.vmap(rows.write_row))(mine, where, taken)
+        read = jax.jit(jax.vmap(marks.read_row))(mine, where)
+        taken = jax.jit(jax.vmap(marks.read_row, (None, 0)))(common, where)
+        change = jax.jit(jax.vmap(marks.read_difference, (0, 0, None, 0)))(mine, where, common, elsewhere)
+        written = jax.jit(jax.vmap(marks.write_row))(mine, where, taken)
     mine, common = np.asarray(mine), np.asarray(common)
     np.testing.assert_array_equal(read, mine[each, at])
     np.testing.assert_array_equal(taken, common[at])
@@ -106,11 +109,11 @@ def test_short_and_wide_rows_of_any_number_of_lanes(lanes, width):
 def test_lanes_last_is_a_matter_of_layout():
     """A stage, scalars as a row and a reshaped row are what they are without lanes."""
     x = jnp.arange(24.0).reshape(4, 6)
-    for target in ("kernel", "loops", "accelerator"):
-        with kernel.compiling_for(target):
-            swapped = jax.vmap(lambda row: kernel.stage(lambda r: (r[::-1], r.sum()), row))(x)
-            stacked = jax.vmap(lambda row: rows.row_of([row[5], row[0]]))(x)
-            folded = jax.vmap(lambda row: rows.reshape(row, (2, 3)))(x)
+    for backend in (CPU_KERNEL, LOOPS, ACCELERATOR):
+        with compiling_for(backend):
+            swapped = jax.vmap(lambda row: marks.stage(lambda r: (r[::-1], r.sum()), row))(x)
+            stacked = jax.vmap(lambda row: marks.row_of([row[5], row[0]]))(x)
+            folded = jax.vmap(lambda row: marks.reshape(row, (2, 3)))(x)
         np.testing.assert_array_equal(swapped[0], x[:, ::-1])
         np.testing.assert_array_equal(swapped[1], x.sum(1))
         np.testing.assert_array_equal(stacked, x[:, [5, 0]])

@@ -6,18 +6,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from a3cjax._xla.backend import ACCELERATOR
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax._xla.loops import LOOPS
 from a3cjax.engine import driver
-from a3cjax.engine.layout import LANES, Layout
-from a3cjax.engine.loop import Plan
+from a3cjax.engine.layout import Layout
+from a3cjax.engine.plan import Plan
 
 CASES = [(1, 1), (2, 2), (9, 1), (67, 2), (128, 1), (129, 1), (4097, 2)]
 
 
 @pytest.mark.parametrize(("runs", "shares"), CASES)
 @pytest.mark.parametrize("history", ["mailbox", "ring"])
-@pytest.mark.parametrize("target", ["kernel", "loops", "accelerator"])
-def test_every_run_has_a_place(runs, shares, history, target):
-    layout = Layout.of(runs, shares, history, 16, target)
+@pytest.mark.parametrize("backend", [CPU_KERNEL, LOOPS, ACCELERATOR])
+def test_every_run_has_a_place(runs, shares, history, backend):
+    layout = Layout.of(runs, shares, history, 16, backend)
     assert layout.tiles % shares == 0
     assert layout.tiles * layout.lanes >= runs
     assert layout.real_lanes().sum() == runs
@@ -31,25 +34,25 @@ def test_every_run_has_a_place(runs, shares, history, target):
 
 
 def test_surplus_lanes_repeat_the_first_run():
-    layout = Layout.of(67, 2, "ring", 16, "kernel")
+    layout = Layout.of(67, 2, "ring", 16, CPU_KERNEL)
     flat = layout.split(np.arange(67)).ravel()
     assert flat[:67].tolist() == list(range(67))
     assert set(flat[67:].tolist()) <= {0}
 
 
 def test_tiles_are_no_larger_than_said():
-    assert Layout.of(256, 1, "mailbox", 16, "kernel").lanes == LANES["mailbox"]
-    assert Layout.of(256, 1, "ring", 16, "kernel").lanes == LANES["ring"]
-    assert Layout.of(256, 1, "mailbox", 4096, "kernel").lanes == LANES["mailbox"] // 2
-    assert Layout.of(256, 1, "mailbox", 16, "accelerator").tiles == 1
+    assert Layout.of(256, 1, "mailbox", 16, CPU_KERNEL).lanes == CPU_KERNEL.most_lanes["mailbox"]
+    assert Layout.of(256, 1, "ring", 16, CPU_KERNEL).lanes == CPU_KERNEL.most_lanes["ring"]
+    assert Layout.of(256, 1, "mailbox", 4096, CPU_KERNEL).lanes == CPU_KERNEL.most_lanes["mailbox"] // 2
+    assert Layout.of(256, 1, "mailbox", 16, ACCELERATOR).tiles == 1
 
 
 def test_blocks_get_shorter_with_more_runs_but_not_without_end():
     """A call for each tile costs a tenth of a millisecond, so a tile's block keeps at least two hundred updates."""
-    plan = Plan("mailbox", 16, 0, 1 << 20, (), (), False, (), "kernel")
+    plan = Plan("mailbox", 16, 0, 1 << 20, (), (), False, (), CPU_KERNEL)
 
     def updates(runs):
-        layout = Layout.of(runs, 1, "mailbox", 16, "kernel")
+        layout = Layout.of(runs, 1, "mailbox", 16, CPU_KERNEL)
         block, segments, shaped = driver._shape_blocks(plan, layout, 1 << 30)
         assert block == segments * shaped.segment
         return block
@@ -58,7 +61,7 @@ def test_blocks_get_shorter_with_more_runs_but_not_without_end():
     assert updates(4096) == driver.BLOCK_WORK // 4096
     assert updates(10**5) == updates(10**6) == 256
     assert driver._shape_blocks(
-        dataclasses.replace(plan, segment=10), Layout.of(10**6, 1, "ring", 16, "kernel"), 30
+        dataclasses.replace(plan, segment=10), Layout.of(10**6, 1, "ring", 16, CPU_KERNEL), 30
     ) == (
         30,
         3,

@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from a3cjax._xla import kernel, rows, version_store
+from a3cjax._xla import marks, version_store, versions
+from a3cjax._xla.backend import ACCELERATOR, compiling_for
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax._xla.loops import LOOPS
 from a3cjax.engine.history.past_table import BLOCK, Log, PastTable
 
 STATES, ACTIONS, UPDATES = 6, 2, 12 * BLOCK
@@ -87,8 +90,8 @@ def test_places_are_noted_in_two_bytes_where_they_fit(states, dtype):
 
 def in_a_loop(store, version):
     """Entry ``version``, read in a loop of one turn."""
-    everything, lanes, lane = version_store.whole(store)
-    read = functools.partial(rows.read_row, everything)
+    everything, lanes, lane = versions.all_runs(store)
+    read = functools.partial(marks.read_row, everything)
     return jax.lax.fori_loop(0, 1, lambda i, _: read((version + i) * lanes + lane), jnp.zeros(store.shape[1:]))
 
 
@@ -101,17 +104,17 @@ def test_versions_that_lie_side_by_side(lanes, width):
     store = rng.normal(size=(lanes, 6, width)).astype(np.float32)
     value = store[each, own]
     np.testing.assert_array_equal(version_store.runs_first(version_store.versions_first(store), lanes), store)
-    for target in ("kernel", "loops", "accelerator"):
-        with kernel.compiling_for(target):
-            read = jax.jit(jax.vmap(version_store.read_version))(store, own)
-            common = jax.jit(jax.vmap(version_store.read_version, (0, None)))(store, jnp.int32(4))
+    for backend in (CPU_KERNEL, LOOPS, ACCELERATOR):
+        with compiling_for(backend):
+            read = jax.jit(jax.vmap(versions.read_version))(store, own)
+            common = jax.jit(jax.vmap(versions.read_version, (0, None)))(store, jnp.int32(4))
             looked_up = jax.jit(jax.vmap(in_a_loop))(store, own)
-            two = jax.jit(jax.vmap(lambda s: version_store.read_versions(s, jnp.int32(3), 2)))(store)
-            part = jax.jit(jax.vmap(lambda s: version_store.read_entries(s, jnp.int32(4), jnp.int32(0), 1)))(store)
+            two = jax.jit(jax.vmap(lambda s: versions.read_versions(s, jnp.int32(3), 2)))(store)
+            part = jax.jit(jax.vmap(lambda s: versions.read_entries(s, jnp.int32(4), jnp.int32(0), 1)))(store)
             new = [
-                jax.jit(jax.vmap(version_store.write_each))(store, own[:, None], -value[:, None]),
-                jax.jit(jax.vmap(version_store.write_version, (0, None, 0)))(store, jnp.int32(2), -value),
-                jax.jit(jax.vmap(version_store.write_entries, (0, None, None, 0)))(store, 3, width - 1, -value[:, :1]),
+                jax.jit(jax.vmap(versions.write_each))(store, own[:, None], -value[:, None]),
+                jax.jit(jax.vmap(versions.write_version, (0, None, 0)))(store, jnp.int32(2), -value),
+                jax.jit(jax.vmap(versions.write_entries, (0, None, None, 0)))(store, 3, width - 1, -value[:, :1]),
             ]
         np.testing.assert_array_equal(read, store[each, own])
         np.testing.assert_array_equal(common, store[:, 4])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import a3cjax
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax.engine import driver
 
 KEY = jax.random.key(0)
@@ -71,7 +72,7 @@ def test_shapes_follow_the_run_axes():
 
 def programs():
     """How many programs the engine's two entry points have been compiled to."""
-    points: tuple[Any, ...] = driver._compiled_advance, driver._start
+    points: tuple[Any, ...] = driver.programs(CPU_KERNEL)
     return [point._cache_size() for point in points]
 
 

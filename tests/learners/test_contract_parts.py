@@ -11,6 +11,8 @@ from jax.tree_util import Partial
 
 import a3cjax
 from a3cjax import Record, Schedule
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax._xla.loops import LOOPS
 from a3cjax.engine import driver
 
 KEY = jax.random.key(0)
@@ -141,10 +143,10 @@ def test_an_optimisers_rate_may_differ_from_run_to_run_and_an_equal_one_is_not_c
         return a3cjax.simulate(learner, schedule, KEY).params
 
     np.testing.assert_allclose(run(0.0), np.array([[0.9**3] * 2, [0.5**3] * 2]), rtol=1e-6)
-    compiled: Any = driver._compiled_advance
-    programs = compiled._cache_size()
+    compiled = [driver.programs(backend).advance for backend in (CPU_KERNEL, LOOPS)]
+    programs = [each._cache_size() for each in compiled]
     run(0.0)
-    assert compiled._cache_size() == programs
+    assert [each._cache_size() for each in compiled] == programs
     assert not np.allclose(run(0.5), run(0.0))
 
 

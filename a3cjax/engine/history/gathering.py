@@ -12,8 +12,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._xla.kernel import stage
-from a3cjax._xla.rows import read_row, write_row
+from a3cjax._xla.marks import read_row, stage, write_row
 from a3cjax.engine.contract import Checks, as_arrays
 from a3cjax.engine.history.packing import Packing
 from a3cjax.engine.history.past import PastLeaf

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._xla.kernel import stage
-from a3cjax._xla.rows import read_row, write_row
+from a3cjax._xla.marks import read_row, stage, write_row
 from a3cjax.engine.history.packing import Packing
 from a3cjax.engine.history.protocol import (
     Carry,

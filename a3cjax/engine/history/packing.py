@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, UInt32
 
 from a3cjax._xla.lanes import SHORT
-from a3cjax._xla.rows import reshape, row_of
+from a3cjax._xla.marks import reshape, row_of
 
 T = TypeVar("T")
 

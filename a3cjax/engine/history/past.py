@@ -13,8 +13,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Int
 
-from a3cjax._xla.rows import read_row, write_row
-from a3cjax._xla.version_store import read_version, write_version
+from a3cjax._xla.marks import read_row, write_row
+from a3cjax._xla.versions import read_version, write_version
 
 
 class Past(Protocol):

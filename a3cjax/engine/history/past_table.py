@@ -9,13 +9,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Integer, UInt32
 
-from a3cjax._xla.kernel import stage
-from a3cjax._xla.rows import read_row, write_row
-from a3cjax._xla.version_store import (
+from a3cjax._xla.marks import read_row, stage, write_row
+from a3cjax._xla.versions import (
+    all_runs,
     read_entries,
     read_version,
     read_versions,
-    whole,
     write_each,
     write_entries,
     write_version,
@@ -139,7 +138,7 @@ class PastTable:
         begun = div(k, BLOCK) - div(version, BLOCK)
         words = read_version(kept.states, block)
         return Version(
-            self, whole(kept.rows), whole(kept.found), block, begun, words, rem(version, BLOCK) * self.changes
+            self, all_runs(kept.rows), all_runs(kept.found), block, begun, words, rem(version, BLOCK) * self.changes
         )
 
     def note(self, kept: Log, rows: Int[Array, " r"], k: Int[Array, ""]) -> Log:
@@ -198,7 +197,7 @@ class Version:
     """A version: its block of the log, how many blocks have begun since, and what of its block it has seen."""
 
     past: PastTable
-    rows: tuple[Float[Array, "places*lanes A"], int, Any]  # as ``version_store.whole`` gives it
+    rows: tuple[Float[Array, "places*lanes A"], int, Any]  # as ``versions.all_runs`` gives it
     found: tuple[Integer[Array, "blocks*lanes S"], int, Any]
     block: Int[Array, ""]
     begun: Int[Array, ""]

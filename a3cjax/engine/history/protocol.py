@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._xla.kernel import stage
+from a3cjax._xla.marks import stage
 from a3cjax.engine.contract import Checks, as_arrays
 from a3cjax.engine.history.packing import Packing
 from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key, key_from_words

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._xla.kernel import in_kernel, stage
-from a3cjax._xla.rows import read_row, write_row
+from a3cjax._xla.backend import current
+from a3cjax._xla.marks import read_row, stage, write_row
 from a3cjax.engine.history.packing import Packing
 from a3cjax.engine.history.past import Past, PastLeaf
 from a3cjax.engine.history.past_table import PastTable
@@ -52,7 +52,7 @@ class Ring:
     @property
     def beside(self) -> Any:
         """Like ``past``, whether versions lie side by side (``version_store.py``)."""
-        return [store.beside for store in self._stores] if in_kernel() else False
+        return [store.beside for store in self._stores] if current().versions_beside else False
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""

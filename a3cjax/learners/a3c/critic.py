@@ -5,7 +5,7 @@ import operator
 
 from jaxtyping import Array, Float, Num
 
-from a3cjax._xla.kernel import dot, rounded, stage
+from a3cjax._xla.marks import dot, rounded, stage
 from a3cjax.learners.a3c.fit import Problem
 from a3cjax.learners.sampling.samples import Transition
 

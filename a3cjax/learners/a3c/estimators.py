@@ -27,8 +27,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.kernel import rounded, stage
-from a3cjax._xla.rows import read_row
+from a3cjax._xla.marks import read_row, rounded, stage
 from a3cjax._xla.threefry import threefry2x32
 from a3cjax.learners.a3c.critic import features, td_error, value_ahead, value_change
 from a3cjax.learners.a3c.messages import Params

@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import static
-from a3cjax._xla.kernel import rounded, stage
-from a3cjax._xla.rows import read_row, reshape
+from a3cjax._xla.marks import read_row, reshape, rounded, stage
 from a3cjax.learners.a3c.critic import features, inner, td_error
 from a3cjax.learners.a3c.delay_errors import DELAY_METRICS, delay_errors
 from a3cjax.learners.a3c.ergodicity import warn_of_states_left_behind

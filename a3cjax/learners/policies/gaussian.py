@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.kernel import rounded, stage
+from a3cjax._xla.marks import rounded, stage
 from a3cjax._xla.small_matrices import times
 
 _UNROLLED_DIRECTIONS = 8

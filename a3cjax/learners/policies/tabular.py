@@ -9,8 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.kernel import rounded, stage
-from a3cjax._xla.rows import read_row, reshape, write_row
+from a3cjax._xla.marks import read_row, reshape, rounded, stage, write_row
 from a3cjax.learners.protocol import table_row
 
 _UNROLLED_TERMS = 8

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt32
 
 from a3cjax._core.tree import pytree
-from a3cjax._xla.kernel import stage
+from a3cjax._xla.marks import stage
 from a3cjax._xla.small_matrices import times
 from a3cjax.learners.policies.gaussian import LinearGaussian
 from a3cjax.learners.sampling.words import normal

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, UInt32
 
 from a3cjax._core.check import is_concrete
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.kernel import rounded, stage
+from a3cjax._xla.marks import rounded, stage
 from a3cjax._xla.small_matrices import largest, lower_root, product, sandwich, times
 from a3cjax.learners.sampling.linear import LinearDynamics, gaussian
 from a3cjax.learners.sampling.samples import Draw, Transition

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, UInt32
 
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.kernel import stage
+from a3cjax._xla.marks import stage
 from a3cjax._xla.threefry import bits
 from a3cjax.learners.sampling.linear import LinearDynamics
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition

@@ -15,8 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt32
 
 from a3cjax._core.check import is_concrete
-from a3cjax._xla.kernel import stage
-from a3cjax._xla.rows import read_row
+from a3cjax._xla.marks import read_row, stage
 
 _UNROLLED_ACTIONS = 64  # up to here a running sum is written out, which keeps it in registers
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax._core.tree import pytree
-from a3cjax._xla.kernel import rounded
+from a3cjax._xla.marks import rounded
 from a3cjax.learners import A3C, QuadraticSGD
 from a3cjax.problems import FiniteMDP, exact, families
 from a3cjax.studies.stability import critic_eigenvalues

@@ -1,0 +1,85 @@
+"""What of a simulation is part of the compiled program."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from a3cjax._xla.backend import ACCELERATOR, Backend, compiling_for
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax._xla.fitting import fits_kernel
+from a3cjax._xla.loops import LOOPS
+from a3cjax.engine.history.gathering import GatheringRing
+from a3cjax.engine.history.mailbox import Mailbox
+from a3cjax.engine.history.protocol import Kind, propose, shapes_of, words_per_proposal
+from a3cjax.engine.history.ring import Ring
+from a3cjax.engine.randomness import key_from_words
+from a3cjax.learners.protocol import apply_message, gather_message
+
+HISTORIES = {"mailbox": Mailbox, "ring": Ring}
+CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
+
+
+class Block(NamedTuple):
+    """A stretch of the schedule that begins at a multiple of the chunk and is padded by two chunks at its end.
+
+    A batch's has a leading axis of tiles. Tiles and lanes are 1 when all runs share it.
+    """
+
+    worker: Int[Array, "*tiles lanes updates"]
+    delay: Int[Array, "*tiles lanes updates"]
+    turn: Int[Array, "*tiles lanes updates"]
+    commit: Int[Array, "*tiles lanes updates"] | None = None  # 1 or 0, where messages are averaged
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes and choices that shape the program: two simulations with equal plans share one."""
+
+    history: str
+    num_workers: int
+    depth: int
+    segment: int
+    metrics: tuple[tuple[str, str | Callable[..., Any]], ...]  # of a state
+    delay_metrics: tuple[tuple[str, str], ...]  # of the last update before a record
+    log: bool
+    axes: tuple[int | None, ...]  # of the learner's leaves: 0 where they carry a run axis
+    backend: Backend
+    gathers: bool = False  # the schedule has a commit column
+
+    def build(self, learner: Any) -> Any:
+        """The history for this learner, as one run sees it."""
+        kind = GatheringRing if self.gathers else HISTORIES[self.history]
+        delays = bool(self.delay_metrics)
+        return kind(learner, self.num_workers, self.depth, self.log or delays, delays or learner.needs_stale)
+
+    def chunk(self, learner: Any, lanes: int) -> int:
+        """Updates whose random words are made at once, a power of two."""
+        most = CHUNK_WORDS // (words_per_proposal(learner) * lanes)
+        return 1 << max(0, most.bit_length() - 1)
+
+
+def backend_for(learner: Any, platform: str, gathers: bool = False) -> Backend:
+    """What to compile this learner's loop for: one CPU kernel if all that it does can be part of one."""
+    if platform != "cpu":
+        return ACCELERATOR
+    return CPU_KERNEL if _fits_cpu_kernel(Kind.of(learner), gathers) else LOOPS
+
+
+@functools.lru_cache(maxsize=64)
+def _fits_cpu_kernel(kind: Kind, gathers: bool) -> bool:
+    def update(leaves, state, view, own, words, count):
+        learner = jax.tree.unflatten(kind.structure, leaves)
+        message, own = propose(learner, view, own, words)
+        first, delay = learner.init_worker(key_from_words([count, count])), jnp.int32(0)
+        if gathers:
+            return learner.apply_mean(state, gather_message(learner, None, message, delay, view), delay), own, first
+        return apply_message(learner, state, message, delay, view), own, first
+
+    with compiling_for(CPU_KERNEL):
+        *given, _, _ = shapes_of(kind)
+        return fits_kernel(update, kind.shapes(), *given, jax.ShapeDtypeStruct((), jnp.uint32))
