@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree
-from a3cjax._xla.marks import rounded, stage
+from a3cjax._xla.marks import rounded, staged
 from a3cjax._xla.small_matrices import quadratic
 from a3cjax.problems.lqr_evaluation import LQREvaluation
 from a3cjax.problems.matrix_equations import riccati
@@ -142,18 +142,18 @@ class LQR:
         >>> (2 * lqr.features_at(jnp.array([3.0, 4.0]))).tolist()  # z = (3, 2), d = 4
         [1.0, 9.0, 6.0, 4.0]
         """
-        return stage(_quadratic_features, state, self.inverse_scale)
+        return _quadratic_features(state, self.inverse_scale)
 
     def feature_change_at(self, state: Float[Array, " n"], next_state: Float[Array, " n"]) -> Float[Array, " d"]:
         """γφ(s') − φ(s), which δ̂ weighs with ω."""
-        return stage(_less, self.discount, self.features_at(next_state), self.features_at(state))
+        return _discounted_change(self.discount, self.features_at(next_state), self.features_at(state))
 
     def reward_at(
         self, state: Float[Array, " n"], action: Float[Array, " m"], next_state: Any = None
     ) -> Float[Array, ""]:
         """r(s, a) = −(sᵀQ s + aᵀR a), whatever comes next."""
         del next_state
-        return stage(_reward, self.state_cost, self.action_cost, state, action)
+        return _reward(self.state_cost, self.action_cost, state, action)
 
     def evaluate(self, policy: Any, theta: ArrayLike) -> LQREvaluation:
         """The exact quantities of the policy a ~ N(θs, σ²I): J, ∇J, V, ω*, laws of the state.
@@ -198,10 +198,14 @@ class LQR:
         return self.evaluate(policy, self.optimal_gain()).objective
 
 
-def _less(discount: Float[Array, ""], ahead: Float[Array, " d"], here: Float[Array, " d"]) -> Float[Array, " d"]:
+@staged
+def _discounted_change(
+    discount: Float[Array, ""], ahead: Float[Array, " d"], here: Float[Array, " d"]
+) -> Float[Array, " d"]:
     return rounded(discount * ahead) - here
 
 
+@staged
 def _reward(
     state_cost: Float[Array, "n n"],
     action_cost: Float[Array, "m m"],
@@ -211,6 +215,7 @@ def _reward(
     return -(quadratic(state_cost, state) + quadratic(action_cost, action))
 
 
+@staged
 def _quadratic_features(state: Float[Array, " n"], unit: Float[Array, " n"]) -> Float[Array, " d"]:
     z, n = state * unit, state.shape[0]
     products = [z[i] * z[j] for i in range(n) for j in range(i, n)]

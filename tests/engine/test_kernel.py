@@ -186,7 +186,7 @@ def test_cores_of_one_device_share_the_runs(monkeypatch):
     device = jax.devices()[0]
     results = []
     for shares in ([device], [device, device]):
-        monkeypatch.setattr(driver, "_workers", lambda devices, shares=shares: shares)
+        monkeypatch.setattr(driver, "side_by_side", lambda devices, shares=shares: shares)
         results.append(a3cjax.simulate(a3c(), schedule, keys, transitions=True))
     one, two = (jax.tree.leaves((result.params, result.metrics, result.transitions)) for result in results)
     for x, y in zip(one, two, strict=True):

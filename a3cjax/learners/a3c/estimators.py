@@ -16,7 +16,6 @@ An estimator has ``of(mdp, horizon)``, ``num_words`` and ``weight(mdp, dynamics,
 """
 
 import math
-import operator
 from typing import Any, Literal
 
 import jax
@@ -27,7 +26,8 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.marks import read_row, rounded, stage
+from a3cjax._xla.arithmetic import plus
+from a3cjax._xla.marks import read_row, rounded
 from a3cjax._xla.threefry import threefry2x32
 from a3cjax.learners.a3c.critic import features, td_error, value_ahead, value_change
 from a3cjax.learners.a3c.messages import Params
@@ -97,7 +97,7 @@ class ActionValue:
         """From the state and the action."""
         del dynamics, policy, words
         reward, ahead = self.step.at(x)
-        return stage(operator.add, reward, stage(value_ahead, mdp.discount, ahead, view.omega))
+        return plus(reward, value_ahead(mdp.discount, ahead, view.omega))
 
 
 @pytree
@@ -120,8 +120,8 @@ class Advantage:
         """From the state and the action."""
         del dynamics, policy, words
         reward, ahead = self.step.at(x)
-        change = stage(value_change, mdp.discount, ahead, features(mdp, x.state), view.omega)
-        return stage(operator.add, reward, change)
+        change = value_change(mdp.discount, ahead, features(mdp, x.state), view.omega)
+        return plus(reward, change)
 
 
 @pytree

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import operator
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -14,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import static
-from a3cjax._xla.marks import read_row, reshape, rounded, stage
-from a3cjax.learners.a3c.critic import features, inner, td_error
+from a3cjax._xla.arithmetic import inner, minus, moved, scaled
+from a3cjax._xla.marks import read_row, reshape, staged
+from a3cjax.learners.a3c.critic import features, td_error
 from a3cjax.learners.a3c.delay_errors import DELAY_METRICS, delay_errors
 from a3cjax.learners.a3c.ergodicity import warn_of_states_left_behind
 from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
@@ -213,7 +213,7 @@ class A3C(AbstractLearner):
         omega = state.omega
         for m in range(self.minibatch):
             change = critic_step * message.critic_delta[m]
-            omega = stage(_moved, omega, change, features(self.mdp, message.critic_state[m]))
+            omega = moved(omega, change, features(self.mdp, message.critic_state[m]))
         return A3CState(theta, self._project(omega), state.updates + 1)
 
     def gather(self, sums: Params | None, message: Message, delay: Int[Array, ""], stale: None = None) -> Params:
@@ -224,15 +224,15 @@ class A3C(AbstractLearner):
         theta = self.policy.ascend(sums.theta, message.direction, jnp.ones((), sums.theta.dtype))
         omega = sums.omega
         for m in range(self.minibatch):
-            omega = stage(_moved, omega, message.critic_delta[m], features(self.mdp, message.critic_state[m]))
+            omega = moved(omega, message.critic_delta[m], features(self.mdp, message.critic_state[m]))
         return Params(theta, omega)
 
     def apply_mean(self, state: A3CState, mean: Params, delay: Int[Array, ""]) -> A3CState:
         """Eq. (13) with g and the actor's direction averaged over several messages; one projection."""
         del delay
         actor_step, critic_step = _at(self.actor_step, state.updates), _at(self.critic_step, state.updates)
-        theta = stage(_stepped, state.theta, actor_step, mean.theta)
-        omega = stage(_stepped, state.omega, critic_step, mean.omega)
+        theta = moved(state.theta, actor_step, mean.theta)
+        omega = moved(state.omega, critic_step, mean.omega)
         return A3CState(theta, self._project(omega), state.updates + 1)
 
     def changed_rows(self, message: Message) -> tuple[Any, None]:
@@ -296,27 +296,19 @@ class A3C(AbstractLearner):
     def _above_baseline(self, weight: Float[Array, ""], x: Transition) -> Float[Array, ""]:
         if self.baseline is None:
             return weight
-        return stage(operator.sub, weight, read_row(self.baseline, x.state))
+        return minus(weight, read_row(self.baseline, x.state))
 
     def _project(self, omega: Float[Array, " d"]) -> Float[Array, " d"]:
         if self.radius is None:
             return omega
-        scale = stage(_onto_ball, omega, self.radius)
-        return stage(operator.mul, omega, scale)
+        return scaled(omega, _onto_ball(omega, self.radius))
 
 
+@staged
 def _onto_ball(omega: Float[Array, " d"], radius: Float[Array, ""]) -> Float[Array, ""]:
     """What ω is multiplied by to be projected."""
     norm_sq = inner(omega, omega)
     return jnp.where(norm_sq > radius**2, radius / jnp.sqrt(norm_sq), 1)
-
-
-def _stepped(start: Float[Array, "*n"], step: Float[Array, ""], direction: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    return start + rounded(step * direction)
-
-
-def _moved(omega: Float[Array, " d"], change: Float[Array, ""], phi: Float[Array, " d"]) -> Float[Array, " d"]:
-    return omega + rounded(change * phi)
 
 
 def _step(name: str, value: Step) -> Any:

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.marks import rounded, stage
+from a3cjax._xla.arithmetic import moved
+from a3cjax._xla.marks import stage, staged
 from a3cjax._xla.small_matrices import times
 
 _UNROLLED_DIRECTIONS = 8
@@ -72,7 +73,7 @@ class LinearGaussian:
 
     def action(self, mean: Float[Array, " m"], normal: Float[Array, " m"]) -> Float[Array, " m"]:
         """a = θs + σ·(a standard normal draw)."""
-        return stage(lambda mean, std, normal: mean + rounded(std * normal), mean, self.std, normal)
+        return moved(mean, self.std, normal)
 
     def score(
         self,
@@ -82,7 +83,7 @@ class LinearGaussian:
         weight: Float[Array, ""],
     ) -> Float[Array, "m n"]:
         """weight·ψ_θ(s,a), from the mean of π_θ(·|s)."""
-        return stage(_weighted_score, state, action, mean, self.precision, weight)
+        return _weighted_score(state, action, mean, self.precision, weight)
 
     def merge(self, directions: Float[Array, "M m n"]) -> Float[Array, "m n"]:
         """A stack of directions as their sum."""
@@ -94,13 +95,14 @@ class LinearGaussian:
         self, theta: Float[Array, "m n"], direction: Float[Array, "m n"], step: Float[Array, ""]
     ) -> Float[Array, "m n"]:
         """θ + step·direction."""
-        return stage(lambda theta, step, direction: theta + rounded(step * direction), theta, step, direction)
+        return moved(theta, step, direction)
 
     def changed_rows(self, direction: Float[Array, "m n"]) -> None:
         """All of θ changes."""
         del direction
 
 
+@staged
 def _weighted_score(
     state: Float[Array, " n"],
     action: Float[Array, " m"],

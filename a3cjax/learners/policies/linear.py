@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree
-from a3cjax._xla.marks import dot, read_row, rounded, stage
+from a3cjax._xla.arithmetic import moved
+from a3cjax._xla.marks import dot, read_row, rounded, staged
 
 
 @pytree
@@ -61,7 +62,7 @@ class LinearSoftmax:
 
     def logits(self, theta: Float[Array, " m"], state: Int[Array, ""]) -> Float[Array, " A"]:
         """The logits at one state."""
-        return stage(_logits, self._at(state), theta)
+        return _logits(self._at(state), theta)
 
     def describe(self, theta: Float[Array, " m"], state: Int[Array, ""]) -> Float[Array, " A"]:
         """π_θ(·|s), as ``score`` takes it."""
@@ -77,7 +78,7 @@ class LinearSoftmax:
         """weight·ψ_θ(s,a), from π_θ(·|s)."""
         features = self._at(state)
         chosen = read_row(features, action)
-        return stage(_weighted_score, features, chosen, probabilities, weight)
+        return _weighted_score(features, chosen, probabilities, weight)
 
     def merge(self, directions: Float[Array, "M m"]) -> Float[Array, " m"]:
         """A stack of directions as their sum."""
@@ -87,7 +88,7 @@ class LinearSoftmax:
         self, theta: Float[Array, " m"], direction: Float[Array, " m"], step: Float[Array, ""]
     ) -> Float[Array, " m"]:
         """θ + step·direction."""
-        return stage(lambda theta, step, direction: theta + rounded(step * direction), theta, step, direction)
+        return moved(theta, step, direction)
 
     def changed_rows(self, direction: Float[Array, " m"]) -> None:
         """All of θ changes."""
@@ -97,10 +98,12 @@ class LinearSoftmax:
         return read_row(self.features, state)
 
 
+@staged
 def _logits(features: Float[Array, "A m"], theta: Float[Array, " m"]) -> Float[Array, " A"]:
     return dot(features, theta)
 
 
+@staged
 def _weighted_score(
     features: Float[Array, "A m"],
     chosen: Float[Array, " m"],

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Int
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.marks import read_row, reshape, rounded, stage, write_row
+from a3cjax._xla.arithmetic import moved
+from a3cjax._xla.marks import read_row, reshape, staged, write_row
 from a3cjax.learners.protocol import table_row
 
 _UNROLLED_TERMS = 8
@@ -73,7 +74,7 @@ class TabularSoftmax:
         weight: Float[Array, ""],
     ) -> Scores:
         """weight·ψ_θ(s,a), from π_θ(·|s)."""
-        change = stage(_scaled_score, action, probabilities, weight)
+        change = _scaled_score(action, probabilities, weight)
         return Scores(reshape(state, (1,)), reshape(change, (1, self.num_actions)))
 
     def merge(self, directions: Scores) -> Scores:
@@ -86,7 +87,7 @@ class TabularSoftmax:
 
         def add(m, table):
             state, change = direction.state[m], direction.change[m]
-            row = stage(_moved, read_row(table, state), step, change)
+            row = moved(read_row(table, state), step, change)
             return write_row(table, state, row)
 
         terms = direction.state.shape[0]
@@ -101,13 +102,10 @@ class TabularSoftmax:
         return direction.state
 
 
+@staged
 def _scaled_score(
     action: Int[Array, ""], probabilities: Float[Array, " A"], weight: Float[Array, ""]
 ) -> Float[Array, " A"]:
     """weight·(e_a − π)."""
     chosen = (action == jnp.arange(probabilities.shape[0])).astype(probabilities.dtype)
     return weight * (chosen - probabilities)
-
-
-def _moved(row: Float[Array, " A"], step: Float[Array, ""], change: Float[Array, " A"]) -> Float[Array, " A"]:
-    return row + rounded(step * change)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt32
 
 from a3cjax._core.tree import pytree
-from a3cjax._xla.marks import stage
+from a3cjax._xla.marks import staged
 from a3cjax._xla.small_matrices import times
 from a3cjax.learners.policies.gaussian import LinearGaussian
 from a3cjax.learners.sampling.words import normal
@@ -57,7 +57,7 @@ class LinearDynamics:
     ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
         """a ~ π_θ(·|s), and the mean θs."""
         mean = policy.mean(jnp.asarray(theta), state)
-        return policy.action(mean, stage(normal, words.reshape(-1))), mean
+        return policy.action(mean, normal(words.reshape(-1))), mean
 
     def choose(
         self, policy: LinearGaussian, theta: Float[Array, "m n"], state: Float[Array, " n"], words: UInt32[Array, "*m"]
@@ -69,15 +69,16 @@ class LinearDynamics:
         self, state: Float[Array, " n"], action: Float[Array, " m"], words: UInt32[Array, "*n"]
     ) -> Float[Array, " n"]:
         """s' = A s + B a + w."""
-        onward = stage(_onward, self.state_matrix, self.input_matrix, state, action)
+        onward = _onward(self.state_matrix, self.input_matrix, state, action)
         return gaussian(onward, self.noise_root, words)
 
 
 def gaussian(mean: Float[Array, " n"], root: Float[Array, "n n"], words: UInt32[Array, "*n"]) -> Float[Array, " n"]:
     """A draw from N(mean, root·rootᵀ)."""
-    return stage(_around, mean, root, stage(normal, words.reshape(-1)))
+    return _around(mean, root, normal(words.reshape(-1)))
 
 
+@staged
 def _onward(
     state_matrix: Float[Array, "n n"],
     input_matrix: Float[Array, "n m"],
@@ -87,5 +88,6 @@ def _onward(
     return times(state_matrix, state) + times(input_matrix, action)
 
 
+@staged
 def _around(mean: Float[Array, " n"], root: Float[Array, "n n"], draws: Float[Array, " n"]) -> Float[Array, " n"]:
     return mean + times(root, draws)

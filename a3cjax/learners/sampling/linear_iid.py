@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, UInt32
 
 from a3cjax._core.check import is_concrete
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.marks import rounded, stage
+from a3cjax._xla.marks import rounded, stage, staged
 from a3cjax._xla.small_matrices import largest, lower_root, product, sandwich, times
 from a3cjax.learners.sampling.linear import LinearDynamics, gaussian
 from a3cjax.learners.sampling.samples import Draw, Transition
@@ -72,7 +72,7 @@ class LinearIIDSampler:
         theta = jnp.asarray(theta)
         lqr, digits = self.lqr, 0 if self.shared else self.age_digits
         age = jnp.int32(0) if self.shared else geometric(words[-1], lqr.discount, (1 << digits) - 1)
-        loop, spread = stage(_closed_loop, lqr.state_matrix, lqr.input_matrix, lqr.noise_covariance, theta, policy.std)
+        loop, spread = _closed_loop(lqr.state_matrix, lqr.input_matrix, lqr.noise_covariance, theta, policy.std)
 
         def twice(j, at):
             power, gathered, mean, covariance = at
@@ -104,6 +104,7 @@ class LinearIIDSampler:
         return Transition(state, action, ahead), action_mean
 
 
+@staged
 def _closed_loop(
     state_matrix: Float[Array, "n n"],
     input_matrix: Float[Array, "n m"],

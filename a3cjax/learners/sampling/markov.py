@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, UInt32
 
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.marks import stage
+from a3cjax._xla.marks import staged
 from a3cjax._xla.threefry import bits
 from a3cjax.learners.sampling.linear import LinearDynamics
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
@@ -71,10 +71,13 @@ class MarkovSampler:
         assert chains.actor is not None
         action, probabilities = self.dynamics.act(policy, theta, chains.actor, next(pieces))
         actor = Transition(chains.actor, action, self.dynamics.move(chains.actor, action, next(pieces)))
-        onward = stage(
-            lambda word, ahead, anew: jnp.where(unit(word) < self.discount, ahead, anew),
-            next(pieces),
-            actor.next_state,
-            self.dynamics.start(next(pieces)),
-        )
+        onward = _restarted(next(pieces), actor.next_state, self.dynamics.start(next(pieces)), self.discount)
         return Draw(critic, actor, probabilities), Chains(critic.next_state, onward)
+
+
+@staged
+def _restarted(
+    word: UInt32[Array, ""], ahead: Num[Array, "*n"], anew: Num[Array, "*n"], discount: Float[Array, ""]
+) -> Num[Array, "*n"]:
+    """The state after ``ahead`` of a chain that begins anew with probability 1 − γ."""
+    return jnp.where(unit(word) < discount, ahead, anew)

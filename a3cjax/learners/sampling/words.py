@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, UInt32
 
 from a3cjax._core.check import is_concrete
-from a3cjax._xla.marks import read_row, stage
+from a3cjax._xla.marks import read_row, staged
 
 _UNROLLED_ACTIONS = 64  # up to here a running sum is written out, which keeps it in registers
 
@@ -33,6 +33,7 @@ def cut(words: UInt32[Array, " n"], *counts: int) -> Iterator[UInt32[Array, "*co
         yield words[end - 1] if count == 1 else words[end - count : end]
 
 
+@staged
 def normal(words: UInt32[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Standard normal draws, √2·erf⁻¹ of u, with u at the middles of 2²⁴ equal cells of (−1, 1) (float64: of 2³²).
 
@@ -90,25 +91,32 @@ def softmax_draw(logits: Float[Array, " A"], word: UInt32[Array, ""]) -> tuple[I
         action = jnp.sum((unit(word) * sums[-1] >= sums[:-1]).astype(jnp.int32))
         return action, weights / sums[-1]
 
+    @staged
     def largest(logits):
         # Not jnp.maximum, which takes care of NaN; here one makes all weights NaN anyway.
         return functools.reduce(lambda x, y: jnp.where(x > y, x, y), (logits[a] for a in range(num_actions)))
 
+    @staged
+    def exponentials(logits, top):
+        return jnp.exp(logits - top)
+
     def partial_sums(weights):
         return itertools.accumulate(weights[a] for a in range(num_actions))
 
+    @staged
     def choose(weights, word):
         *sums, total = partial_sums(weights)
         point = unit(word) * total
         return functools.reduce(operator.add, ((point >= s).astype(jnp.int32) for s in sums), jnp.int32(0))
 
+    @staged
     def normalise(weights):
         *_, total = partial_sums(weights)
         # A division rounds the same wherever it is fused; a product could become part of a fused multiply-add.
         return weights / total
 
-    weights = stage(lambda logits, top: jnp.exp(logits - top), logits, stage(largest, logits))
-    return stage(choose, weights, word), stage(normalise, weights)
+    weights = exponentials(logits, largest(logits))
+    return choose(weights, word), normalise(weights)
 
 
 def geometric(word: UInt32[Array, ""], discount: Float[Array, ""], most: int) -> Int[Array, ""]:
