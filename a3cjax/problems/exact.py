@@ -11,6 +11,7 @@ nearly dependent: its error grows like 1e-7/(1 − γ). With more than that to l
 ``jax.config.update("jax_enable_x64", True)``.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,8 @@ def approximation_error(mdp: FiniteMDP, pi: PolicyTable) -> tuple[Float[Array, "
     return evaluate(mdp, pi).approximation_error
 
 
-def evaluate_policy(problem: FiniteMDP | LQR, policy: Any, theta: Any, prior: Prior | None = None) -> Any:
+@functools.singledispatch
+def evaluate_policy(problem: FiniteMDP, policy: Any, theta: Any, prior: Prior | None = None) -> Any:
     """The exact quantities of π_θ: an ``Evaluation`` on a finite MDP, an ``LQREvaluation`` on an LQR.
 
     Both have ``objective``, ``regularized_objective``, ``critic_system``, ``critic_optimum``, ``approximation_error``
@@ -170,12 +172,17 @@ def evaluate_policy(problem: FiniteMDP | LQR, policy: Any, theta: Any, prior: Pr
     >>> bool(abs(found.policy_gradient(policy, lqr.optimal_gain())).max() < 1e-5)
     True
     """
-    if isinstance(problem, LQR):
-        return problem.evaluate(policy, theta)
     return evaluate(problem, policy.probabilities(theta), prior)
 
 
-def best_objective(problem: FiniteMDP | LQR, policy: Any) -> Float[Array, ""]:
+@evaluate_policy.register
+def _(problem: LQR, policy: Any, theta: Any, prior: None = None) -> Any:
+    del prior
+    return problem.evaluate(policy, theta)
+
+
+@functools.singledispatch
+def best_objective(problem: FiniteMDP, policy: Any) -> Float[Array, ""]:
     """J*, the most that a policy of this kind can have: any policy of a finite MDP, or any gain θ of an LQR.
 
     An LQR's policy keeps its σ, which is not learned.
@@ -186,7 +193,13 @@ def best_objective(problem: FiniteMDP | LQR, policy: Any) -> Float[Array, ""]:
     >>> bool(a3cjax.exact.best_objective(lqr, loud) < a3cjax.exact.best_objective(lqr, quiet))
     True
     """
-    return problem.optimal_objective(policy) if isinstance(problem, LQR) else optimal_objective(problem)
+    del policy
+    return optimal_objective(problem)
+
+
+@best_objective.register
+def _(problem: LQR, policy: Any) -> Float[Array, ""]:
+    return problem.optimal_objective(policy)
 
 
 def policy_gradient(mdp: FiniteMDP, policy: Policy, theta: Any, prior: Prior | None = None) -> Any:

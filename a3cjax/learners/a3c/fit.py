@@ -1,41 +1,105 @@
-"""What of a learner's arguments must fit the problem, finite or linear-quadratic."""
+"""What of a learner's arguments must fit its problem: each kind of problem says so once, here."""
 
+import functools
 from typing import Any
 
 import jax
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax.learners.a3c.ergodicity import warn_of_states_left_behind
 from a3cjax.learners.policies import LinearGaussian, TabularSoftmax
-from a3cjax.problems import LQR, FiniteMDP
+from a3cjax.learners.sampling.words import alias_table
+from a3cjax.problems import LQR, FiniteMDP, Prior
 
 Problem = FiniteMDP | LQR
 
 
 def check_problem(problem: Any) -> None:
-    """Refuse what is neither."""
-    if not isinstance(problem, FiniteMDP | LQR):
-        raise ValueError(f"mdp must be an a3cjax.FiniteMDP or an a3cjax.LQR, but is a {type(problem).__name__}.")
+    """Refuse what is of no known kind."""
+    if fitted_policy.dispatch(type(problem)) is fitted_policy.dispatch(object):
+        fitted_policy(problem, None)
 
 
-def fitted_policy(policy: Any, problem: Problem) -> Any:
-    """The policy itself, its class applied to the problem's sizes, or the usual one if None is given."""
-    continuous = isinstance(problem, LQR)
-    policy = (LinearGaussian if continuous else TabularSoftmax) if policy is None else policy
-    if isinstance(policy, type):
-        sizes = (problem.state_dim, problem.action_dim) if continuous else (problem.num_states, problem.num_actions)
-        policy = policy(*sizes)
-    usual = "LinearGaussian" if continuous else "TabularSoftmax"
-    if not hasattr(policy, "mean" if continuous else "probabilities"):
-        raise ValueError(f"policy must be a policy such as a3cjax.policies.{usual}, but is {policy!r}.")
-    if isinstance(problem, FiniteMDP):
-        check_sizes("policy", policy.num_states, policy.num_actions, problem)
-    elif (policy.state_dim, policy.action_dim) != (problem.state_dim, problem.action_dim):
+@functools.singledispatch
+def fitted_policy(problem: Any, policy: Any) -> Any:
+    """The policy itself, its class applied to the problem's sizes, or the usual one if None is given.
+
+    Raises:
+        ValueError: if the problem is of no known kind, or the policy does not fit it.
+    """
+    del policy
+    raise ValueError(f"mdp must be an a3cjax.FiniteMDP or an a3cjax.LQR, but is a {type(problem).__name__}.")
+
+
+@fitted_policy.register
+def _(problem: FiniteMDP, policy: Any) -> Any:
+    policy = _made(TabularSoftmax, policy, problem.num_states, problem.num_actions)
+    if not hasattr(policy, "probabilities"):
+        raise _no_policy(policy, TabularSoftmax)
+    check_sizes("policy", policy.num_states, policy.num_actions, problem)
+    return policy
+
+
+@fitted_policy.register
+def _(problem: LQR, policy: Any) -> Any:
+    policy = _made(LinearGaussian, policy, problem.state_dim, problem.action_dim)
+    if not hasattr(policy, "mean"):
+        raise _no_policy(policy, LinearGaussian)
+    if (policy.state_dim, policy.action_dim) != (problem.state_dim, problem.action_dim):
         raise ValueError(
             f"policy is for states of dimension {policy.state_dim} and actions of dimension {policy.action_dim}, but "
             f"the LQR has {problem.state_dim} and {problem.action_dim}; build it with the LQR's dimensions."
         )
     return policy
+
+
+@functools.singledispatch
+def prior_tables(problem: Any, prior: Prior) -> Any:
+    """Tables to draw the prior's states and actions from, where the problem has tables of both."""
+    del problem, prior
+
+
+@prior_tables.register
+def _(problem: FiniteMDP, prior: Prior) -> Any:
+    num_states, num_actions = prior.policy.shape
+    check_sizes("prior.policy", num_states, num_actions, problem)
+    return alias_table(prior.states), alias_table(prior.policy)
+
+
+@functools.singledispatch
+def check_start(problem: Any, policy: Any, theta: jax.Array, given: dict[str, bool], on_policy: bool) -> None:
+    """Refuse options ``given`` that are for tables only, and a start from which the critic has nothing to learn.
+
+    ``on_policy``: the critic, or the actor, follows the chain of the policy for ever.
+    """
+    del problem, policy, theta, given, on_policy
+
+
+@check_start.register
+def _(problem: FiniteMDP, policy: Any, theta: jax.Array, given: dict[str, bool], on_policy: bool) -> None:
+    del given
+    if on_policy:
+        warn_of_states_left_behind(problem, policy, theta)
+
+
+@check_start.register
+def _(problem: LQR, policy: Any, theta: jax.Array, given: dict[str, bool], on_policy: bool) -> None:
+    del policy, on_policy
+    for name, is_given in given.items():
+        if is_given:
+            raise ValueError(
+                f"{name} is given, but it works on tables over states and actions, and an LQR has none; leave it out."
+            )
+    if not check.is_concrete(problem, theta):
+        return
+    state, control, gain = (np.asarray(x, np.float64) for x in (problem.state_matrix, problem.input_matrix, theta))
+    radius = np.abs(np.linalg.eigvals(state + control @ gain)).max()
+    if radius >= 1:
+        raise ValueError(
+            f"theta, the start, leaves the LQR unstable: ρ(A + Bθ) is {radius:.4g}, but must be below 1, or the "
+            "critic's states have no law; start from a stabilising gain, such as lqr.optimal_gain() / 2."
+        )
 
 
 def check_sizes(name: str, num_states: int, num_actions: int, mdp: FiniteMDP) -> None:
@@ -47,19 +111,10 @@ def check_sizes(name: str, num_states: int, num_actions: int, mdp: FiniteMDP) ->
         )
 
 
-def check_regulated(lqr: LQR, theta: jax.Array, given: dict[str, bool]) -> None:
-    """Refuse options ``given`` that are for finite MDPs only, and a start without a stationary law."""
-    for name, is_given in given.items():
-        if is_given:
-            raise ValueError(
-                f"{name} is given, but it works on tables over states and actions, and an LQR has none; leave it out."
-            )
-    if not check.is_concrete(lqr, theta):
-        return
-    state, control, gain = (np.asarray(x, np.float64) for x in (lqr.state_matrix, lqr.input_matrix, theta))
-    radius = np.abs(np.linalg.eigvals(state + control @ gain)).max()
-    if radius >= 1:
-        raise ValueError(
-            f"theta, the start, leaves the LQR unstable: ρ(A + Bθ) is {radius:.4g}, but must be below 1, or the "
-            "critic's states have no law; start from a stabilising gain, such as lqr.optimal_gain() / 2."
-        )
+def _made(usual: Any, policy: Any, *sizes: int) -> Any:
+    policy = usual if policy is None else policy
+    return policy(*sizes) if isinstance(policy, type) else policy
+
+
+def _no_policy(policy: Any, usual: type) -> ValueError:
+    return ValueError(f"policy must be a policy such as a3cjax.policies.{usual.__name__}, but is {policy!r}.")

@@ -17,14 +17,13 @@ from a3cjax._xla.arithmetic import inner, minus, moved, scaled
 from a3cjax._xla.marks import read_row, reshape, staged
 from a3cjax.learners.a3c.critic import features, td_error
 from a3cjax.learners.a3c.delay_errors import DELAY_METRICS, delay_errors
-from a3cjax.learners.a3c.ergodicity import warn_of_states_left_behind
 from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
-from a3cjax.learners.a3c.fit import check_problem, check_regulated, check_sizes, fitted_policy
+from a3cjax.learners.a3c.fit import check_problem, check_start, fitted_policy, prior_tables
 from a3cjax.learners.a3c.messages import A3CState, Message, Params, Samples
 from a3cjax.learners.protocol import AbstractLearner
 from a3cjax.learners.sampling import SAMPLERS, sampler_of
 from a3cjax.learners.sampling.samples import StateAction, Transition
-from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw
+from a3cjax.learners.sampling.words import alias_draw, softmax_draw
 from a3cjax.problems import LQR, FiniteMDP, Prior, exact
 
 Step = ArrayLike | Callable[[Any], Any]
@@ -129,16 +128,12 @@ class A3C(AbstractLearner):
         check.choice("sampling", sampling, tuple(SAMPLERS))
         put("sampling", sampling)
         put("minibatch", check.integer("minibatch", minibatch, 1))
-        policy = fitted_policy(policy, mdp)
+        policy = fitted_policy(mdp, policy)
         put("policy", policy)
         if not isinstance(prior, Prior | None):
             raise ValueError(f"prior must be an a3cjax.Prior, but is {prior!r}.")
         put("prior", prior)
-        put("prior_tables", None)
-        if isinstance(mdp, FiniteMDP) and prior is not None:
-            num_states, num_actions = prior.policy.shape
-            check_sizes("prior.policy", num_states, num_actions, mdp)
-            put("prior_tables", (alias_table(prior.states), alias_table(prior.policy)))
+        put("prior_tables", None if prior is None else prior_tables(mdp, prior))
         theta = jnp.zeros(policy.shape) if theta is None else theta
         omega = jnp.zeros(mdp.num_features) if omega is None else omega
         put("theta", check.float_array("theta", theta, policy.shape))
@@ -152,13 +147,10 @@ class A3C(AbstractLearner):
             raise ValueError(f"horizon is {horizon!r}, but estimator {estimator!r} makes no rollout; leave it out.")
         put("estimator", estimator)
         put("horizon", horizon)
-        if isinstance(mdp, LQR):
-            given = {"prior": prior is not None, "baseline": baseline is not None, "estimator": estimator != "td"}
-            check_regulated(mdp, self.theta, given)
+        for_tables = {"prior": prior is not None, "baseline": baseline is not None, "estimator": estimator != "td"}
+        check_start(mdp, policy, self.theta, for_tables, on_policy=estimator != "reinforce" or shared_chain)
         put("gradient_estimator", ESTIMATORS[estimator].of(mdp, horizon))
         put("baseline", None if baseline is None else check.float_array("baseline", baseline, (policy.num_states,)))
-        if isinstance(mdp, FiniteMDP) and (estimator != "reinforce" or shared_chain):
-            warn_of_states_left_behind(mdp, policy, self.theta)
 
     num_words: ClassVar[Any] = property(lambda self: self.minibatch * self._words_per_sample)
 

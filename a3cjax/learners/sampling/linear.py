@@ -7,6 +7,7 @@ from a3cjax._core.tree import pytree
 from a3cjax._xla.marks import staged
 from a3cjax._xla.small_matrices import times
 from a3cjax.learners.policies.gaussian import LinearGaussian
+from a3cjax.learners.sampling.samples import dynamics_of
 from a3cjax.learners.sampling.words import normal
 from a3cjax.problems.lqr import LQR
 from a3cjax.problems.matrix_equations import square_root
@@ -71,6 +72,11 @@ class LinearDynamics:
         """s' = A s + B a + w."""
         onward = _onward(self.state_matrix, self.input_matrix, state, action)
         return gaussian(onward, self.noise_root, words)
+
+
+@dynamics_of.register
+def _(problem: LQR) -> LinearDynamics:
+    return LinearDynamics.of(problem)
 
 
 def gaussian(mean: Float[Array, " n"], root: Float[Array, "n n"], words: UInt32[Array, "*n"]) -> Float[Array, " n"]:

@@ -10,7 +10,7 @@ from a3cjax._core.tree import pytree, static
 from a3cjax._xla.marks import staged
 from a3cjax._xla.threefry import bits
 from a3cjax.learners.sampling.linear import LinearDynamics
-from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
+from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition, dynamics_of
 from a3cjax.learners.sampling.words import cut, unit
 from a3cjax.problems import LQR, FiniteMDP
 
@@ -38,8 +38,7 @@ class MarkovSampler:
     @classmethod
     def of(cls, mdp: FiniteMDP | LQR, shared: bool = False) -> "MarkovSampler":
         """The sampler of an MDP."""
-        dynamics = LinearDynamics.of(mdp) if isinstance(mdp, LQR) else Dynamics.of(mdp)
-        return cls(dynamics, mdp.discount, shared)
+        return cls(dynamics_of(mdp), mdp.discount, shared)
 
     @property
     def num_words(self) -> int:

@@ -1,5 +1,6 @@
 """What is sampled, and how one step of the MDP is drawn."""
 
+import functools
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int, Num, UInt32
@@ -68,3 +69,9 @@ class Dynamics:
     def move(self, state: Int[Array, ""], action: Int[Array, ""], word: UInt32[Array, ""]) -> Int[Array, ""]:
         """s' ~ P(·|s,a)."""
         return alias_draw(self.transition, state * self.num_actions + action, self.num_states, word)
+
+
+@functools.singledispatch
+def dynamics_of(problem: FiniteMDP) -> Any:
+    """How a step of a problem is drawn; another kind of problem registers its own."""
+    return Dynamics.of(problem)
