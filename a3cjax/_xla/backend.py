@@ -59,8 +59,8 @@ class Backend:
         """See ``marks.rounded``."""
         return product
 
-    def hidden(self, tree: T) -> T:
-        """See ``marks.hidden``."""
+    def opaque(self, tree: T) -> T:
+        """See ``marks.opaque``."""
         return lax.optimization_barrier(tree)
 
     def read_row(self, table: Array, index: Int[Array, ""]) -> Array:

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Int, Num
 
 from a3cjax._xla import rows, version_store
 from a3cjax._xla.backend import Backend
-from a3cjax._xla.lanes import LANES_AT_ONCE, lane_axis, settled
+from a3cjax._xla.lanes import LANES_AT_ONCE, lane_axis, lanes_in_place
 from a3cjax._xla.loops import FOR_CPU
 from a3cjax._xla.stored import set_xla_metadata, stored
 
@@ -84,7 +84,7 @@ class CPUKernel(Backend):
         bits = jnp.int32 if product.dtype.itemsize == 4 else jnp.int64
         return lax.bitcast_convert_type(lax.bitcast_convert_type(product, bits) ^ zero.astype(bits), product.dtype)
 
-    def hidden(self, tree: T) -> T:
+    def opaque(self, tree: T) -> T:
         """A random number below 2³¹ is never 2³¹ or more; the compiler does not look that far."""
         never = lax.rng_uniform(jnp.uint32(0), jnp.uint32(1 << 31), ()) >= jnp.uint32(1 << 31)
         return jax.tree.map(lambda x: _unless(never, x), tree)
@@ -156,8 +156,8 @@ def _stage(function: Callable[..., Any], *args: Any) -> Any:
 
     def of_all(lanes, batched, *inputs):
         del lanes
-        axes = [lane_axis(x.shape[1:]) if own else None for x, own in zip(inputs, batched, strict=True)]
-        given = [settled(x) if own else x for x, own in zip(inputs, batched, strict=True)]
+        axes = [lane_axis(x.shape[1:]) if differs else None for x, differs in zip(inputs, batched, strict=True)]
+        given = [lanes_in_place(x) if differs else x for x, differs in zip(inputs, batched, strict=True)]
         results = stored(jax.vmap(of_one, axes, places), *given)
         return [jnp.moveaxis(x, place, 0) for x, place in zip(results, places, strict=True)], [True] * len(places)
 
@@ -171,7 +171,7 @@ def _kernel(function: Callable[..., T], count: Int[Array, ""], *args: Any) -> T:
 
     Its compiler stops the process if an input is used by nothing, which a constant soon is, and so is what a loop that
     changes nothing was given. So ``count`` is made to depend on each input and is a result of its own, and small inputs
-    are made to depend on ``count``; larger ones that may be constants have to be ``hidden``.
+    are made to depend on ``count``; larger ones that may be constants have to be ``opaque``.
     """
 
     def body(count, *args):
@@ -186,18 +186,18 @@ def _kernel(function: Callable[..., T], count: Int[Array, ""], *args: Any) -> T:
     inputs = [x if math.prod(x.shape) else _empty(x) for x in (*program.consts, *jax.tree.leaves(args))]
     passed = [isinstance(x, Tracer) for x in inputs]
 
-    def whole(count, given):
+    def with_all_in_use(count, given):
         looks = sum((x[(0,) * x.ndim] == 0).astype(jnp.int32) for x in given)
         given = iter(given)
         everything = [next(given) if passes else x for x, passes in zip(inputs, passed, strict=True)]
-        consts, own = everything[: len(program.consts)], everything[len(program.consts) :]
+        consts, rest = everything[: len(program.consts)], everything[len(program.consts) :]
         count = count + (count >> 31) * looks
-        return [x for x in eval_jaxpr(program.jaxpr, consts, count, *own) if x.size], count
+        return [x for x in eval_jaxpr(program.jaxpr, consts, count, *rest) if x.size], count
 
     given = [x if x.size > _SMALL else _unless(count < 0, x) for x, p in zip(inputs, passed, strict=True) if p]
     marks = {"inlineable": "false", "xla_cpu_small_call": "true"}
     # What nobody uses would be left out of the program, ``count`` for one; a barrier asks for all of it together.
-    results = iter(lax.optimization_barrier(set_xla_metadata(jax.jit(whole)(count, given), **marks))[0])
+    results = iter(lax.optimization_barrier(set_xla_metadata(jax.jit(with_all_in_use)(count, given), **marks))[0])
     return jax.tree.map(lambda x: next(results) if x.size else _empty(x), result)
 
 

@@ -18,11 +18,11 @@ def lane_axis(shape: tuple[int, ...]) -> int:
     return len(shape) if math.prod(shape) <= SHORT else 0
 
 
-def settled(x: Array) -> Array:
+def lanes_in_place(x: Array) -> Array:
     """[lanes, …] with the lanes where they belong."""
     return jnp.moveaxis(x, 0, lane_axis(x.shape[1:]))
 
 
 def lanes_first(x: Array, shape: tuple[int, ...]) -> Array:
-    """The inverse of ``settled``, for one run's arrays of this shape."""
+    """The inverse of ``lanes_in_place``, for one run's arrays of this shape."""
     return jnp.moveaxis(x, lane_axis(shape), 0)

@@ -9,7 +9,7 @@ where it may be cut, how products are rounded, and that a row is a row:
 - ``kernel(f, n, x)``: compile all of f, loops included, to one function of machine code;
 - ``rounded(x · y) + z``: round the product before it is added, wherever it stands;
 - ``dot(x, y)``: a sum of products in an order that never changes;
-- ``hidden(x)``: values that the compiler must not know, even where they are constants;
+- ``opaque(x)``: values that the compiler must not know, even where they are constants;
 - ``read_row``, ``write_row``, ``read_difference``, ``reshape``, ``row_of``: rows of tables, a place for every run.
 
 How a word is carried out is the backend's matter (``backend.py``).
@@ -63,7 +63,7 @@ def kernel(function: Callable[..., T], count: Int[Array, ""], *args: Any) -> T:
     """``function(count, *args)``, compiled to one kernel where the backend has kernels.
 
     ``count`` is not negative nor a constant of the program: the length of the loop, say. What may be a constant among
-    large inputs has to be ``hidden``.
+    large inputs has to be ``opaque``.
     """
     return current().kernel(function, count, *args)
 
@@ -101,12 +101,12 @@ def dot(x: Float[Array, "*rows n"], y: Float[Array, "*#rows n"]) -> Float[Array,
     return functools.reduce(operator.add, entries)
 
 
-def hidden(tree: T) -> T:
+def opaque(tree: T) -> T:
     """``tree`` as values that the compiler cannot know, even where they are constants of the caller's program.
 
     What is known is folded into the arithmetic, which then rounds otherwise.
     """
-    return current().hidden(tree)
+    return current().opaque(tree)
 
 
 def read_row(table: Array, index: Int[Array, ""]) -> Array:

@@ -17,7 +17,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import gathered
-from a3cjax._xla.lanes import LANES_AT_ONCE, lane_axis, settled
+from a3cjax._xla.lanes import LANES_AT_ONCE, lane_axis, lanes_in_place
 from a3cjax._xla.stored import stored
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def reshape(x: Array, shape: tuple[int, ...]) -> Array:
     if lane_axis(x.shape) == 0:
         return x.reshape(shape)
     call = custom_vmap(lambda x: x.reshape(shape))
-    call.def_vmap(lambda lanes, _, x: (jnp.moveaxis(settled(x).reshape(*shape, lanes), -1, 0), True))
+    call.def_vmap(lambda lanes, _, x: (jnp.moveaxis(lanes_in_place(x).reshape(*shape, lanes), -1, 0), True))
     return call(x)
 
 
@@ -64,7 +64,7 @@ def read_difference(table, index, other, other_index):
 def _read_difference_lanes(lanes, batched, table, index, other, other_index):
     own_table, own_index, own_other, own_other_index = batched
     if not (own_index and own_other_index and turns(table.shape[1 + own_table :], lanes)):
-        axes = [0 if own else None for own in batched]
+        axes = [0 if differs else None for differs in batched]
         return jax.vmap(lambda t, i, u, j: read(t, i) - read(u, j), axes)(table, index, other, other_index), True
     return _rows(lanes, (own_table, own_other), (table, index), (other, other_index)), True
 
@@ -78,8 +78,8 @@ def write(table, index, row):
 @write.def_vmap
 def _write_lanes(lanes, batched, table, index, row):
     table, row = (
-        x if own else jnp.broadcast_to(x, (lanes, *x.shape))
-        for x, own in zip((table, row), (batched[0], batched[2]), strict=True)
+        x if differs else jnp.broadcast_to(x, (lanes, *x.shape))
+        for x, differs in zip((table, row), (batched[0], batched[2]), strict=True)
     )
     if not batched[1]:
         return lax.dynamic_update_index_in_dim(table, row, index, 1), True
@@ -94,7 +94,7 @@ def stack(*entries):
 
 @stack.def_vmap
 def _stack_lanes(lanes, batched, *entries):
-    entries = [x if own else jnp.broadcast_to(x, lanes) for x, own in zip(entries, batched, strict=True)]
+    entries = [x if differs else jnp.broadcast_to(x, lanes) for x, differs in zip(entries, batched, strict=True)]
     return jnp.stack(entries).T, True
 
 
@@ -117,8 +117,8 @@ def _rows(lanes: int, owned: tuple[bool, ...], *given: tuple[Array, Array]) -> A
 
     # Stored, so that a table that is written later is not copied for the sake of this loop.
     def taken(*given):
-        whole = [_of_all(lanes, table, index, own) for (table, index), own in zip(given, owned, strict=True)]
-        return rows_taken(lanes, *whole)
+        stacks = [_of_all(lanes, table, index, differs) for (table, index), differs in zip(given, owned, strict=True)]
+        return rows_taken(lanes, *stacks)
 
     return stored(taken, *given).T
 

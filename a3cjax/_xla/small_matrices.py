@@ -27,8 +27,8 @@ def product(one: Float[Array, "n k"], other: Float[Array, "k m"]) -> Float[Array
 
 def sandwich(matrix: Float[Array, "n k"], middle: Float[Array, "k k"]) -> Float[Array, "n n"]:
     """M X Mᵀ for a symmetric X, made exactly symmetric."""
-    whole = product(product(matrix, middle), matrix.T)
-    return (whole + whole.T) / 2
+    full = product(product(matrix, middle), matrix.T)
+    return (full + full.T) / 2
 
 
 def quadratic(matrix: Float[Array, "n n"], x: Float[Array, " n"]) -> Float[Array, ""]:

@@ -32,13 +32,13 @@ def check_pytree(learner: Any) -> None:
     if isinstance(learner, type):
         raise ValueError(f"learner is the class {learner.__name__}; give an instance, such as {learner.__name__}(…).")
     name = type(learner).__name__
-    how = (
+    remedy = (
         f"register its class, as in @jax.tree_util.register_dataclass above @dataclasses.dataclass(frozen=True) above "
         f"class {name}; what is no array, such as a name, is a field with metadata={{'static': True}}."
     )
     for path, leaf in jax.tree_util.tree_flatten_with_path(learner)[0]:
         if leaf is learner:
-            raise ValueError(f"learner is a {name}, which is no pytree, so that JAX cannot look inside it; {how}")
+            raise ValueError(f"learner is a {name}, which is no pytree, so that JAX cannot look inside it; {remedy}")
         try:
             jnp.result_type(leaf)
             known = not isinstance(leaf, str | type)
@@ -46,20 +46,20 @@ def check_pytree(learner: Any) -> None:
             known = False
         if not known:
             where = jax.tree_util.keystr(path)
-            raise ValueError(f"learner{where} of {name} is {leaf!r}, which is neither a number nor an array; {how}")
+            raise ValueError(f"learner{where} of {name} is {leaf!r}, which is neither a number nor an array; {remedy}")
 
 
 def check_scalars(learner: Any, runs: Runs) -> None:
     """Refuse one value per run in a field that is not among ``run_scalars``, where the learner cannot work with it."""
-    own = unwrapped(learner)
-    if type(own).__module__.startswith("a3cjax."):  # ours have looked at their own fields
+    bare = unwrapped(learner)
+    if type(bare).__module__.startswith("a3cjax."):  # ours have looked at their own fields
         return
-    leaves, names = runs.learner_leaves, paths(own)
+    leaves, names = runs.learner_leaves, paths(bare)
     vectors = [i for i, axis in enumerate(runs.axes) if axis is None and np.ndim(leaves[i]) == 1]
     trouble = _trouble(Kind.of(runs.one_learner())) if vectors else None
     if trouble:
         name, leaf = names[vectors[0]], leaves[vectors[0]]
-        listed = ", ".join(sorted(getattr(own, "run_scalars", ()))) or "none"
+        listed = ", ".join(sorted(getattr(bare, "run_scalars", ()))) or "none"
         raise ValueError(
             f"learner.{name} of {name_of(learner)} has shape {np.shape(leaf)}, which every run gets whole, "
             f"and then {trouble}. If it is one number per run, name {name!r} in the class's run_scalars "
@@ -74,9 +74,9 @@ def _trouble(kind: Kind) -> str | None:
     def update(leaves):
         learner = jax.tree.unflatten(kind.structure, leaves)
         key = jax.random.key(0)
-        state, own = learner.init(key), learner.init_worker(key)
+        state, worker_state = learner.init(key), learner.init_worker(key)
         words = jnp.zeros((words_per_proposal(learner),), jnp.uint32)
-        message, _ = propose(learner, learner.view(state), own, words)
+        message, _ = propose(learner, learner.view(state), worker_state, words)
         return state, apply_message(learner, state, message, jnp.int32(0), learner.view(state))
 
     try:
@@ -96,8 +96,8 @@ def check_steps(learner: Any, num_updates: int) -> None:
     A step function is a field ``…step`` that can be called with the update count. One that closes over something
     traced cannot be looked at, and passes.
     """
-    own = unwrapped(learner)
-    for name, step in vars(own).items() if hasattr(own, "__dict__") else ():
+    bare = unwrapped(learner)
+    for name, step in vars(bare).items() if hasattr(bare, "__dict__") else ():
         if not (name.endswith("step") and callable(step) and check.is_concrete(step)):
             continue
         partial = step if isinstance(step, jax.tree_util.Partial) else jax.tree_util.Partial(step)

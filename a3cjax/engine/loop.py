@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
 from a3cjax._xla.backend import compiling_for
-from a3cjax._xla.lanes import lanes_first, settled
+from a3cjax._xla.lanes import lanes_first, lanes_in_place
 from a3cjax._xla.marks import kernel, write_row
 from a3cjax._xla.version_store import runs_first, versions_first
 from a3cjax.engine.batched import Batched
@@ -33,16 +33,16 @@ def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int
     """The carry before the first update; the learner's leaves with a run axis are [lanes]. ``workers`` is N."""
     learners = Batched.of(learner, plan.axes)
 
-    def enlist_all(workers, keys):
+    def fill_slots(workers, keys):
         slots = jnp.zeros(carry.slots.shape, carry.slots.dtype)
-        return lax.fori_loop(0, workers, lambda i, slots: write(slots, i, enlist(keys, i)), slots)
+        return lax.fori_loop(0, workers, lambda i, slots: write(slots, i, first_slot(keys, i)), slots)
 
     with compiling_for(plan.backend):
         history = plan.build(learners.of_run(0))
-        enlist = learners.vmap(history.enlist, in_axes=(0, None))
+        first_slot = learners.vmap(history.first_slot, in_axes=(0, None))
         write = jax.vmap(write_row, in_axes=(0, None, 0))
         carry = _versions_first(history, learners.vmap(history.start, in_axes=(0,))(keys))
-        return carry._replace(slots=kernel(enlist_all, workers, keys)) if carry.slots.size else carry
+        return carry._replace(slots=kernel(fill_slots, workers, keys)) if carry.slots.size else carry
 
 
 def tile_of(plan: Plan, learner: Any, carry: Carry) -> Carry:
@@ -52,7 +52,7 @@ def tile_of(plan: Plan, learner: Any, carry: Carry) -> Carry:
 
 
 def runs_of(plan: Plan, learner: Any, carry: Carry, lanes: int) -> Carry:
-    """The inverse."""
+    """The inverse of ``tile_of``: a carry of the loop with the run axis of every array first."""
     with compiling_for(plan.backend):
         return _runs_first(plan.build(learner), carry, lanes)
 
@@ -174,17 +174,17 @@ class _Way:
             def take_update(k, loop):
                 carry, log = loop
                 carry, samples, _ = self.step(self._lanes_first(carry), k, event(k - c * chunk))
-                return _lanes_settled(carry), self._logged(log, k, samples)
+                return _lanes_in_place(carry), self._logged(log, k, samples)
 
             def take_part(p, loop):
                 carry, log = loop
                 start = jnp.maximum(begin, p * part)
-                entered = _lanes_settled(self.enter(self._lanes_first(carry), start))
+                entered = _lanes_in_place(self.enter(self._lanes_first(carry), start))
                 return lax.fori_loop(start, jnp.minimum(end, (p + 1) * part), take_update, (entered, log))
 
             return _over_pieces(part, jnp.maximum(begin, c * chunk), jnp.minimum(end, (c + 1) * chunk), take_part, loop)
 
-        carry, log = _over_pieces(chunk, begin, end, take_chunk, (_lanes_settled(carry), log))
+        carry, log = _over_pieces(chunk, begin, end, take_chunk, (_lanes_in_place(carry), log))
         return self._lanes_first(carry), log
 
     def take_and_peek(
@@ -218,7 +218,7 @@ class _Way:
         return jax.tree.map(lambda b, x: lax.dynamic_update_index_in_dim(b, x, k - self.first, 0), log, samples)
 
     def _lanes_first(self, carry: Carry) -> Carry:
-        """The inverse of ``_lanes_settled``."""
+        """The inverse of ``_lanes_in_place``."""
         state = jax.tree.map(lambda x, one: lanes_first(x, one.shape[1:]), carry.state, self.before.state)
         return carry._replace(state=state)
 
@@ -256,23 +256,23 @@ def _note(noted: Any, j: Int[Array, ""], wanted: Bool[Array, ""], measure: Calla
     return jax.tree.map(lambda m, v: m.at[j].set(v), noted, values)
 
 
-def _lanes_settled(carry: Carry) -> Carry:
+def _lanes_in_place(carry: Carry) -> Carry:
     """With the lanes of the state where arithmetic wants them (``lanes.py``)."""
-    return carry._replace(state=jax.tree.map(settled, carry.state))
+    return carry._replace(state=jax.tree.map(lanes_in_place, carry.state))
 
 
 def _versions_first(history: Any, carry: Carry) -> Carry:
-    def lay(beside, part):
-        return jax.tree.map(versions_first, part) if beside else part
+    def lay(versions_beside, part):
+        return jax.tree.map(versions_first, part) if versions_beside else part
 
-    return carry._replace(past=jax.tree.map(lay, history.beside, carry.past))
+    return carry._replace(past=jax.tree.map(lay, history.versions_beside, carry.past))
 
 
 def _runs_first(history: Any, carry: Carry, lanes: int) -> Carry:
-    def lay(beside, part):
-        return jax.tree.map(lambda x: runs_first(x, lanes), part) if beside else part
+    def lay(versions_beside, part):
+        return jax.tree.map(lambda x: runs_first(x, lanes), part) if versions_beside else part
 
-    return carry._replace(past=jax.tree.map(lay, history.beside, carry.past))
+    return carry._replace(past=jax.tree.map(lay, history.versions_beside, carry.past))
 
 
 def _over_pieces(size: int, begin: Array, end: Array, body: Callable[[Any, Any], Any], init: Any) -> Any:

@@ -33,19 +33,21 @@ def measure_state(
     of_workers = tuple(name for name in named if name in one_of_all.worker_metric_names)
     of_state = tuple(name for name in named if name not in of_workers)
 
-    def one(own, at):
+    def one(single, at):
         state, slots, key = at
         known = {}
         if of_state:
             known |= _promised(
-                "measure", own, of_state, lambda: own.measure(state, of_state, measuring_key(key, updates))
+                "measure", single, of_state, lambda: single.measure(state, of_state, measuring_key(key, updates))
             )
         if of_workers:
             known |= _promised(
-                "measure_workers", own, of_workers, lambda: own.measure_workers(workers_of(slots), of_workers)
+                "measure_workers", single, of_workers, lambda: single.measure_workers(workers_of(slots), of_workers)
             )
-        values = {name: known[how] if isinstance(how, str) else called(name, how, state) for name, how in metrics}
-        return {name: _array(name, value) for name, value in values.items()} | {FINITE: all_finite(own.view(state))}
+        values = {
+            name: known[metric] if isinstance(metric, str) else called(name, metric, state) for name, metric in metrics
+        }
+        return {name: _array(name, value) for name, value in values.items()} | {FINITE: all_finite(single.view(state))}
 
     if one_of_all.measures_together:
         return learner.vmap(one, in_axes=(0,))(known)
@@ -58,12 +60,12 @@ def measure_delay(
     """Metrics of updates [lanes] computed from ``samples`` and the views ``stale``, and applied to ``state``."""
     names = _names(metrics)
 
-    def one(own, at):
+    def one(single, at):
         samples, stale, state = at
         known = _promised(
-            "measure_delay", own, names, lambda: own.measure_delay(stale, own.view(state), samples, names)
+            "measure_delay", single, names, lambda: single.measure_delay(stale, single.view(state), samples, names)
         )
-        return {name: _array(name, known[how]) for name, how in metrics}
+        return {name: _array(name, known[metric]) for name, metric in metrics}
 
     return _run_by_run(one, learner, (samples, stale, state), real)
 
@@ -93,9 +95,9 @@ def _promised(method: str, learner: Any, names: tuple[str, ...], call: Callable[
     return known
 
 
-def called(name: str, how: Callable[[Any], Any], state: Any) -> Array:
+def called(name: str, metric: Callable[[Any], Any], state: Any) -> Array:
     """What a user's own function makes of the state."""
-    return _array(name, check.traceable(f"the metric {name!r}", lambda: how(state), "use jnp.where in place of if"))
+    return _array(name, check.traceable(f"the metric {name!r}", lambda: metric(state), "use jnp.where in place of if"))
 
 
 def _array(name: str, value: Any) -> Array:
@@ -109,7 +111,7 @@ def _array(name: str, value: Any) -> Array:
 
 
 def _names(metrics: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(how for _, how in metrics if isinstance(how, str)))
+    return tuple(dict.fromkeys(metric for _, metric in metrics if isinstance(metric, str)))
 
 
 def _run_by_run(

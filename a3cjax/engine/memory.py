@@ -19,13 +19,15 @@ def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], s
     one = runs.one_learner()
     shapes = shapes_of(Kind.of(one))
     records = runs.num_updates // spacing
-    each = sum(_size_of(how, shapes.state) for _, how in metrics)
+    each = sum(_size_of(metric, shapes.state) for _, metric in metrics)
     needed = 2 * records * each * runs.count  # where they are measured, and put together
     check.memory("record.every", spacing, needed, "record less often, or fewer metrics or runs")
     if plan.log:
         samples = runs.num_updates * runs.count * _bytes(samples_of(shapes.message))
         check.memory("transitions", True, 2 * samples, "leave it out, or simulate fewer updates or runs at a time")
-    kept = plan.depth * _bytes(shapes.view) + plan.num_workers * _bytes((shapes.message, shapes.own, shapes.view))
+    kept = plan.depth * _bytes(shapes.view) + plan.num_workers * _bytes(
+        (shapes.message, shapes.worker_state, shapes.view)
+    )
     if kept * runs.count <= check.memory_of_machine():
         return
     # That was a bound: of a table's past only the rows that change are kept.

@@ -52,7 +52,7 @@ def _refuse(primals, tangents):
 def takes_from_outside(kind: Kind, metrics: tuple[tuple[str, Any], ...]) -> bool:
     """Whether a learner's methods, or metrics that are functions of its state, use traced values that are no leaves."""
     shapes = shapes_of(kind)
-    functions = [functools.partial(called, name, how) for name, how in metrics if callable(how)]
+    functions = [functools.partial(called, name, metric) for name, metric in metrics if callable(metric)]
     programs = [jax.make_jaxpr(function)(shapes.state) for function in functions]
     return shapes.outside or any(isinstance(value, Tracer) for program in programs for value in program.consts)
 
@@ -64,9 +64,9 @@ def taken_in(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Calla
 
     def of_all(values, *args):
         values = iter(values)
-        consts = [next(values) if own else value for own, value in zip(traced, program.consts, strict=True)]
+        consts = [next(values) if is_traced else value for is_traced, value in zip(traced, program.consts, strict=True)]
         results = eval_jaxpr(program.jaxpr, consts, *jax.tree.leaves(args))
         return jax.tree.unflatten(jax.tree.structure(shape), results)
 
-    values = [value for own, value in zip(traced, program.consts, strict=True) if own]
+    values = [value for is_traced, value in zip(traced, program.consts, strict=True) if is_traced]
     return of_all, (without_derivatives(values), *args)

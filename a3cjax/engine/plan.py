@@ -72,13 +72,17 @@ def backend_for(learner: Any, platform: str, gathers: bool = False) -> Backend:
 
 @functools.lru_cache(maxsize=64)
 def _fits_cpu_kernel(kind: Kind, gathers: bool) -> bool:
-    def update(leaves, state, view, own, words, count):
+    def update(leaves, state, view, worker_state, words, count):
         learner = jax.tree.unflatten(kind.structure, leaves)
-        message, own = propose(learner, view, own, words)
+        message, worker_state = propose(learner, view, worker_state, words)
         first, delay = learner.init_worker(key_from_words([count, count])), jnp.int32(0)
         if gathers:
-            return learner.apply_mean(state, gather_message(learner, None, message, delay, view), delay), own, first
-        return apply_message(learner, state, message, delay, view), own, first
+            return (
+                learner.apply_mean(state, gather_message(learner, None, message, delay, view), delay),
+                worker_state,
+                first,
+            )
+        return apply_message(learner, state, message, delay, view), worker_state, first
 
     with compiling_for(CPU_KERNEL):
         *given, _, _ = shapes_of(kind)

@@ -66,7 +66,7 @@ class Record:
         return self.every
 
     def resolve(self, learner: Any) -> tuple[tuple[str, Metric], ...]:
-        """Pairs (name, how), each ``how`` a name that exists or a function."""
+        """Pairs (name, metric), each metric a name that exists or a function."""
         offered = (*learner.metric_names, *learner.worker_metric_names)
         if self.metrics is None:
             chosen: Any = {name: name for name in (*offered, "mean_delay")}
@@ -81,13 +81,13 @@ class Record:
                 if name in chosen:
                     raise ValueError(f"metrics[{position}] is {name!r} a second time; give a mapping with other names.")
                 chosen[name] = metric
-        for name, how in chosen.items():
+        for name, metric in chosen.items():
             known = (*offered, *learner.delay_metric_names, *SCHEDULE_METRICS)
-            if isinstance(how, str) and how not in known:
+            if isinstance(metric, str) and metric not in known:
                 listed = ", ".join(known)
-                raise ValueError(f"metrics names {how!r}, which this learner does not have; it has {listed}.")
-            if not isinstance(how, str) and not callable(how):
+                raise ValueError(f"metrics names {metric!r}, which this learner does not have; it has {listed}.")
+            if not isinstance(metric, str) and not callable(metric):
                 raise ValueError(
-                    f"metrics[{name!r}] is {how!r}, but must be a metric's name or a function of the state."
+                    f"metrics[{name!r}] is {metric!r}, but must be a metric's name or a function of the state."
                 )
         return tuple(chosen.items())

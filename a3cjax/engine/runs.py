@@ -152,18 +152,18 @@ class Runs:
         return self._spread(self.time[:, updates - 1])
 
     @staticmethod
-    def is_schedule_metric(how: Any) -> bool:
+    def is_schedule_metric(metric: Any) -> bool:
         """Whether the metric is one of the schedule alone."""
-        return isinstance(how, str) and how in SCHEDULE_METRICS
+        return isinstance(metric, str) and metric in SCHEDULE_METRICS
 
-    def schedule_metric(self, how: str, updates: np.ndarray, spacing: int) -> Any:
+    def schedule_metric(self, metric: str, updates: np.ndarray, spacing: int) -> Any:
         """Mean, largest or last delay of the ``spacing`` updates before each record, [B, R]."""
         if len(updates) == 0:
             return np.zeros((self.count, 0))
         delay = self.delay[:, updates[0] - spacing : updates[-1]]
         window = delay.reshape(delay.shape[0], len(updates), spacing)
         reduced = {"max_delay": lambda: window.max(-1), "mean_delay": lambda: window.mean(-1)}
-        return self._spread(window[..., -1] if how == "delay" else reduced[how]())
+        return self._spread(window[..., -1] if metric == "delay" else reduced[metric]())
 
     def honoured(self, history: str, depth: int) -> Any:
         """Whether each run's (traced) schedule is one that the history replays exactly, [B]."""

@@ -12,7 +12,7 @@ from jax import lax
 from a3cjax._core import check
 from a3cjax._core.broadcasting import broadcasting
 from a3cjax._xla.backend import compiling_for
-from a3cjax._xla.marks import hidden
+from a3cjax._xla.marks import opaque
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive
 from a3cjax.engine.history.gathering import check_gathers, check_update
@@ -102,18 +102,8 @@ def simulate(
     if not isinstance(resume, SavedState | None):
         raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
     runs = Runs.of(learner, schedule, key)
-    check_scalars(learner, runs)
-    check_steps(learner, runs.most_updates(runs.num_updates))
-    kind = Kind.of(runs.one_learner())
-    if transitions and samples_of(shapes_of(kind).message) is None:
-        raise ValueError(
-            f"transitions is True, but a {name_of(learner)} sends no samples to be returned; leave it out."
-        )
-    if runs.commit is not None:
-        check_gathers(runs.one_learner())
     metrics = record.resolve(learner)
-    outside = check_update(kind, runs.commit is not None)
-    outside |= takes_from_outside(kind, metrics)
+    outside = _look_at(learner, runs, metrics, transitions)
     traced = outside or not check.is_concrete(learner, schedule, key)
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
@@ -128,8 +118,12 @@ def simulate(
         num_workers=schedule.num_workers,
         depth=depth,
         segment=spacing,
-        metrics=tuple((name, how) for name, how in metrics if not (runs.is_schedule_metric(how) or how in of_delay)),
-        delay_metrics=tuple((name, how) for name, how in metrics if isinstance(how, str) and how in of_delay),
+        metrics=tuple(
+            (name, metric) for name, metric in metrics if not (runs.is_schedule_metric(metric) or metric in of_delay)
+        ),
+        delay_metrics=tuple(
+            (name, metric) for name, metric in metrics if isinstance(metric, str) and metric in of_delay
+        ),
         log=transitions,
         axes=runs.axes,
         backend=backend_for(runs.one_learner(), platform, runs.commit is not None),
@@ -149,6 +143,22 @@ def simulate(
     return result
 
 
+def _look_at(learner: Any, runs: Runs, metrics: tuple[tuple[str, Any], ...], transitions: bool) -> bool:
+    """Refuse a learner that does not fit its runs; whether its methods use traced values that are no leaves of it."""
+    check_scalars(learner, runs)
+    check_steps(learner, runs.most_updates(runs.num_updates))
+    kind = Kind.of(runs.one_learner())
+    if transitions and samples_of(shapes_of(kind).message) is None:
+        raise ValueError(
+            f"transitions is True, but a {name_of(learner)} sends no samples to be returned; leave it out."
+        )
+    gathers = runs.commit is not None
+    if gathers:
+        check_gathers(runs.one_learner())
+    outside = check_update(kind, gathers)
+    return takes_from_outside(kind, metrics) or outside
+
+
 def _refuse_inside_jit(**options: Any) -> None:
     for name, value in options.items():
         if value is not None:
@@ -161,7 +171,7 @@ def _without_keys(runs: Runs, metrics: tuple[tuple[str, Any], ...]) -> tuple[Run
     if not isinstance(keyless, WithoutKeys):
         return runs, metrics
     runs = dataclasses.replace(runs, learner_leaves=words(runs.learner_leaves), structure=jax.tree.structure(keyless))
-    return runs, tuple((name, how if isinstance(how, str) else keyless.shown(how)) for name, how in metrics)
+    return runs, tuple((name, metric if isinstance(metric, str) else keyless.shown(metric)) for name, metric in metrics)
 
 
 def _choose_history(history: str, schedule: Schedule, resume: SavedState | None) -> str:
@@ -240,12 +250,12 @@ def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any]
     block = runs.block(layout, 0, num_updates, plan.chunk(runs.one_learner(), layout.lanes))
     counts = jnp.int32(runs.num_workers), jnp.int32(0), jnp.asarray(lengths, jnp.int32)
     with compiling_for(plan.backend):
-        given = hidden((runs.split_learner(layout), layout.split(runs.keys), block, counts))
+        given = opaque((runs.split_learner(layout), layout.split(runs.keys), block, counts))
     learner, keys, block, (workers, first, lengths) = given
     measured = jnp.arange(1, len(lengths) + 1) * spacing <= num_updates
     leaves, structure = jax.tree.flatten(learner)
-    own = {i: leaf for i, leaf in enumerate(leaves) if runs.axes[i] is not None}
-    own_block = block if block.worker.shape[0] > 1 else None
+    differing = {i: leaf for i, leaf in enumerate(leaves) if runs.axes[i] is not None}
+    block_of_each = block if block.worker.shape[0] > 1 else None
 
     def replay_tile(tile):
         mine, block_of_tile, keys, real = tile
@@ -253,11 +263,11 @@ def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any]
         part = jax.tree.map(lambda column: column[0], block) if block_of_tile is None else block_of_tile
         carry = start(plan, one, keys, workers)
         with compiling_for(plan.backend):
-            carry = hidden(carry)
+            carry = opaque(carry)
         carry, *rest = advance(plan, one, carry, keys, part, first, lengths, measured, real)
         return runs_of(plan, runs.one_learner(), carry, layout.lanes), *rest
 
-    carry, values, log = lax.map(replay_tile, (own, own_block, keys, jnp.asarray(layout.real_lanes())))
+    carry, values, log = lax.map(replay_tile, (differing, block_of_each, keys, jnp.asarray(layout.real_lanes())))
     records = num_updates // spacing
     values = {name: layout.join(leaf, np.arange(records)) for name, leaf in values.items()}
     log = jax.tree.map(lambda leaf: layout.join(leaf, np.arange(num_updates)), log)
@@ -290,8 +300,10 @@ def _result(
     updates = updates[updates > before]
     finite = values[FINITE]
     named: dict[str, Any] = {}
-    for name, how in metrics:
-        named[name] = runs.schedule_metric(how, updates, spacing) if runs.is_schedule_metric(how) else values[name]
+    for name, metric in metrics:
+        named[name] = (
+            runs.schedule_metric(metric, updates, spacing) if runs.is_schedule_metric(metric) else values[name]
+        )
     view = jax.vmap(lambda leaves, state: _unflatten(runs, leaves).view(state), in_axes=(list(runs.axes), 0))(
         runs.learner_leaves, state
     )

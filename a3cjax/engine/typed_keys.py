@@ -41,7 +41,7 @@ class Generators:
         pairs = zip(leaves, self.of_leaves, strict=True)
         return jax.tree.unflatten(
             structure,
-            [leaf if own is None else jax.random.wrap_key_data(jnp.asarray(leaf), impl=own) for leaf, own in pairs],
+            [leaf if kind is None else jax.random.wrap_key_data(jnp.asarray(leaf), impl=kind) for leaf, kind in pairs],
         )
 
 
@@ -58,8 +58,8 @@ def words(tree: Any) -> Any:
 class WithoutKeys(AbstractLearner):
     """A learner whose methods take and give words where its own take and give typed keys."""
 
-    own: Any  # the learner, with words for keys among its leaves
-    of_own: Generators = static()
+    inner: Any  # the learner, with words for keys among its leaves
+    of_inner: Generators = static()
     of_state: Generators = static()
     of_view: Generators = static()
     of_worker: Generators = static()
@@ -77,18 +77,18 @@ class WithoutKeys(AbstractLearner):
         parts = (learner, state, view, worker, message, without_samples(message), samples)
         return cls(words(learner), *map(Generators.of, parts))
 
-    num_words: ClassVar[Any] = property(lambda self: self.own.num_words)
-    needs_stale: ClassVar[Any] = property(lambda self: self.own.needs_stale)
-    run_scalars: ClassVar[Any] = property(lambda self: tuple(f"own.{name}" for name in self.own.run_scalars))
-    metric_names: ClassVar[Any] = property(lambda self: self.own.metric_names)
-    measures_together: ClassVar[Any] = property(lambda self: self.own.measures_together)
-    worker_metric_names: ClassVar[Any] = property(lambda self: self.own.worker_metric_names)
-    delay_metric_names: ClassVar[Any] = property(lambda self: self.own.delay_metric_names)
+    num_words: ClassVar[Any] = property(lambda self: self.inner.num_words)
+    needs_stale: ClassVar[Any] = property(lambda self: self.inner.needs_stale)
+    run_scalars: ClassVar[Any] = property(lambda self: tuple(f"inner.{name}" for name in self.inner.run_scalars))
+    metric_names: ClassVar[Any] = property(lambda self: self.inner.metric_names)
+    measures_together: ClassVar[Any] = property(lambda self: self.inner.measures_together)
+    worker_metric_names: ClassVar[Any] = property(lambda self: self.inner.worker_metric_names)
+    delay_metric_names: ClassVar[Any] = property(lambda self: self.inner.delay_metric_names)
 
     @property
     def learner(self) -> Any:
         """The learner itself."""
-        return self.of_own.keys(self.own)
+        return self.of_inner.keys(self.inner)
 
     def init(self, key: jax.Array) -> Any:
         """Server state before the first update."""

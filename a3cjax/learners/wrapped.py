@@ -123,8 +123,8 @@ class PlainLearner(WrappedLearner):
 
     def measure(self, state: Any, names: tuple[str, ...], key: jax.Array) -> dict[str, Any]:
         """The class's own, which may leave the key out."""
-        own = self._own("measure", "metric_names")
-        return own(state, names, *((key,) if _takes(own, 3) else ()))
+        method = self._own("measure", "metric_names")
+        return method(state, names, *((key,) if _takes(method, 3) else ()))
 
     def measure_workers(self, workers: Any, names: tuple[str, ...]) -> dict[str, Any]:
         """The class's own."""
@@ -140,11 +140,11 @@ class PlainLearner(WrappedLearner):
 
     def gather(self, sums: Any, message: Any, delay: Int[Array, ""], stale: Any = None) -> Any:
         """The class's own, which may leave the delay out, or leaf by leaf."""
-        own = getattr(self.learner, "gather", None)
-        if own is None:
+        method = getattr(self.learner, "gather", None)
+        if method is None:
             return AbstractLearner.gather(self, sums, message, delay, stale)
-        more = (delay, stale) if self.needs_stale else (delay,) if _takes(own, 3) else ()
-        return own(sums, message, *more)
+        more = (delay, stale) if self.needs_stale else (delay,) if _takes(method, 3) else ()
+        return method(sums, message, *more)
 
     def apply_mean(self, state: Any, mean: Any, delay: Int[Array, ""]) -> Any:
         """The class's own, or its ``apply``."""

@@ -68,7 +68,7 @@ class Evaluation:
     @cached_property
     def values(self) -> Float[Array, "S"]:
         """V_π = (I − γP_π)⁻¹ r_π."""
-        return self._values.whole()
+        return self._values.total()
 
     @cached_property
     def action_values(self) -> Float[Array, "S A"]:

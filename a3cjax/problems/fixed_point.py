@@ -62,7 +62,7 @@ def _where_singular(singular: Bool[Array, ""], omega: Float[Array, "d"], *system
 def _where_any_is_singular(size: int, batched: Any, singular: Any, omega: Any, *system: Any) -> tuple[Array, bool]:
     """As one would loop over the systems: a batch of conditions would decompose every one of them."""
     given = (singular, omega, *system)
-    given = [x if own else jnp.broadcast_to(x, (size, *x.shape)) for x, own in zip(given, batched, strict=True)]
+    given = [x if differs else jnp.broadcast_to(x, (size, *x.shape)) for x, differs in zip(given, batched, strict=True)]
 
     def one_by_one():
         return lax.map(lambda one: _where_singular(*one), given)

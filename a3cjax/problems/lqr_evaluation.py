@@ -28,7 +28,7 @@ class LQREvaluation:
 
     @cached_property
     def closed_loop(self) -> Float[Array, "n n"]:
-        """M = A + Bθ."""
+        """M = A + Bθ, which takes a state to the mean of the next."""
         return self.problem.state_matrix + product(self.problem.input_matrix, self.theta)
 
     @cached_property

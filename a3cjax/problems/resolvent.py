@@ -25,8 +25,8 @@ class Values(NamedTuple):
     level: Float[Array, ""]
     relative: Float[Array, "S"]
 
-    def whole(self) -> Float[Array, "S"]:
-        """V."""
+    def total(self) -> Float[Array, "S"]:
+        """V, put together from its level and what varies around it."""
         return self.level + self.relative
 
 
@@ -62,7 +62,7 @@ def discounted_values(system: tuple[Array, Array], reward: Float[Array, "S"], di
     >>> import jax.numpy as jnp
     >>> flip = jnp.array([[0.0, 1.0], [1.0, 0.0]])
     >>> found = discounted_values(factored(flip, 0.5), jnp.array([1.0, 0.0]), 0.5)  # V = (4/3, 2/3)
-    >>> round(float(found.level), 4), [round(float(v), 4) for v in found.whole()]
+    >>> round(float(found.level), 4), [round(float(v), 4) for v in found.total()]
     (0.6667, [1.3333, 0.6667])
     """
     ones = jnp.full_like(reward, 1 - discount)

@@ -350,8 +350,8 @@ class Schedule:
         >>> a3cjax.Schedule.from_law(jax.random.key(0), a3cjax.delays.Constant(1), 3).own_reads
         False
         """
-        own = self._own_reads_and_ranks[0]
-        return own if self.batch_shape or not check.is_concrete(own) else bool(own)
+        own_reads = self._own_reads_and_ranks[0]
+        return own_reads if self.batch_shape or not check.is_concrete(own_reads) else bool(own_reads)
 
     def ranks(self) -> Int32[Array | np.ndarray, "*batch updates"]:
         """t_k = #{j < k: worker_j = worker_k}: update k is its worker's t_k-th, counted from 0.
@@ -365,8 +365,8 @@ class Schedule:
     @cached_property
     def _own_reads_and_ranks(self) -> tuple[Any, Any]:
         """Both, from one sort; kept, because a schedule is often replayed many times."""
-        own, ranks = own_reads_and_ranks(self.worker, self.reads, self.num_workers)
-        return own if self.commit is None else own & self.commit.all(-1), ranks
+        own_reads, ranks = own_reads_and_ranks(self.worker, self.reads, self.num_workers)
+        return own_reads if self.commit is None else own_reads & self.commit.all(-1), ranks
 
     def __getitem__(self, item: Any) -> "Schedule":
         """``schedule[:n]`` is the first n updates; ``batch[b]`` is one schedule of a batch.

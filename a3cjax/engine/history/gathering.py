@@ -20,10 +20,10 @@ from a3cjax.engine.history.protocol import (
     Carry,
     Event,
     Kind,
-    enlisted,
     first_state,
     propose,
     shapes_of,
+    slot_at_start,
     viewed,
 )
 from a3cjax.learners.protocol import apply_message, gather_message, samples_of, without_samples
@@ -50,7 +50,7 @@ class GatheringRing:
     """
 
     proposal_offset = 0
-    beside = False
+    versions_beside = False
 
     def __init__(
         self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
@@ -59,9 +59,9 @@ class GatheringRing:
         self._keep_views = keep_views
         self._num_workers = num_workers
         shapes = shapes_of(Kind.of(learner))
-        self._packing = Packing(shapes.own)
+        self._packing = Packing(shapes.worker_state)
         leaves, self._structure = jax.tree.flatten(shapes.view)
-        self._stores = [PastLeaf(depth, leaf, beside=False) for leaf in leaves]
+        self._stores = [PastLeaf(depth, leaf, versions_beside=False) for leaf in leaves]
         rows = jax.eval_shape(learner.changed_rows, shapes.message)
         self._by_row = [row is not None for row in ([None] * len(leaves) if rows is None else rows)]
         self._sums = jax.eval_shape(
@@ -78,9 +78,9 @@ class GatheringRing:
         stores = [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)]
         return Carry(state, slots, Gathered(stores, none, sums, none, none))
 
-    def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+    def first_slot(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker's own state at the start."""
-        return enlisted(learner, self._packing, run_key, worker)
+        return slot_at_start(learner, self._packing, run_key, worker)
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
         """Nothing to prepare."""
@@ -96,10 +96,10 @@ class GatheringRing:
         stores = _if_any(first, self._keep, (now, past.version), past.stores)
         version = past.version - event.delay
         view = [self._read(i, kept, version) for i, kept in enumerate(stores)]
-        own = self._packing.unpack(read_row(slots, event.worker))
-        message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
+        worker_state = self._packing.unpack(read_row(slots, event.worker))
+        message, worker_state = propose(learner, jax.tree.unflatten(self._structure, view), worker_state, event.words)
         if self._packing.width:
-            slots = write_row(slots, event.worker, stage(self._packing.pack, own))
+            slots = write_row(slots, event.worker, stage(self._packing.pack, worker_state))
         stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
         sums = gather_message(learner, past.sums, message, event.delay, stale)
         waiting = as_arrays(sums), past.messages + 1, jnp.maximum(past.delay, event.delay)
@@ -169,19 +169,19 @@ def _if_any(wanted: Int[Array, ""], function: Callable[[Any, T], T], given: Any,
 
     @jax.custom_batching.custom_vmap
     def run(wanted, given, loop):
-        return lax.fori_loop(0, wanted, lambda _, own: function(given, own), loop)
+        return lax.fori_loop(0, wanted, lambda _, message: function(given, message), loop)
 
     @run.def_vmap
     def run_lanes(lanes, batched, wanted, given, loop):
         wanted, loop = (
-            jax.tree.map(lambda x, own: x if own else jnp.broadcast_to(x, (lanes, *jnp.shape(x))), tree, whose)
+            jax.tree.map(lambda x, differs: x if differs else jnp.broadcast_to(x, (lanes, *jnp.shape(x))), tree, whose)
             for tree, whose in ((wanted, batched[0]), (loop, batched[2]))
         )
-        axes = [0 if own else None for own in jax.tree.leaves(batched[1])]
+        axes = [0 if differs else None for differs in jax.tree.leaves(batched[1])]
         leaves, structure = jax.tree.flatten(given)
 
-        def one(leaves, own):
-            return function(jax.tree.unflatten(structure, leaves), own)
+        def one(leaves, message):
+            return function(jax.tree.unflatten(structure, leaves), message)
 
         each = jax.vmap(one, in_axes=(axes, 0))
         somebody = lax.fori_loop(0, lanes, lambda lane, found: found | wanted[lane], jnp.int32(0))

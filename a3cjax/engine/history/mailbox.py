@@ -12,8 +12,8 @@ from a3cjax.engine.history.protocol import (
     Carry,
     Event,
     Kind,
-    first_own,
     first_state,
+    first_worker_state,
     propose,
     shapes_of,
     update,
@@ -42,21 +42,24 @@ class Mailbox:
         self._keep_samples = keep_samples
         self._keep_views = keep_views
         shapes = shapes_of(Kind.of(learner))
-        self._packing = Packing(self._slot(shapes.message, shapes.own, shapes.view))
+        self._packing = Packing(self._slot(shapes.message, shapes.worker_state, shapes.view))
 
-    beside = False
+    versions_beside = False
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Slots are empty."""
         state = first_state(learner, run_key)
         return Carry(state, jnp.zeros((self._num_workers, self._packing.width), jnp.uint32), ())
 
-    def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+    def first_slot(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker has read version 0 and computed its first message."""
         key = (run_key[0], run_key[1])
-        view, own = viewed(learner, first_state(learner, run_key)), first_own(learner, run_key, worker)
+        view, worker_state = (
+            viewed(learner, first_state(learner, run_key)),
+            first_worker_state(learner, run_key, worker),
+        )
         words = jnp.stack(proposal_words(key, worker, jnp.int32(0), words_per_proposal(learner)))
-        return stage(self._packing.pack, self._proposal(learner, view, own, words))
+        return stage(self._packing.pack, self._proposal(learner, view, worker_state, words))
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
         """Nothing to prepare."""
@@ -66,9 +69,9 @@ class Mailbox:
     def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Apply the waiting message of the event's worker, which then reads and computes its next."""
         del k
-        message, own, stale = self._packing.unpack(read_row(carry.slots, event.worker))
+        message, worker_state, stale = self._packing.unpack(read_row(carry.slots, event.worker))
         state = update(learner, carry.state, message, event.delay, stale)
-        proposal = self._proposal(learner, viewed(learner, state), own, event.words)
+        proposal = self._proposal(learner, viewed(learner, state), worker_state, event.words)
         slots = write_row(carry.slots, event.worker, stage(self._packing.pack, proposal))
         return Carry(state, slots, ()), samples_of(message), stale
 
@@ -76,11 +79,13 @@ class Mailbox:
         """All workers' own states, stacked."""
         return jax.vmap(self._packing.unpack)(slots)[1]
 
-    def _proposal(self, learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any, Any]:
-        message, own = propose(learner, view, own, words)
-        return self._slot(message, own, view)
+    def _proposal(
+        self, learner: Any, view: Any, worker_state: Any, words: UInt32[Array, " num_words"]
+    ) -> tuple[Any, Any, Any]:
+        message, worker_state = propose(learner, view, worker_state, words)
+        return self._slot(message, worker_state, view)
 
-    def _slot(self, message: Any, own: Any, view: Any) -> tuple[Any, Any, Any]:
+    def _slot(self, message: Any, worker_state: Any, view: Any) -> tuple[Any, Any, Any]:
         """What of a proposal is kept."""
         message = message if self._keep_samples else without_samples(message)
-        return message, own, view if self._keep_views else ()
+        return message, worker_state, view if self._keep_views else ()

@@ -21,7 +21,7 @@ class Past(Protocol):
     """What the ring asks of a store; ``kept`` is what the store has put into the carry."""
 
     @property
-    def beside(self) -> Any:
+    def versions_beside(self) -> Any:
         """Like ``kept``, whether within a kernel the runs' versions lie side by side (``version_store.py``)."""
         ...
 
@@ -59,7 +59,7 @@ class PastLeaf:
 
     depth: int
     leaf: jax.ShapeDtypeStruct
-    beside: bool = True
+    versions_beside: bool = True
 
     def start(self, now: Array) -> Array:
         """No version yet."""
@@ -75,14 +75,14 @@ class PastLeaf:
         """Store version k."""
         if not self.leaf.size:
             return kept
-        return (write_version if self.beside else write_row)(kept, rem(k, self.depth), now)
+        return (write_version if self.versions_beside else write_row)(kept, rem(k, self.depth), now)
 
     def read(self, kept: Array, version: Int[Array, ""], k: Int[Array, ""] | None = None) -> Array:
         """A past version."""
         del k
         if not self.leaf.size:
             return jnp.zeros(self.leaf.shape, self.leaf.dtype)
-        return (read_version if self.beside else read_row)(kept, rem(version, self.depth))
+        return (read_version if self.versions_beside else read_row)(kept, rem(version, self.depth))
 
     def note(self, kept: Array, rows: Any, k: Int[Array, ""]) -> Array:
         """Nothing to note."""

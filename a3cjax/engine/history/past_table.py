@@ -50,7 +50,7 @@ class PastTable:
     leaf: jax.ShapeDtypeStruct
     changes: int
 
-    beside = Log._make([True, True, False, True, False, False])
+    versions_beside = Log._make([True, True, False, True, False, False])
 
     @property
     def blocks(self) -> int:
@@ -59,7 +59,7 @@ class PastTable:
 
     @property
     def states(self) -> int:
-        """S."""
+        """S, the rows of the table."""
         return self.leaf.shape[0]
 
     @property
@@ -92,12 +92,12 @@ class PastTable:
 
     def start(self, now: Float[Array, "S A"]) -> Log:
         """Nothing is logged; what leaves an unused place goes to the spare one."""
-        own = self.logged + jnp.arange(self.states, dtype=jnp.int32)
-        note = own.astype(jnp.uint16 if self.logged + self.states < 1 << 16 else jnp.int32)
+        place_of_each = self.logged + jnp.arange(self.states, dtype=jnp.int32)
+        note = place_of_each.astype(jnp.uint16 if self.logged + self.states < 1 << 16 else jnp.int32)
         return Log(
             jnp.concatenate([jnp.zeros((self.logged, *now.shape[1:]), now.dtype), now, now[:1]]),
             jnp.asarray(self._nobody(self.blocks, BLOCK // self.together * self.changes)),
-            own,
+            place_of_each,
             jnp.broadcast_to(note, (self.blocks + 1, self.states)),
             jnp.zeros((self.changes,), jnp.int32),
             jnp.asarray(self._nobody(self.changes)),
@@ -107,9 +107,9 @@ class PastTable:
         """If a block begins with update k, note where the rows are."""
         begins = rem(k, BLOCK) == 0
         block = rem(div(k, BLOCK), self.blocks)
-        own = self.logged + jnp.arange(self.states, dtype=jnp.int32)
+        place_of_each = self.logged + jnp.arange(self.states, dtype=jnp.int32)
         leaves_now = begins & (div(kept.newest, BLOCK * self.changes) == block)
-        newest = jnp.where(leaves_now, own, kept.newest)
+        newest = jnp.where(leaves_now, place_of_each, kept.newest)
         note = jnp.where(begins, block, self.blocks)
         return kept._replace(newest=newest, found=write_version(kept.found, note, newest.astype(kept.found.dtype)))
 
@@ -167,7 +167,7 @@ class PastTable:
             else:
                 for i in range(r):
                     rows[runs, self.logged + changed[:, i]] = logged[:, i]
-        own = self.logged + np.arange(self.states)
+        place_of_each = self.logged + np.arange(self.states)
 
         def moved(places, version):
             """Places of the old store that were noted before update ``version``, in this one."""
@@ -175,9 +175,9 @@ class PastTable:
             places = places.astype(np.int64)
             update = version - 1 - (version - 1 - places // r) % room
             known = (places < old.logged) & (update >= max(begin, kept_from))
-            return np.where(known, update % (self.blocks * BLOCK) * r + places % r, own)
+            return np.where(known, update % (self.blocks * BLOCK) * r + places % r, place_of_each)
 
-        found = np.broadcast_to(own, (len(runs), self.blocks + 1, self.states)).copy()
+        found = np.broadcast_to(place_of_each, (len(runs), self.blocks + 1, self.states)).copy()
         began = range(-(-k // BLOCK))
         for block in began[-min(old.blocks, self.blocks) :]:
             found[:, block % self.blocks] = moved(kept.found[:, block % old.blocks], block * BLOCK)

@@ -4,9 +4,9 @@ A history decides how a proposal gets to see version k − τ_k. It is written f
 runs) and has
 
 - ``proposal_offset``: which of its worker's proposals is made at an update, counted from the one that it writes;
-- ``beside``: like the carry's ``past``, or for all of it, whether versions lie side by side (``version_store.py``);
+- ``versions_beside``: like the carry's ``past``, or for all of it, whether versions lie side by side (``version_store.py``);
 - ``start(learner, run_key)``: the carry before the first update, its slots empty;
-- ``enlist(learner, run_key, i)``: what worker i's slot holds before the first update;
+- ``first_slot(learner, run_key, i)``: what worker i's slot holds before the first update;
 - ``enter(learner, carry, k)``: called between updates, whenever k is a multiple of the chunk;
 - ``step(learner, carry, k, event)``: update k; returns the carry, the samples that the update used, and the view that
   it was computed from (nothing unless the history keeps views).
@@ -57,7 +57,7 @@ def first_state(learner: Any, run_key: UInt32[Array, "2"]) -> Any:
     return as_arrays(learner.init(derived_key((run_key[0], run_key[1]), 0, INIT_SERVER)))
 
 
-def first_own(learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+def first_worker_state(learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
     """A worker's state before its first proposal."""
     return as_arrays(learner.init_worker(derived_key((run_key[0], run_key[1]), worker, INIT_WORKER)))
 
@@ -67,9 +67,11 @@ def viewed(learner: Any, state: Any) -> Any:
     return as_arrays(learner.view(state))
 
 
-def propose(learner: Any, view: Any, own: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any]:
+def propose(learner: Any, view: Any, worker_state: Any, words: UInt32[Array, " num_words"]) -> tuple[Any, Any]:
     """The learner's proposal, handed its words or the key made of them."""
-    return as_arrays(learner.propose(view, own, words if learner.num_words else key_from_words([words[0], words[1]])))
+    return as_arrays(
+        learner.propose(view, worker_state, words if learner.num_words else key_from_words([words[0], words[1]]))
+    )
 
 
 def update(learner: Any, state: Any, message: Any, delay: Int[Array, ""], stale: Any) -> Any:
@@ -100,7 +102,7 @@ class Shapes(NamedTuple):
 
     state: Any
     view: Any
-    own: Any
+    worker_state: Any
     words: Any
     message: Any
     outside: Any  # whether the learner's methods use traced values that are no leaves of it
@@ -118,20 +120,23 @@ def shapes_of(kind: Kind) -> Shapes:
         learner = jax.tree.unflatten(kind.structure, leaves)
         key = jax.random.key(0)
         checks = Checks(learner)
-        state, own = checks.arrays("init", learner.init(key)), checks.arrays("init_worker", learner.init_worker(key))
+        state, worker_state = (
+            checks.arrays("init", learner.init(key)),
+            checks.arrays("init_worker", learner.init_worker(key)),
+        )
         checks.some("init", state)
         view, words = checks.arrays("view", learner.view(state)), jnp.zeros((words_per_proposal(learner),), jnp.uint32)
         draws = words if learner.num_words else key_from_words([words[0], words[1]])
-        message, after = checks.pair(learner.propose(view, own, draws))
-        checks.same("propose", "worker_state", checks.arrays("propose", after), "init_worker", own)
+        message, after = checks.pair(learner.propose(view, worker_state, draws))
+        checks.same("propose", "worker_state", checks.arrays("propose", after), "init_worker", worker_state)
         message = checks.arrays("propose", message)
         checks.rows(view, message)
-        return Shapes(state, view, own, words, message, outside=())
+        return Shapes(state, view, worker_state, words, message, outside=())
 
     program, shapes = jax.make_jaxpr(proposed, return_shape=True)(kind.shapes())
     return shapes._replace(outside=any(isinstance(value, Tracer) for value in program.consts))
 
 
-def enlisted(learner: Any, packing: Packing, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+def slot_at_start(learner: Any, packing: Packing, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
     """The slot of a worker that has not proposed yet: its own state at the start."""
-    return stage(packing.pack, first_own(learner, run_key, worker))
+    return stage(packing.pack, first_worker_state(learner, run_key, worker))

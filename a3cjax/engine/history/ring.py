@@ -15,10 +15,10 @@ from a3cjax.engine.history.protocol import (
     Carry,
     Event,
     Kind,
-    enlisted,
     first_state,
     propose,
     shapes_of,
+    slot_at_start,
     update,
     viewed,
 )
@@ -41,7 +41,7 @@ class Ring:
         self._keep_views = keep_views
         self._num_workers = num_workers
         shapes = shapes_of(Kind.of(learner))
-        self._packing = Packing(shapes.own)
+        self._packing = Packing(shapes.worker_state)
         leaves, self._structure = jax.tree.flatten(shapes.view)
         rows = jax.eval_shape(lambda m: self._changed_rows(learner, m), shapes.message)
         self._stores: list[Past] = [
@@ -50,9 +50,9 @@ class Ring:
         ]
 
     @property
-    def beside(self) -> Any:
+    def versions_beside(self) -> Any:
         """Like ``past``, whether versions lie side by side (``version_store.py``)."""
-        return [store.beside for store in self._stores] if current().versions_beside else False
+        return [store.versions_beside for store in self._stores] if current().versions_beside else False
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
@@ -61,9 +61,9 @@ class Ring:
         now = jax.tree.leaves(viewed(learner, state))
         return Carry(state, slots, [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)])
 
-    def enlist(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
+    def first_slot(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker's own state at the start."""
-        return enlisted(learner, self._packing, run_key, worker)
+        return slot_at_start(learner, self._packing, run_key, worker)
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
         """Note where rows of tables are, if a block of updates begins."""
@@ -77,10 +77,10 @@ class Ring:
         past = [store.keep(kept, leaf, k) for store, kept, leaf in zip(self._stores, past, now, strict=True)]
         version = k - event.delay
         view = [store.read(kept, version, k) for store, kept in zip(self._stores, past, strict=True)]
-        own = self._packing.unpack(read_row(slots, event.worker))
-        message, own = propose(learner, jax.tree.unflatten(self._structure, view), own, event.words)
+        worker_state = self._packing.unpack(read_row(slots, event.worker))
+        message, worker_state = propose(learner, jax.tree.unflatten(self._structure, view), worker_state, event.words)
         if self._packing.width:
-            slots = write_row(slots, event.worker, stage(self._packing.pack, own))
+            slots = write_row(slots, event.worker, stage(self._packing.pack, worker_state))
         stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
         state = update(learner, state, message, event.delay, stale)
         rows = self._changed_rows(learner, message)

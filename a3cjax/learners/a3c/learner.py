@@ -282,8 +282,8 @@ class A3C(AbstractLearner):
     def _weight(self, x: Transition, view: Params, words: UInt32[Array, " n"] | None) -> Float[Array, ""]:
         """What the estimator makes of the actor's sample, with the last words of the proposal if it needs any."""
         count = self.gradient_estimator.num_words
-        own = words[-count:] if count and words is not None else None
-        return self.gradient_estimator.weight(self.mdp, self.sampler.dynamics, self.policy, view, x, own)
+        rollout_words = words[-count:] if count and words is not None else None
+        return self.gradient_estimator.weight(self.mdp, self.sampler.dynamics, self.policy, view, x, rollout_words)
 
     def _above_baseline(self, weight: Float[Array, ""], x: Transition) -> Float[Array, ""]:
         if self.baseline is None:

@@ -64,7 +64,7 @@ class LinearGaussian:
         return jnp.zeros(self.shape)
 
     def mean(self, theta: Float[Array, "m n"], state: Float[Array, " n"]) -> Float[Array, " m"]:
-        """θs."""
+        """θs, the mean action at a state."""
         return stage(times, theta, state)
 
     def describe(self, theta: Float[Array, "m n"], state: Float[Array, " n"]) -> Float[Array, " m"]:

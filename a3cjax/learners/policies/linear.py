@@ -39,12 +39,12 @@ class LinearSoftmax:
 
     @property
     def num_states(self) -> int:
-        """S."""
+        """S, the states that it has features of."""
         return self.features.shape[0]
 
     @property
     def num_actions(self) -> int:
-        """A."""
+        """A, the actions of each state."""
         return self.features.shape[1]
 
     @property

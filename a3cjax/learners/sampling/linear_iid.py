@@ -56,8 +56,8 @@ class LinearIIDSampler:
     @property
     def num_words(self) -> int:
         """A state, an action and a next state of each kind, and the actor's T."""
-        own = self.dynamics
-        one = own.start_words + own.act_words + own.move_words
+        dynamics = self.dynamics
+        one = dynamics.start_words + dynamics.act_words + dynamics.move_words
         return one if self.shared else 2 * one + 1
 
     def init(self, key: jax.Array) -> tuple[()]:
@@ -96,11 +96,11 @@ class LinearIIDSampler:
         self, policy: Any, theta: Any, mean: Float[Array, " n"], root: Float[Array, "n n"], words: UInt32[Array, " w"]
     ) -> tuple[Transition, Float[Array, " m"]]:
         """A transition whose state is N(mean, root·rootᵀ), and the mean of its action."""
-        own = self.dynamics
-        first, second = own.start_words, own.start_words + own.act_words
+        dynamics = self.dynamics
+        first, second = dynamics.start_words, dynamics.start_words + dynamics.act_words
         state = gaussian(mean, root, words[:first])
-        action, action_mean = own.act(policy, theta, state, words[first:second])
-        ahead = own.move(state, action, words[second : second + own.move_words])
+        action, action_mean = dynamics.act(policy, theta, state, words[first:second])
+        ahead = dynamics.move(state, action, words[second : second + dynamics.move_words])
         return Transition(state, action, ahead), action_mean
 
 

@@ -47,9 +47,9 @@ class MarkovSampler:
 
     @property
     def _counts(self) -> tuple[int, ...]:
-        own = self.dynamics
-        step = (own.act_words, own.move_words)
-        return step if self.shared else (*step, *step, 1, own.start_words)
+        dynamics = self.dynamics
+        step = (dynamics.act_words, dynamics.move_words)
+        return step if self.shared else (*step, *step, 1, dynamics.start_words)
 
     def init(self, key: jax.Array) -> Chains:
         """Both chains start at η, independently; a critic starts where it would without sharing."""

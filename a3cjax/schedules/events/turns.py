@@ -13,7 +13,7 @@ def own_reads_and_ranks(worker: Any, reads: Any, num_workers: int) -> tuple[Any,
     """
     xp, order, first = _by_worker(worker, num_workers)
     before = xp.where(first, -1, xp.roll(order, 1, axis=-1))
-    own = (xp.take_along_axis(reads, order, axis=-1) == before + 1).all(-1)
+    own_reads = (xp.take_along_axis(reads, order, axis=-1) == before + 1).all(-1)
     position = xp.broadcast_to(xp.arange(worker.shape[-1], dtype=np.int32), order.shape)
     start = xp.maximum.accumulate(xp.where(first, position, 0), axis=-1)
     ranks = position - start
@@ -22,7 +22,7 @@ def own_reads_and_ranks(worker: Any, reads: Any, num_workers: int) -> tuple[Any,
         np.put_along_axis(unsorted, order, ranks, axis=-1)
     else:
         unsorted = jnp.put_along_axis(jnp.zeros_like(ranks), order, ranks, axis=-1, inplace=False)
-    return own, unsorted
+    return own_reads, unsorted
 
 
 def _by_worker(worker: Any, num_workers: int) -> tuple[Any, Any, Any]:

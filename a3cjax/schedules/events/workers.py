@@ -202,15 +202,8 @@ def _events(
     def epoch(carry, numbers):
         clocks, base = carry
         clocks, (events, drawn) = jax.lax.scan(update, clocks, numbers)
-        last = clocks.last
-        shift = _exact_shift(last.handed[0], jnp.maximum(clocks.handover.max(), last.landed[0]))
-        handover, rounding = add((clocks.handover, clocks.rounding), -shift)
-        moved = clocks._replace(
-            handover=handover,
-            rounding=rounding,
-            last=last._replace(handed=add(last.handed, -shift), landed=add(last.landed, -shift)),
-        )
-        return (moved, add_exactly(base, shift)), (events, base, drawn)
+        clocks, shift = _moved_to_now(clocks)
+        return (clocks, add_exactly(base, shift)), (events, base, drawn)
 
     zero, none = jnp.zeros((), float_type), jnp.int32(0)
     start = _Clocks(
@@ -229,6 +222,19 @@ def _events(
         told,
     )
     return events, base, None if drawn is None else _Drawn(start.handover, drawn)
+
+
+def _moved_to_now(clocks: _Clocks) -> tuple[_Clocks, Float[Array, ""]]:
+    """The clocks relative to a later base, and how much later: so times stay small, and keep their last digits."""
+    last = clocks.last
+    shift = _exact_shift(last.handed[0], jnp.maximum(clocks.handover.max(), last.landed[0]))
+    handover, rounding = add((clocks.handover, clocks.rounding), -shift)
+    moved = clocks._replace(
+        handover=handover,
+        rounding=rounding,
+        last=last._replace(handed=add(last.handed, -shift), landed=add(last.landed, -shift)),
+    )
+    return moved, shift
 
 
 def _look_at(compute_times: Sequence[ComputeTime], worker: Any, drawn: _Drawn | None) -> None:
