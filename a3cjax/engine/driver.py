@@ -26,6 +26,7 @@ from a3cjax.engine.saved import SavedState
 
 BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
+_MOST_ROOM = 1 << 12  # updates and segments of a run, up to which there may be twice the room
 _MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
 
 
@@ -47,6 +48,10 @@ def drive(
     layout = Layout.of(runs.count, share_count(runs.count, len(workers)), plan.history, plan.num_workers, plan.target)
     used = workers[: layout.shares]
     block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
+    segment, plan = plan.segment, dataclasses.replace(plan, segment=0)  # of which the program knows nothing
+    rows, slots = block_updates, segments
+    if block_updates >= runs.num_updates and plan.target != "accelerator":  # one block, idle where it is not needed
+        rows, slots = _roomy(block_updates, 256), _roomy(segments, 16)
     one = runs.one_learner()
     chunk = plan.chunk(one, layout.lanes)
     parts = _Parts(layout, used)
@@ -76,13 +81,13 @@ def drive(
             expected = jax.eval_shape(lambda carry: runs_of(plan, one, carry, layout.lanes), begun)
             restored = parts.take(_restore(resume, plan, runs, layout, expected))
             carries = parts.place([[tile_of(plan, one, carry) for carry in carries] for carries in restored])
-        for lengths, measured in _blocks(done, runs.num_updates, spacing, plan.segment, segments):
-            blocks = parts.place(parts.take(runs.block(layout, done, block_updates, chunk, room)))
-            idle = segments - len(lengths)
+        for lengths, measured in _blocks(done, runs.num_updates, spacing, segment, segments):
+            blocks = parts.place(parts.take(runs.block(layout, done, rows, chunk, room)))
+            idle = slots - len(lengths)
             lengths_and_marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
             call = functools.partial(_advance, plan, first=done, lengths_and_marks=lengths_and_marks)
             if not metrics and used[others]:
-                idly = functools.partial(_advance, plan, first=done, lengths_and_marks=_nothing(segments))
+                idly = functools.partial(_advance, plan, first=done, lengths_and_marks=_nothing(slots))
                 only = [[tiles[:1] for tiles in column[firsts]] for column in (shares, carries, blocks)]
                 for mine, (after, *_) in zip(carries[firsts], on_each(idly, *only), strict=True):
                     mine[0] = after[0]
@@ -244,6 +249,11 @@ def _shape_blocks(plan: Plan, layout: Layout, num_updates: int) -> tuple[int, in
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)
     return segments * segment, segments, dataclasses.replace(plan, segment=segment)
+
+
+def _roomy(count: int, least: int) -> int:
+    """The next power of two, so that runs of about the same length share a program; long ones have their own."""
+    return max(least, 1 << (count - 1).bit_length()) if count <= _MOST_ROOM else count
 
 
 def _blocks(done: int, total: int, spacing: int, segment: int, segments: int) -> Iterator[tuple[list[int], list[bool]]]:
