@@ -57,7 +57,7 @@ from a3cjax.schedules.compute_times import ComputeTime
 
 # A constant, because the roundings, and so the results, depend on it.
 _EPOCH = 64
-_FEWEST_STEPS = 256  # at least these are simulated; beyond, at most a quarter more than are asked for
+_FEWEST_STEPS = 256  # and a multiple of them; beyond 4,096 at most an eighth more than are asked for
 
 
 class Writes(NamedTuple):
@@ -111,7 +111,7 @@ class _Drawn(NamedTuple):
 
 def _steps(num_updates: int) -> int:
     """How many updates are simulated for so many: schedules of about the same length share a compiled program."""
-    grain = max(_FEWEST_STEPS, 1 << max(0, num_updates.bit_length() - 3))
+    grain = max(_FEWEST_STEPS, 1 << max(0, num_updates.bit_length() - 4))
     return -(-num_updates // grain) * grain
 
 
