@@ -1,9 +1,6 @@
 """Two CPU devices for every test, so that batches can be sharded; and the problems that several folders use."""
 
-import contextlib
-import gc
 import signal
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,21 +10,8 @@ import a3cjax
 
 jax.config.update("jax_num_cpu_devices", 2)
 
-_MOST_MAPPINGS = 16_000  # of memory; Linux gives a process 65,530, and the compiler does not survive the last
-
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where tests run in the background: some press Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compiled_programs_let_go():
-    """Forget compiled programs before they fill a process: each takes several mappings, and none is ever given back."""
-    yield
-    with contextlib.suppress(OSError):  # where there is no /proc
-        if Path("/proc/self/maps").read_bytes().count(b"\n") > _MOST_MAPPINGS:
-            jax.clear_caches()
-            gc.collect()
 
 
 @pytest.fixture

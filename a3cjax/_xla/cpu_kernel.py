@@ -40,6 +40,7 @@ class CPUKernel(Backend):
 
     name = "kernel"
     compiler_options = FOR_CPU
+    pads_blocks = True
     maps_sequentially = True
     versions_beside = True
     most_lanes = {"mailbox": 128, "ring": 32}  # noqa: RUF012

@@ -29,6 +29,7 @@ from a3cjax.engine.tiles import Tile, Tiles, side_by_side
 
 BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
+_MOST_ROOM = 1 << 12  # updates and segments of a run, up to which there may be twice the room
 _MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
 
 
@@ -54,7 +55,7 @@ def drive(
         if interrupted():  # since before this call; nothing is lost, for nothing was done
             raise KeyboardInterrupt
         course.begin() if resume is None else course.go_on(resume)
-        for lengths, measured in _blocks(done, runs.num_updates, spacing, course.plan.segment, course.segments):
+        for lengths, measured in _blocks(done, runs.num_updates, spacing, course.segment, course.segments):
             course.take(done, lengths, measured)
             done += sum(lengths)
             report(done)
@@ -79,8 +80,9 @@ class _Course:
     layout: Layout
     tiles: Tiles
     shares: list[list[Tile]]
-    block_updates: int
-    segments: int
+    segment: int  # updates, at most
+    segments: int  # of a block
+    room_for: tuple[int, int]  # updates and segments of a block; some stay idle
     carries: list[list[Carry]] = field(default_factory=list)
     _metrics: list[dict[str, np.ndarray]] = field(default_factory=list)
     _samples: list[Any] = field(default_factory=list)
@@ -95,8 +97,12 @@ class _Course:
         layout = Layout.of(runs.count, shares, plan.history, plan.num_workers, plan.backend)
         tiles = Tiles(layout, available[:shares])
         on_devices = tiles.put(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
-        block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
-        return cls(plan, runs, layout, tiles, on_devices, block_updates, segments)
+        updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
+        room_for = updates, segments
+        if updates >= runs.num_updates and plan.backend.pads_blocks:  # one block, idle where it is not needed
+            room_for = _roomy(updates, 256), _roomy(segments, 16)
+        segment, plan = plan.segment, dataclasses.replace(plan, segment=0)  # of which the program knows nothing
+        return cls(plan, runs, layout, tiles, on_devices, segment, segments, room_for)
 
     def __enter__(self) -> "_Course":
         used = len(self.tiles.devices)
@@ -127,9 +133,10 @@ class _Course:
     def take(self, done: int, lengths: list[int], measured: list[bool]) -> None:
         """A block of updates, measured where it is marked."""
         chunk = self.plan.chunk(self.runs.one_learner(), self.layout.lanes)
-        block = self.runs.block(self.layout, done, self.block_updates, chunk, self._room)
+        updates, segments = self.room_for
+        block = self.runs.block(self.layout, done, updates, chunk, self._room)
         blocks = self.tiles.place(self.tiles.take(block))
-        idle = self.segments - len(lengths)
+        idle = segments - len(lengths)
         marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
         if not self._metrics:
             self._compile(done, blocks)
@@ -177,7 +184,8 @@ class _Course:
         firsts, others = self._firsts_and_others
         if not self.tiles.devices[others]:
             return
-        nothing = jnp.zeros(self.segments, jnp.int32), jnp.zeros(self.segments, bool)
+        segments = self.room_for[1]
+        nothing = jnp.zeros(segments, jnp.int32), jnp.zeros(segments, bool)
         idly = functools.partial(_advance, self.plan, first=done, lengths_and_marks=nothing)
         only = [[tiles[:1] for tiles in column[firsts]] for column in (self.shares, self.carries, blocks)]
         for mine, (after, *_) in zip(self.carries[firsts], self._on_each(idly, *only), strict=True):
@@ -246,6 +254,11 @@ def _shape_blocks(plan: Plan, layout: Layout, num_updates: int) -> tuple[int, in
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)
     return segments * segment, segments, dataclasses.replace(plan, segment=segment)
+
+
+def _roomy(count: int, least: int) -> int:
+    """The next power of two, so that runs of about the same length share a program; long ones have their own."""
+    return max(least, 1 << (count - 1).bit_length()) if count <= _MOST_ROOM else count
 
 
 def _blocks(done: int, total: int, spacing: int, segment: int, segments: int) -> Iterator[tuple[list[int], list[bool]]]:

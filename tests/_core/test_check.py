@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax import cli, families
 from a3cjax import compute_times as ct
+from a3cjax import families
 from a3cjax._core import check
 from a3cjax.cli import process
 
@@ -112,7 +112,7 @@ def test_this_machine_has_some_memory():
     "options", [("--mdp", "ring", "--updates", "100000000000"), ("--mdp", "garnet", "--states", "100000")]
 )
 def test_the_command_says_so(options, capsys, tmp_path):
-    assert cli.main(["speedup", *options, "--out", str(tmp_path)]) == 2
+    assert process.main(["speedup", *options, "--out", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("a3cjax: ")
     assert said.count("\n") == 1
@@ -124,5 +124,5 @@ def test_memory_that_runs_out_all_the_same_is_told(error, monkeypatch, capsys, t
         raise error
 
     monkeypatch.setattr(process, "_run", run_out)
-    assert cli.main(["speedup", "--out", str(tmp_path)]) == 2
+    assert process.main(["speedup", "--out", str(tmp_path)]) == 2
     assert "There is not enough memory for this; use fewer updates" in capsys.readouterr().err

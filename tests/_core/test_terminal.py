@@ -10,7 +10,7 @@ import pytest
 
 from a3cjax._core import terminal
 
-SCRIPT = "from a3cjax.cli import script; script()"
+SCRIPT = "from a3cjax.cli.process import script; script()"
 # Ctrl-C while JAX is being imported, which takes half a second at least.
 PRESSED = f"import os, signal, threading; threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start(); {SCRIPT}"
 

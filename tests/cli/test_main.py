@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 
 from a3cjax import Interrupted
-from a3cjax.cli import main
+from a3cjax.cli.process import main
 
 TINY = shlex.split(
     "speedup --workers 1 2 4 --seeds 3 --updates 3000 --states 5 --features 5 --actions 2 --actor-step 0.5 "
@@ -33,7 +33,7 @@ COLUMNS = [
 def tiny(tmp_path_factory):
     """One run of the command as a user starts it: its output and its folder."""
     folder = tmp_path_factory.mktemp("tiny") / "made" / "by the command"
-    command = [sys.executable, "-c", "from a3cjax.cli import script; script()"]
+    command = [sys.executable, "-c", "from a3cjax.cli.process import script; script()"]
     done = subprocess.run([*command, *TINY, "--out", str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done, folder

@@ -11,7 +11,7 @@ from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax.engine import driver, plan
 
 K = 60
-LAW = a3cjax.compute_times.Gamma(1.0, 0.7)
+LAW = a3cjax.compute_times.Exponential(1.0)
 ORACLES = a3cjax.Record(every=20, metrics=("objective", "regularized_objective", "gradient_norm_sq", "critic_error_sq"))
 STATES = a3cjax.Record(every=20, metrics={"theta": lambda state: state.theta, "omega": lambda state: state.omega})
 
@@ -177,7 +177,8 @@ def test_tiles_chunks_and_blocks_change_nothing(make_schedule, change, usual, a3
         monkeypatch.setattr(plan, "CHUNK_WORDS", 6 * 9 * (1 if change == "chunks of one" else 4))
     before = programs()
     assert_same(nine_runs(a3c(), make_schedule), expected)
-    assert programs() == before + 1  # the patched constant made another program
+    if change != "blocks":  # which fit into the same room
+        assert programs() == before + 1  # the patched constant made another program
 
 
 def test_a_long_run_is_made_of_blocks(monkeypatch):

@@ -90,13 +90,20 @@ def test_short_and_wide_rows_of_any_number_of_lanes(lanes, width):
     rng = np.random.default_rng(width)
     own, shared = rng.normal(size=(lanes, 6, width)), rng.normal(size=(6, width))
     at, other, each = rng.integers(0, 6, lanes), rng.integers(0, 6, lanes), np.arange(lanes)
+
+    def all_at_once(mine, common, where, elsewhere):  # one program, which is compiled sooner than four
+        taken = jax.vmap(marks.read_row, (None, 0))(common, where)
+        return (
+            jax.vmap(marks.read_row)(mine, where),
+            taken,
+            jax.vmap(marks.read_difference, (0, 0, None, 0))(mine, where, common, elsewhere),
+            jax.vmap(marks.write_row)(mine, where, taken),
+        )
+
     with compiling_for(CPU_KERNEL):
         given = [jnp.asarray(x, jnp.float32 if x.dtype == float else jnp.int32) for x in (own, shared, at, other)]
         mine, common, where, elsewhere = given
-        read = jax.jit(jax.vmap(marks.read_row))(mine, where)
-        taken = jax.jit(jax.vmap(marks.read_row, (None, 0)))(common, where)
-        change = jax.jit(jax.vmap(marks.read_difference, (0, 0, None, 0)))(mine, where, common, elsewhere)
-        written = jax.jit(jax.vmap(marks.write_row))(mine, where, taken)
+        read, taken, change, written = jax.jit(all_at_once)(mine, common, where, elsewhere)
     mine, common = np.asarray(mine), np.asarray(common)
     np.testing.assert_array_equal(read, mine[each, at])
     np.testing.assert_array_equal(taken, common[at])
@@ -165,8 +172,12 @@ def test_a_program_in_which_all_is_known(history, updates):
 
 @pytest.mark.parametrize("history", ["mailbox", "ring"])
 @pytest.mark.parametrize("sampling", ["markov", "iid"])
-def test_wide_tiles_are_runs_one_by_one(history, sampling):
-    """70 runs make two tiles of 35 lanes, whose loops are vectorised; a run alone is straight code."""
+def test_wide_tiles_are_runs_one_by_one(history, sampling, monkeypatch):
+    """70 runs make two tiles of 35 lanes, whose loops are vectorised; a run alone is straight code.
+
+    The tiles are shares of one device, which compiles one program for both.
+    """
+    monkeypatch.setattr(driver, "_workers", lambda devices: [devices[0]] * 2)
     keys = jax.random.split(jax.random.key(1), 70)
     schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, 200)
     learner = a3c(sampling=sampling)

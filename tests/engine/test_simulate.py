@@ -118,6 +118,22 @@ def test_a_ring_is_compiled_for_a_depth_not_for_a_delay():
     assert programs() == before
 
 
+def test_shorter_runs_and_other_records_are_the_same_program():
+    """60 updates with 6 records, then 50 with 10: room for 256 and 16, of which the rest stays idle."""
+    noisy = a3cjax.QuadraticSGD(curvature=[1.0], step=0.1, noise=1.0)
+
+    def run(num_updates, every):
+        record = a3cjax.Record(every=every, metrics=["distance_sq"])
+        return a3cjax.simulate(noisy, a3cjax.Schedule.sequential(num_updates), KEY, record=record).metrics
+
+    long = run(60, 10)["distance_sq"]
+    before = programs()
+    short = run(50, 5)["distance_sq"]
+    assert programs() == before
+    assert short.shape == (10,)
+    np.testing.assert_array_equal(short[1::2], long[:5])
+
+
 def test_a_user_who_refuses_implicit_broadcasting_means_his_own_code():
     """JAX_NUMPY_RANK_PROMOTION=raise: families, oracles and the default record, to the same numbers."""
 

@@ -286,14 +286,27 @@ ORACLES = {
 }
 
 
+@pytest.fixture(scope="module")
+def batched():
+    """Three problems and policies, and what every oracle gives for them in one program."""
+    made = []
+
+    def values(random_case):
+        if not made:
+            cases = [random_case(seed) for seed in range(3)]
+            problems, policies = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cases)
+            program = jax.jit(jax.vmap(lambda *case: {name: oracle(*case) for name, oracle in ORACLES.items()}))
+            made.append((cases, program(problems, policies)))
+        return made[0]
+
+    return values
+
+
 @pytest.mark.parametrize("name", ORACLES)
-def test_oracles_under_jit_and_vmap_over_problems_and_policies(name, random_case):
-    oracle = ORACLES[name]
-    cases = [random_case(seed) for seed in range(3)]
-    mdps, policies = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cases)
-    batch = jax.jit(jax.vmap(oracle))(mdps, policies)
+def test_oracles_under_jit_and_vmap_over_problems_and_policies(name, random_case, batched):
+    cases, batch = batched(random_case)
     for i in range(3):
-        for many, single in zip(jax.tree.leaves(batch), jax.tree.leaves(oracle(*cases[i])), strict=True):
+        for many, single in zip(jax.tree.leaves(batch[name]), jax.tree.leaves(ORACLES[name](*cases[i])), strict=True):
             np.testing.assert_allclose(many[i], single, rtol=2e-3 if name == "critic_optimum" else 1e-4, atol=1e-6)
 
 

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import a3cjax
-from a3cjax.cli import main
+from a3cjax.cli.process import main
 from a3cjax.studies import CompareRow, CompareStudy, StudyInterrupted, compare
 from a3cjax.studies.compare import expected_round, idle_shares, run
 

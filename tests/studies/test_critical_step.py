@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from a3cjax import families, studies
-from a3cjax.cli import main
+from a3cjax.cli.process import main
 
 DELAYS = (0, 1, 2, 3, 7, 15, 31)
 LIMITS = [2, 1, 0.618034, 0.445042, 0.209057, 0.101298, 0.049861]  # 2 sin(π/(2(2τ+1)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from a3cjax.cli import main
+from a3cjax.cli.process import main
 from a3cjax.studies import KneeStudy
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import a3cjax
-from a3cjax.cli import main
+from a3cjax.cli.process import main
 from a3cjax.studies import RatesStudy, StudyInterrupted, power_law
 from a3cjax.studies.frame.layout import seed_keys
 

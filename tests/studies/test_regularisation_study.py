@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax.cli import main
+from a3cjax.cli.process import main
 from a3cjax.studies import RegularisationStudy, StudyInterrupted, regularisation, typical_priors
 from a3cjax.studies.regularisation import Landscape
 

@@ -18,7 +18,7 @@ import xarray as xr
 
 import a3cjax
 from a3cjax import studies
-from a3cjax.cli import main
+from a3cjax.cli.process import main
 from a3cjax.engine import origin
 from a3cjax.studies import StudyInterrupted, SweepStudy
 from a3cjax.studies.sweep.partial import Partial, updates_kept
@@ -209,7 +209,7 @@ def test_whatever_ends_a_command_its_runs_are_kept_until_its_files_are_written(t
     killed = (
         "import importlib, os, signal; figure = importlib.import_module('a3cjax.studies.sweep.figure')\n"
         "figure.sweep_figure = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"from a3cjax.cli import main; main({command})"
+        f"from a3cjax.cli.process import main; main({command})"
     )
     done = subprocess.run([sys.executable, "-c", killed], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL

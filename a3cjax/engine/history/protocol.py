@@ -4,7 +4,8 @@ A history decides how a proposal gets to see version k − τ_k. It is written f
 runs) and has
 
 - ``proposal_offset``: which of its worker's proposals is made at an update, counted from the one that it writes;
-- ``versions_beside``: like the carry's ``past``, or for all of it, whether versions lie side by side (``version_store.py``);
+- ``versions_beside``: like the carry's ``past``, or for all of it, whether versions lie side by side, as in
+  ``version_store.py``;
 - ``start(learner, run_key)``: the carry before the first update, its slots empty;
 - ``first_slot(learner, run_key, i)``: what worker i's slot holds before the first update;
 - ``enter(learner, carry, k)``: called between updates, whenever k is a multiple of the chunk;

@@ -57,6 +57,7 @@ from a3cjax.schedules.events.ticks import Words, add_words, as_float, at_most, s
 
 # A constant, because the roundings, and so the results, depend on it.
 _EPOCH = 64
+_FEWEST_STEPS = 256  # and a multiple of them; beyond 4,096 at most an eighth more than are asked for
 
 
 class Writes(NamedTuple):
@@ -84,14 +85,18 @@ def simulate_workers(
             raise ValueError(f"{name} has shape {np.shape(value)}, but must be one number for all workers.")
     laws = stack_laws(compute_times, key)
     waits, watched = (read_latency, write_time), are_watched(compute_times)
+    steps, beginning = _steps(num_updates), partial(jax.tree.map, lambda column: column[:num_updates])
     if check.is_concrete(waits) and read_latency == 0 and write_time == 0:
-        worker, delay, base, since, drawn = _at_once(key, laws, num_updates=num_updates, watched=watched)
+        *columns, drawn = _at_once(key, laws, steps=steps, watched=watched)
+        worker, delay, base, since = beginning(columns)
         _look_at(compute_times, worker, drawn)
         if check.is_concrete(worker, delay, base, since):
             high, low, since = (np.asarray(part, np.float64) for part in (*base, since))
             return Writes(np.asarray(worker), np.asarray(delay), high + (low + since))
         return Writes(worker, delay, add(base, since)[0])
-    worker, delay, landed, tick, drawn = _waiting(key, laws, *waits, num_updates=num_updates, watched=watched)
+    final = jnp.int32(num_updates - 1)
+    worker, delay, landed, tick, drawn = _waiting(key, laws, *waits, final, steps=steps, watched=watched)
+    worker, delay, landed = beginning((worker, delay, landed))
     _look_at(compute_times, worker, drawn)
     least = smallest_exponent(jnp.result_type(float))
     if check.is_concrete(worker, delay, landed, tick):
@@ -104,31 +109,38 @@ class _Drawn(NamedTuple):
     then: Float[Array, "updates"]  # the compute time that begins at each hand-over
 
 
-@partial(jax.jit, static_argnames=("num_updates", "watched"))
+def _steps(num_updates: int) -> int:
+    """How many updates are simulated for so many: schedules of about the same length share a compiled program."""
+    grain = max(_FEWEST_STEPS, 1 << max(0, num_updates.bit_length() - 4))
+    return -(-num_updates // grain) * grain
+
+
+@partial(jax.jit, static_argnames=("steps", "watched"))
 def _at_once(
-    key: Key[Array, ""], laws: StackedLaws, *, num_updates: int, watched: bool
-) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], Pair, Float[Array, "updates"], _Drawn | None]:
+    key: Key[Array, ""], laws: StackedLaws, *, steps: int, watched: bool
+) -> tuple[Int32[Array, "steps"], Int32[Array, "steps"], Pair, Float[Array, "steps"], _Drawn | None]:
     """Worker, delay, base and landing since the base, of every update, where nobody waits."""
-    events, (high, low, _), drawn = _events(key, laws, None, num_updates, watched)
-    number = jnp.arange(num_updates, dtype=jnp.int32)
+    events, (high, low, _), drawn = _events(key, laws, None, steps, watched)
+    number = jnp.arange(steps, dtype=jnp.int32)
     return events.worker, number - (events.previous + 1), (high, low), events.landed[0], drawn
 
 
-@partial(jax.jit, static_argnames=("num_updates", "watched"))
+@partial(jax.jit, static_argnames=("steps", "watched"))
 def _waiting(
     key: Key[Array, ""],
     laws: StackedLaws,
     read_latency: Float[Array, ""],
     write_time: Float[Array, ""],
+    final: Int32[Array, ""],
     *,
-    num_updates: int,
+    steps: int,
     watched: bool,
-) -> tuple[Int32[Array, "updates"], Int32[Array, "updates"], Words, Int32[Array, ""], _Drawn | None]:
-    """Worker, delay and landing of every update, and the tick of the landings."""
+) -> tuple[Int32[Array, "steps"], Int32[Array, "steps"], Words, Int32[Array, ""], _Drawn | None]:
+    """Worker, delay and landing of every update, and the tick of the landings up to update ``final``."""
     float_type = jnp.result_type(float)
     latency = jnp.asarray(read_latency, float_type)
-    events, base, drawn = _events(key, laws, jnp.asarray(write_time, float_type), num_updates, watched)
-    tick = tick_below(base[0][-1] + events.landed[0][-1] + latency)
+    events, base, drawn = _events(key, laws, jnp.asarray(write_time, float_type), steps, watched)
+    tick = tick_below(base[0][final] + events.landed[0][final] + latency)
     landed = total(tick, (*base, *events.landed))
     handed = total(tick, (*base, *events.handed))
     # Who waited for a landing hands over at that very instant, whatever has been rounded on the way.
@@ -137,7 +149,7 @@ def _waiting(
     )
     late = add_words(landed, total(tick, (latency,)))
     version = jnp.where(events.previous < 0, 0, _count(late, handed)[events.previous])
-    return events.worker, jnp.arange(num_updates, dtype=jnp.int32) - version, landed, tick, drawn
+    return events.worker, jnp.arange(steps, dtype=jnp.int32) - version, landed, tick, drawn
 
 
 class _Event(NamedTuple):
@@ -242,7 +254,7 @@ def _look_at(compute_times: Sequence[ComputeTime], worker: Any, drawn: _Drawn | 
         check_drawn(
             compute_times,
             np.concatenate([np.arange(len(compute_times)), worker]),
-            np.concatenate([drawn.first, drawn.then]),
+            np.concatenate([drawn.first, drawn.then[: len(worker)]]),
         )
 
 
