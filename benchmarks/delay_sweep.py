@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from a3cjax.cli.commands.sweep import SweepOptions
 
 import a3cjax
+from a3cjax.cli.commands.sweep import SweepOptions
 from a3cjax.studies.sweep.frame import Grid
 from a3cjax.studies.sweep.run import draw_schedules
 from benchmarks.numpy_loop import NumpyRun, numpy_loop

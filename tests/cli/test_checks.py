@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
+
+from a3cjax import Schedule
 from a3cjax.cli.commands import COMMANDS
 from a3cjax.cli.commands._problem import ProblemOptions
 from a3cjax.cli.commands._small import SmallProblemOptions
 from a3cjax.cli.process import run
-
-from a3cjax import Schedule
 
 NAN, INF = float("nan"), float("inf")
 MAY_BE_ZERO = {"seed", "mdp_seed", "lqr_seed", "delays"}

@@ -3,11 +3,11 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+
+from a3cjax import families
 from a3cjax.cli.commands._problem import ProblemOptions
 from a3cjax.cli.commands._team import TeamOptions
 from a3cjax.cli.commands.speedup import SpeedupOptions
-
-from a3cjax import families
 
 
 def same(mdp, other):

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from a3cjax.learners.a3c.messages import Params
 from scipy import stats
 
 import a3cjax
+from a3cjax.learners.a3c.messages import Params
 from a3cjax.learners.sampling.markov import Chains
 
 S, A = 4, 2

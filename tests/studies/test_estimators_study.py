@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from a3cjax.learners.a3c.messages import Params
 
 import a3cjax
+from a3cjax.learners.a3c.messages import Params
 from a3cjax.learners.sampling.markov import Chains
 from a3cjax.studies.estimators import direction_moments
 from a3cjax.studies.estimators.moments import moments_at

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 import scipy.linalg
-from a3cjax.cli.commands import COMMANDS
-from a3cjax.cli.commands.speedup_lqr import LQRSpeedupOptions
 
 from a3cjax import families, studies
+from a3cjax.cli.commands import COMMANDS
+from a3cjax.cli.commands.speedup_lqr import LQRSpeedupOptions
 
 
 def test_two_workers_halve_the_samples_on_a_regulator():
