@@ -177,7 +177,7 @@ def test_wide_tiles_are_runs_one_by_one(history, sampling, monkeypatch):
 
     The tiles are shares of one device, which compiles one program for both.
     """
-    monkeypatch.setattr(driver, "_workers", lambda devices: [devices[0]] * 2)
+    monkeypatch.setattr(driver, "side_by_side", lambda devices: [devices[0]] * 2)
     keys = jax.random.split(jax.random.key(1), 70)
     schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, 200)
     learner = a3c(sampling=sampling)
