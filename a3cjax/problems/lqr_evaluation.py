@@ -1,16 +1,13 @@
 """Everything that can be known about one linear policy on a linear-quadratic regulator."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from a3cjax._xla.small_matrices import product, quadratic, sandwich, trace
 from a3cjax.problems.matrix_equations import discounted_lyapunov, lyapunov
-
-if TYPE_CHECKING:
-    from a3cjax.problems.lqr import LQR
 
 
 class LQREvaluation:
@@ -21,7 +18,7 @@ class LQREvaluation:
     As elsewhere its pieces are kept, so it must be made and used inside the same ``jit``, ``vmap`` or loop body.
     """
 
-    def __init__(self, problem: "LQR", theta: Float[Array, "m n"], std: Float[Array, ""]):
+    def __init__(self, problem: Any, theta: Float[Array, "m n"], std: Float[Array, ""]):
         self.problem = problem
         self.theta = theta
         self.std = std
