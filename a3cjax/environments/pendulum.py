@@ -17,7 +17,7 @@ _FASTEST = 8.0  # radians a second
 
 
 class PendulumState(NamedTuple):
-    """The pendulum, 0 upright, and the steps since the start."""
+    """The pendulum's angle in [−π, π), 0 upright, and the steps since the start."""
 
     angle: Float[Array, ""]
     angular_velocity: Float[Array, ""]
@@ -88,11 +88,12 @@ class Pendulum(AbstractEnvironment):
         del key
         torque = jnp.clip(jnp.asarray(action)[0], -self.torque, self.torque)
         angle, speed = state.angle, state.angular_velocity
-        upright = jnp.mod(angle + math.pi, 2 * math.pi) - math.pi
-        cost = upright**2 + 0.1 * speed**2 + 0.001 * torque**2
+        cost = angle**2 + 0.1 * speed**2 + 0.001 * torque**2
         pull = 3 * self.gravity / (2 * self.length) * jnp.sin(angle) + 3 / (self.mass * self.length**2) * torque
         speed = jnp.clip(speed + pull * self.time_step, -_FASTEST, _FASTEST)
-        after = PendulumState(angle + speed * self.time_step, speed, state.steps + 1)
+        # Turns are not counted, so that the angle keeps its digits however often the pendulum goes round.
+        angle = jnp.mod(angle + speed * self.time_step + math.pi, 2 * math.pi) - math.pi
+        after = PendulumState(angle, speed, state.steps + 1)
         truncated = jnp.bool_(False) if self.max_steps is None else after.steps >= self.max_steps
         return Step(after, _observed(after), -cost, jnp.bool_(False), truncated)
 

@@ -71,7 +71,7 @@ class AbstractEnvironment(abc.ABC):
     ...         reward = jnp.asarray(action, jnp.float32)
     ...         return a3cjax.environments.Step(left, left * jnp.ones(1), reward, left == 0, jnp.bool_(False))
     >>> a3cjax.testing.check_environment(Countdown())
-    ('pytree', 'spaces', 'shapes', 'pure', 'batch', 'finite', 'ends')
+    ('pytree', 'spaces', 'shapes', 'finite', 'ends', 'pure', 'batch')
     """
 
     num_actions: ClassVar[Any] = None

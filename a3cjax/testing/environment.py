@@ -1,6 +1,6 @@
 """Whether an environment keeps its contract."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,10 +28,10 @@ def check_environment(
     1. "pytree": JAX takes it apart and puts it together again; left out for one that JAX cannot look inside.
     2. "spaces": it has ``num_actions`` or ``action_size``.
     3. "shapes": states and observations stay what ``reset`` made them; rewards and ends are one number each.
-    4. "pure": ``reset`` and ``step`` give the same for the same, compiled or not.
-    5. "batch": several at once are each alone.
-    6. "finite": observations and rewards are finite numbers.
-    7. "ends": where ``endless`` is False, no episode is truncated and one is terminated; left out otherwise.
+    4. "finite": observations and rewards are finite numbers.
+    5. "ends": where ``endless`` is False, no episode is truncated and one is terminated; left out otherwise.
+    6. "pure": ``reset`` and ``step`` give the same for the same, compiled or not.
+    7. "batch": several at once are each alone.
 
     Args:
         environment: an ``AbstractEnvironment``, or a class with its two methods.
@@ -47,7 +47,7 @@ def check_environment(
 
     >>> import a3cjax
     >>> a3cjax.testing.check_environment(a3cjax.environments.Pendulum())
-    ('pytree', 'spaces', 'shapes', 'pure', 'batch', 'finite')
+    ('pytree', 'spaces', 'shapes', 'finite', 'pure', 'batch')
     """
     if num_steps < _ALONE:
         raise ValueError(f"num_steps is {num_steps}, but must be at least {_ALONE}.")
@@ -57,12 +57,20 @@ def check_environment(
         "pytree": check.pytree,
         "spaces": lambda: check_space(environment),
         "shapes": lambda: shapes_of(environment),
-        "pure": check.pure,
-        "batch": check.batch,
         "finite": check.finite,
         "ends": check.ends,
+        "pure": check.pure,
+        "batch": check.batch,
     }
     return tuple(name for name, look in looks.items() if look() is not False)
+
+
+class _Seen(NamedTuple):
+    observation: Any
+    next_observation: Any
+    reward: Any
+    terminated: Any
+    truncated: Any
 
 
 class _Check:
@@ -84,13 +92,12 @@ class _Check:
         return True
 
     def pure(self) -> None:
-        """The first steps once more, without compiling them together."""
-        for what in ("called again with the same arguments,", "called once more,"):
-            at = self._begun(self.keys[0])
-            for i, key in enumerate(self.keys[:_ALONE]):
-                at, seen = self._take(at, key)
-                expected = jax.tree.map(lambda leaf, i=i: leaf[i], self.run)
-                self._same("pure", seen, expected, f"step {i}, {what}")
+        """The first steps once more, without compiling them."""
+        at = self._begun(self.keys[0])
+        for i, key in enumerate(self.keys[:_ALONE]):
+            at, seen = self._take(at, key)
+            expected = jax.tree.map(lambda leaf, i=i: leaf[i], self.run)
+            self._same("pure", seen, expected, f"step {i}, taken again with the same keys,")
 
     def batch(self) -> None:
         """Three walks together."""
@@ -100,8 +107,8 @@ class _Check:
 
     def finite(self) -> None:
         """Every number."""
-        observation, reward, _, _ = self.run
-        for path, leaf in jax.tree_util.tree_leaves_with_path({"observation": observation, "reward": reward}):
+        seen = {"observation": self.run.observation, "reward": self.run.reward}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(seen):
             values = np.asarray(leaf)
             bad = ~np.isfinite(values) if jnp.issubdtype(leaf.dtype, jnp.inexact) else np.zeros(values.shape, bool)
             if bad.any():
@@ -113,7 +120,7 @@ class _Check:
         """Whether episodes end as they promise."""
         if self.environment.endless:
             return False
-        _, _, terminated, truncated = (np.asarray(jax.tree.leaves(part)[0]) for part in self.run)
+        terminated, truncated = np.asarray(self.run.terminated), np.asarray(self.run.truncated)
         if (truncated & ~terminated).any():
             step = int(np.argmax(truncated & ~terminated))
             self._complain("ends", f"endless is False, but step {step} truncates an episode, which goes on unseen")
@@ -141,7 +148,7 @@ class _Check:
         ended = step.terminated | step.truncated
         fresh = self.environment.reset(reset_key)
         following = jax.tree.map(lambda x, y: jnp.where(ended, x, y), fresh, (step.state, step.observation))
-        return following, (step.observation, step.reward, step.terminated, step.truncated)
+        return following, _Seen(at[1], step.observation, step.reward, step.terminated, step.truncated)
 
     def _same(self, name: str, found: Any, expected: Any, what: str) -> None:
         for (path, want), got in zip(
@@ -149,7 +156,7 @@ class _Check:
         ):
             got, want = np.asarray(got), np.asarray(want)
             if not np.allclose(got, want, self.tolerance, self.tolerance, equal_nan=True):
-                where = ("observation", "reward", "terminated", "truncated")[path[0].idx]
+                where = path[0].name
                 apart = np.max(np.abs(got.astype(float) - want.astype(float)))
                 self._complain(name, f"{what} gives another {where}: they are {apart:.3g} apart")
 
