@@ -28,7 +28,7 @@ def learns(environment):
 
 
 def test_gymnax_steps_without_its_resets():
-    """To the end of an episode gymnax's own ``step`` gives the same, but begins anew there; and CartPole is CartPole."""
+    """To the end of an episode its own ``step`` gives the same, but begins anew there; and CartPole is CartPole."""
     gymnax = pytest.importorskip("gymnax")
     environment = environments.Gymnax("CartPole-v1", max_steps_in_episode=12)
     assert check_environment(environment, num_steps=32) == CHECKED
