@@ -19,7 +19,7 @@ def through(layers, x):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_an_mlp_is_its_layers(shared):
-    """Beside NumPy, with biases that are not zero; the critic's layers change the value alone, unless they are shared."""
+    """Beside NumPy, with biases that are not zero; the value goes through the critic's layers, if it has its own."""
     network = networks.MLP(hidden=(8, 6), shared=shared).fitted(CartPole())
     params = jax.tree.map(lambda leaf: leaf + 0.1, network.init(jax.random.key(0)))
     x = np.linspace(-1, 1, 4, dtype=np.float32)

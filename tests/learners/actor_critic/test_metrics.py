@@ -37,6 +37,7 @@ def ladder(**options):
 def told():
     """A run with every metric, its schedule and its learner; on an MDP, under delays, every update recorded."""
     mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=5, num_actions=3, num_features=3, discount=0.7)
+    mdp = a3cjax.FiniteMDP(mdp.transition, mdp.reward, np.eye(5)[2], mdp.discount, mdp.features)
     learner = a3cjax.ActorCritic(Finite(mdp), networks.Tabular(), optax.sgd(0.5), rollout=4, discount=0.7)
     times = [a3cjax.compute_times.Exponential(1.0)] * 3
     schedule = a3cjax.Schedule.from_workers(jax.random.key(1), times, K)
@@ -53,6 +54,24 @@ def test_recording_leaves_no_trace(told):
     assert np.abs(silent.params.theta).max() > 0.05
     for found, expected in zip(silent.params, result.params, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_episodes_run_on_and_are_restarted(told):
+    """A worker goes on from where it was, from one rollout to the next; where it is truncated, from the MDP's start, 2.
+
+    What it is truncated at is logged all the same. A step is an episode's last with probability 0.3.
+    """
+    _, schedule, result = told
+    x = jax.tree.map(np.asarray, result.transitions)
+    for worker in range(3):
+        mine = schedule.worker == worker
+        seen, reached = (np.argmax(part[mine], -1).ravel() for part in (x.observation, x.next_observation))
+        truncated = x.truncated[mine].ravel()
+        assert seen[0] == 2
+        np.testing.assert_array_equal(seen[1:], np.where(truncated, 2, reached)[:-1])
+    assert 2 < x.truncated.sum() < 20
+    assert not x.terminated.any()
+    assert (np.argmax(x.next_observation, -1)[x.truncated] != 2).any()
 
 
 def test_gradient_and_entropy_are_those_of_the_rollouts(told, reference):

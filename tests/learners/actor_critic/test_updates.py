@@ -127,23 +127,6 @@ def test_td_updates_are_those_of_a3c(mdp, td):
     np.testing.assert_allclose(found.params.omega, expected.omega, atol=2e-6)
 
 
-def test_episodes_run_on_and_are_restarted():
-    """A ring of 4 states walked round for certain, restarted at state 0 where it is truncated, by a rollout of 3.
-
-    Whoever is truncated has its last observation logged, and the next one is a start.
-    """
-    mdp = a3cjax.families.ring(4, slip=0.0, discount=0.5, initial=[1, 0, 0, 0])
-    learner = a3cjax.ActorCritic(Finite(mdp), networks.Tabular(), optax.sgd(0.1), rollout=3, entropy=0.0)
-    schedule = a3cjax.Schedule.sequential(20)
-    record = a3cjax.Record(every=20, metrics=())
-    rollouts = a3cjax.simulate(learner, schedule, jax.random.key(0), transitions=True, record=record).transitions
-    steps = [np.asarray(part).reshape(60, *part.shape[2:]) for part in rollouts]
-    seen, reached, truncated = np.argmax(steps[0], -1), np.argmax(steps[3], -1), steps[5]
-    assert 15 < truncated.sum() < 45
-    np.testing.assert_array_equal(seen[1:], np.where(truncated[:-1], 0, reached[:-1]))
-    assert set(((reached - seen) % 4).tolist()) <= {1, 3}
-
-
 class Bandit(a3cjax.environments.AbstractEnvironment):
     """One step, worth −(a − 2)² for a vector a of two."""
 
