@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax import lax
+from jaxtyping import Array, Float, Int
 
 from a3cjax import _check
 from a3cjax._tree import static
@@ -156,9 +157,20 @@ def _affine(layer: Dense, x: Float[Array, " n"]) -> Float[Array, " m"]:
 
 
 def _dense(normals: Float[Array, " weights"], shape: tuple[int, int], gain: float) -> Dense:
-    """An orthogonal layer: of the normal matrix's QR decomposition Q, with the signs that make its law uniform."""
+    """An orthogonal layer: what Gram and Schmidt make of a normal matrix has the uniform law."""
     inputs, outputs = shape
-    tall = normals.reshape(max(shape), min(shape))
-    q, r = jnp.linalg.qr(tall)
-    q = q * jnp.where(jnp.diagonal(r) < 0, -1, 1)
+    columns = normals.reshape(max(shape), min(shape))
+    q = lax.fori_loop(0, min(shape), functools.partial(_add_column, columns), jnp.zeros_like(columns))
     return Dense(gain * (q if inputs >= outputs else q.T), jnp.zeros(outputs))
+
+
+def _add_column(columns: Float[Array, "n m"], j: Int[Array, ""], q: Float[Array, "n m"]) -> Float[Array, "n m"]:
+    """Column j less its part in those before it, of length one.
+
+    Not ``jnp.linalg.qr``: where two run at once, each on a thread of a pool of two, jaxlib 0.10 lets them wait for each
+    other for ever.
+    """
+    column = columns[:, j]
+    for _ in range(2):  # the second time for what rounding left
+        column = column - q @ (column @ q)
+    return q.at[:, j].set(column / jnp.linalg.norm(column))

@@ -205,17 +205,17 @@ class ActorCritic(AbstractLearner):
         self, stale: Any, view: Any, samples: Rollout, names: tuple[str, ...]
     ) -> dict[str, Float[Array, ""]]:
         """Of the gradient that was sent, and of the same rollout's at the parameters that it was applied to."""
+        sent = self._gradient(stale, samples)
 
         def error():
-            change = jax.tree.map(jnp.subtract, self._gradient(stale, samples), self._gradient(view, samples))
-            return optax.tree.norm(change)
+            return optax.tree.norm(jax.tree.map(jnp.subtract, sent, self._gradient(view, samples)))
 
         def randomness():
             parameters, _ = jax.vmap(self.network.apply, in_axes=(None, 0))(stale, samples.observation)
             return jax.vmap(self.policy.entropy)(parameters).mean()
 
         values = {
-            "gradient_norm": lambda: optax.tree.norm(self._gradient(stale, samples)),
+            "gradient_norm": lambda: optax.tree.norm(sent),
             "entropy": randomness,
             "gradient_delay_error": error,
         }

@@ -135,14 +135,20 @@ def test_training_returns_are_of_ended_episodes():
 
     Of several workers those count that have ended one.
     """
-    record = a3cjax.Record(every=1, metrics=["training_return", "training_length"])
-    schedule = a3cjax.Schedule.sequential(4)
-    found = a3cjax.simulate(ladder(), schedule, jax.random.key(0), history="ring", record=record).metrics
-    np.testing.assert_array_equal(found["training_return"], [np.nan, 6, 6, 6])
-    np.testing.assert_array_equal(found["training_length"], [np.nan, 3, 3, 3])
+    learner = ladder()
+    names = learner.worker_metric_names
+    view, worker = learner.view(learner.init(jax.random.key(0))), learner.init_worker(jax.random.key(1))
+    propose, found = jax.jit(lambda *args: learner.propose(*args)[1]), []
+    for k in range(4):
+        worker = propose(view, worker, jax.random.key(k))
+        means = learner.measure_workers(jax.tree.map(lambda leaf: leaf[None], worker), names)
+        found.append([float(means[name]) for name in names])
+    np.testing.assert_array_equal(found, [[np.nan, np.nan], [6, 3], [6, 3], [6, 3]])
+    assert int(worker.ended) == 2  # of eight steps; the third episode is two steps old
+    assert (float(worker.running.total), int(worker.running.length)) == (3, 2)
     last = Episode(jnp.array([5.0, 0.0, 8.0]), jnp.array([2, 0, 7]))
     workers = Worker(jnp.zeros(3), jnp.zeros((3, 2)), last, last, jnp.array([1, 0, 3]))
-    means = ladder().measure_workers(workers, ("training_return", "training_length"))
+    means = learner.measure_workers(workers, names)
     assert (float(means["training_return"]), float(means["training_length"])) == (6.5, 4.5)
 
 
