@@ -1,6 +1,7 @@
 """What an environment is told that breaks the contract, by the learner and by the check."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,12 +46,12 @@ class Vectors(Walk):
 
 
 class Four(Walk):
-    def step(self, key, state, action):
+    def step(self, key, state, action) -> Any:
         return tuple(super().step(key, state, action))[:4]
 
 
 class Alone(Walk):
-    def reset(self, key):
+    def reset(self, key) -> Any:
         return jnp.int32(0)
 
 

@@ -1,5 +1,7 @@
 """Networks that are there, and recipes for those of equinox and flax."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,7 +61,7 @@ def test_an_mlp_lays_observations_in_a_row():
 
         def step(self, key, state, action):
             observation = {"a": jnp.arange(6).reshape(2, 3), "b": jnp.bool_(True)}
-            return a3cjax.environments.Step(state, observation, 0.0, False, False)
+            return a3cjax.environments.Step(state, observation, jnp.float32(0), jnp.bool_(False), jnp.bool_(False))
 
     network = networks.MLP(hidden=()).fitted(Pixels())
     assert network.inputs == 7
@@ -83,20 +85,24 @@ def test_a_table_has_a_row_for_each_state():
         networks.Tabular(np.eye(3)).fitted(environment)
 
 
+MLP: Any = networks.MLP
+Network: Any = networks.Network
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: networks.MLP(hidden=(4, 0)), r"hidden\[1\] is 0, but must be at least 1"),
-        (lambda: networks.MLP(hidden=64), r"hidden is 64, but must be widths such as \(64, 64\)"),
-        (lambda: networks.MLP(shared=1), r"shared must be True or False, but is 1"),
-        (lambda: networks.MLP(activation="tanh"), r"activation must be a function of an array, such as jnp.tanh"),
-        (lambda: networks.MLP(num_actions=2, action_size=1), r"num_actions and action_size are both given"),
+        (lambda: MLP(hidden=(4, 0)), r"hidden\[1\] is 0, but must be at least 1"),
+        (lambda: MLP(hidden=64), r"hidden is 64, but must be widths such as \(64, 64\)"),
+        (lambda: MLP(shared=1), r"shared must be True or False, but is 1"),
+        (lambda: MLP(activation="tanh"), r"activation must be a function of an array, such as jnp.tanh"),
+        (lambda: MLP(num_actions=2, action_size=1), r"num_actions and action_size are both given"),
         (
-            lambda: networks.MLP().init(jax.random.key(0)),
+            lambda: MLP().init(jax.random.key(0)),
             r"has not been told its sizes; give MLP inputs and num_actions",
         ),
         (lambda: networks.Tabular().init(jax.random.key(0)), r"has not been told its sizes; use Tabular\(\).fitted"),
-        (lambda: networks.Network(3, abs), r"init must be a function, but is 3"),
+        (lambda: Network(3, abs), r"init must be a function, but is 3"),
     ],
 )
 def test_a_network_is_told_what_is_wrong(make, sentence):

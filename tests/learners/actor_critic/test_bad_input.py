@@ -1,5 +1,7 @@
 """What does not fit is told so before anything is compiled."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -22,6 +24,7 @@ def build(**options):
     return a3cjax.ActorCritic(**given)
 
 
+NO_KEY: Any = lambda: 0  # noqa: E731
 BAD = [
     ({"environment": CartPole}, r"environment is the class CartPole; give an instance"),
     ({"rollout": 0}, r"rollout is 0, but must be at least 1"),
@@ -63,7 +66,7 @@ BAD = [
         {"network": networks.Network(lambda key: jnp.zeros(3), lambda w, x: w)},
         r"apply of the network for CartPole must retu",
     ),
-    ({"network": networks.Network(lambda: 0, lambda w, x: w)}, r"init of the network for CartPole failed: .*argument"),
+    ({"network": networks.Network(NO_KEY, lambda w, x: w)}, r"init of the network for CartPole failed: .*argument"),
     ({"network": networks.MLP(inputs=3)}, r"inputs of the network is 3, but CartPole has 4; leave it out"),
     ({"network": networks.MLP(num_actions=5)}, r"num_actions of the network is 5, but CartPole has 2"),
     (

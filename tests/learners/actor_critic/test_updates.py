@@ -1,5 +1,7 @@
 """What is sent and applied: beside NumPy, and beside A3C, whose updates it makes."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from a3cjax._tree import pytree, static
 from a3cjax.environments import Finite
 from a3cjax.learners.actor_critic.rollout import Rollout
 from a3cjax.learners.sampling.samples import Draw, Transition
+from a3cjax.networks.tabular import TabularParams
 
 ALPHA, BETA, K, N = 0.3, 0.2, 24, 3
 
@@ -35,7 +38,7 @@ def random_rollout(rng, num_states=5, num_actions=3, n=9):
     """With two terminated and two truncated steps, one of which is both."""
     terminated, truncated = np.zeros((2, n), bool)
     terminated[[2, 5]] = truncated[[4, 5]] = True
-    return Rollout(
+    parts: Any = (
         np.eye(num_states, dtype=np.float32)[rng.integers(0, num_states, n)],
         rng.integers(0, num_actions, n),
         rng.standard_normal(n).astype(np.float32),
@@ -44,20 +47,21 @@ def random_rollout(rng, num_states=5, num_actions=3, n=9):
         truncated,
         np.zeros(n, np.float32),
     )
+    return Rollout(*parts)
 
 
 @pytest.mark.parametrize("normalize", [False, True])
 def test_the_gradient_is_that_of_the_loss(normalize, reference):
     """At random parameters, with traces, ends of both kinds and entropy, beside the formulas by hand in float64."""
     mdp = a3cjax.families.synthetic(jax.random.key(1), num_states=5, num_actions=3, num_features=4)
-    weights = {"discount": 0.9, "trace": 0.7, "entropy": 0.3, "critic_weight": 0.4}
+    weights: Any = {"discount": 0.9, "trace": 0.7, "entropy": 0.3, "critic_weight": 0.4}
     learner = a3cjax.ActorCritic(
         Finite(mdp), networks.Tabular(), optax.sgd(1.0), normalize_advantages=normalize, **weights
     )
     rng = np.random.default_rng(2)
     rollout = random_rollout(rng)
     theta, omega = rng.standard_normal((5, 3)), rng.standard_normal(4)
-    found = jax.jit(learner._gradient)(networks.tabular.TabularParams(jnp.float32(theta), jnp.float32(omega)), rollout)
+    found = jax.jit(learner._gradient)(TabularParams(jnp.float32(theta), jnp.float32(omega)), rollout)
     features = np.asarray(mdp.features, np.float64)
     expected = reference.gradient(theta, omega, features, rollout, normalize=normalize, **weights)
     np.testing.assert_allclose(found.theta, expected[0], atol=2e-6)
