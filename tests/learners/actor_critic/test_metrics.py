@@ -1,5 +1,7 @@
 """What is recorded: numbers that can be known, and no trace of having been recorded."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -165,7 +167,7 @@ def test_policies_are_their_laws():
     assert float(policy.log_probability(logits, jnp.int32(2))) == pytest.approx(np.log(law[2]), rel=1e-6)
     assert float(policy.entropy(logits)) == pytest.approx(stats.entropy(law), rel=1e-6)
     normal, parameters = Gaussian(2), (jnp.array([1.0, -2.0]), jnp.log(jnp.array([0.5, 3.0])))
-    theirs = stats.norm([1, -2], [0.5, 3])
+    theirs: Any = stats.norm([1, -2], [0.5, 3])
     drawn = np.asarray(jax.jit(jax.vmap(lambda w: normal.sample(parameters, w)))(words))
     assert (np.abs(drawn.mean(0) - [1, -2]) < 4.5 * np.array([0.5, 3]) / np.sqrt(20_000)).all()
     np.testing.assert_allclose(drawn.std(0), [0.5, 3], rtol=4.5 / np.sqrt(2 * 20_000))
