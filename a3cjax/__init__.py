@@ -4,10 +4,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from a3cjax import studies, testing
+    from a3cjax import environments, networks, studies, testing
     from a3cjax._core.tree import static
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
-    from a3cjax.learners import A3C, AbstractLearner, Learner, QuadraticSGD, WrappedLearner, policies
+    from a3cjax.learners import A3C, AbstractLearner, ActorCritic, Learner, QuadraticSGD, WrappedLearner, policies
     from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
     from a3cjax.schedules import Schedule, compute_times, delays
 
@@ -17,6 +17,7 @@ __all__ = [
     "A3C",
     "LQR",
     "AbstractLearner",
+    "ActorCritic",
     "Diverged",
     "FiniteMDP",
     "Interrupted",
@@ -30,8 +31,10 @@ __all__ = [
     "WrappedLearner",
     "compute_times",
     "delays",
+    "environments",
     "exact",
     "families",
+    "networks",
     "policies",
     "simulate",
     "static",
@@ -43,7 +46,9 @@ __all__ = [
 # there, which takes a second or two.
 _FOLDERS = {
     "engine": ("Diverged", "Interrupted", "Record", "Result", "SavedState", "simulate"),
-    "learners": ("A3C", "AbstractLearner", "Learner", "QuadraticSGD", "WrappedLearner", "policies"),
+    "environments": (),
+    "learners": ("A3C", "AbstractLearner", "ActorCritic", "Learner", "QuadraticSGD", "WrappedLearner", "policies"),
+    "networks": (),
     "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
     "schedules": ("Schedule", "compute_times", "delays"),
     "studies": (),

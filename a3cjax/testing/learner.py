@@ -1,5 +1,6 @@
 """Whether a learner keeps the contract: every promise that the engine relies on, and every one that it makes."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,13 @@ class _Check:
         own, law = jax.random.split(jax.random.key(7))
         self.by_law = Schedule.from_law(law, delays.Uniform(0, 3), num_updates, num_workers=WORKERS)
         self.by_workers = Schedule.from_workers(own, [compute_times.Exponential(1.0)] * WORKERS, num_updates)
+        # One depth and one spacing for all runs of the ring, so that most are one program, compiled once.
+        self.depth = max(self.by_law.max_delay, self.by_workers.max_delay) + 1
+        self.every = num_updates // 4
+        self._jitted_propose, self._jitted_apply = (
+            jax.jit(self._propose),
+            jax.jit(functools.partial(apply_message, learner)),
+        )
 
     def looks(self) -> dict[str, Callable[[], Any]]:
         """By name, in the order in which a fault is best explained."""
@@ -132,9 +140,8 @@ class _Check:
     def resume(self) -> None:
         """Stopped half-way."""
         whole, half = self._run(self.by_law), len(self.by_law.worker) // 2
-        depth = self.by_law.max_delay + 1
-        first = self._run(self.by_law[:half], depth=depth, history="ring")
-        rest = self._run(self.by_law, depth=depth, history="ring", resume=first.state)
+        first = self._run(self.by_law[:half])
+        rest = self._run(self.by_law, resume=first.state)
         self._same("resume", rest.params, whole.params, self.tolerance, "the run stopped half-way and continued")
 
     def metrics(self) -> Any:
@@ -182,7 +189,7 @@ class _Check:
         for k in range(0, 4, 2):
             sent = []
             for j, worker in enumerate((0, 1)):
-                message, own[worker] = self._propose(learner.view(state), own[worker], words[k + j])
+                message, own[worker] = self._jitted_propose(learner.view(state), own[worker], words[k + j])
                 sent.append(learner.gather(None, message, jnp.int32(0)))
             mean = jax.tree.map(lambda a, b: (a + b) / 2, *sent)
             state = learner.apply_mean(state, mean, jnp.int32(0))
@@ -197,8 +204,8 @@ class _Check:
         views = [learner.view(state)]
         for k, (worker, delay) in enumerate(zip(schedule.worker, schedule.delay, strict=True)):
             stale = views[k - int(delay)]
-            message, own[int(worker)] = self._propose(stale, own[int(worker)], words[k])
-            state = apply_message(learner, state, message, jnp.int32(delay), stale)
+            message, own[int(worker)] = self._jitted_propose(stale, own[int(worker)], words[k])
+            state = self._jitted_apply(state, message, jnp.int32(delay), stale)
             views.append(learner.view(state))
         return views[-1]
 
@@ -221,12 +228,20 @@ class _Check:
         return learner.propose(view, own, words if learner.num_words else key_from_words([words[0], words[1]]))
 
     def _run(
-        self, schedule: Schedule, *, learner: Any = None, key: Any = None, metrics: Any = (), **more: Any
+        self,
+        schedule: Schedule,
+        *,
+        learner: Any = None,
+        key: Any = None,
+        metrics: Any = (),
+        history: Any = "ring",
+        **more: Any,
     ) -> Result:
-        every = max(1, len(schedule.worker) // 4)
-        learner = self.learner if learner is None else learner
-        record = Record(every=every, metrics=list(metrics))
-        return simulate(learner, schedule, self.key if key is None else key, record=record, progress=False, **more)
+        averaged = schedule.commit is not None
+        record = Record(every=len(schedule.worker) if averaged else self.every, metrics=list(metrics))
+        depth = self.depth if history == "ring" and not averaged else None
+        learner, key = self.learner if learner is None else learner, self.key if key is None else key
+        return simulate(learner, schedule, key, record=record, history=history, depth=depth, progress=False, **more)
 
     def _same(self, name: str, found: Any, expected: Any, tolerance: float, what: str) -> None:
         if jax.tree.structure(found) != jax.tree.structure(expected):

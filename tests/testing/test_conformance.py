@@ -8,7 +8,7 @@ from jax.tree_util import Partial
 
 import a3cjax
 from a3cjax import compute_times, delays
-from a3cjax.testing import check_compute_time, check_delay_law, check_learner
+from a3cjax.testing import check_compute_time, check_delay_law, check_environment, check_learner
 
 EVERYTHING = ("pytree", "pure", "replay", "histories", "batch", "resume", "metrics", "run axes", "averages")
 
@@ -89,7 +89,14 @@ class Compensated(a3cjax.AbstractLearner):
         return state - self.step * mean
 
 
+def actor_critic():
+    optimizer = Partial(optax.sgd, learning_rate=jnp.float32(0.1))
+    environment, network = a3cjax.environments.Finite(mdp()), a3cjax.networks.Tabular()
+    return a3cjax.ActorCritic(environment, network, optimizer, rollout=2, evaluation_episodes=2, evaluation_steps=4)
+
+
 LEARNERS = {
+    "actor-critic": actor_critic,
     "quadratic": lambda: a3cjax.QuadraticSGD(curvature=[1.0, 2.0], step=0.1, noise=0.5),
     "markov": lambda: a3c(),
     "lqr": lambda: regulator(a3cjax.families.double_integrator()),
@@ -103,7 +110,7 @@ LEARNERS = {
 def test_every_learner_keeps_the_contract(name):
     done = check_learner(LEARNERS[name](), num_updates=12)
     left_out = {"stale view": {"metrics", "averages"}}.get(
-        name, set() if name in ("quadratic", "optimiser", "wrapped") else {"averages"}
+        name, set() if name in ("quadratic", "optimiser", "wrapped", "actor-critic") else {"averages"}
     )
     assert set(done) == set(EVERYTHING) - left_out
 
@@ -127,6 +134,19 @@ def test_every_law_of_delays_keeps_its_contract(law):
 @pytest.mark.parametrize("law", TIMES, ids=lambda law: type(law).__name__)
 def test_every_law_of_compute_times_keeps_its_contract(law):
     check_compute_time(law, draws=3000)
+
+
+ENVIRONMENTS = {
+    "cart-pole": a3cjax.environments.CartPole,
+    "pendulum": a3cjax.environments.Pendulum,
+    "finite": lambda: a3cjax.environments.Finite(mdp()),
+}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_environment_keeps_its_contract(name):
+    done = check_environment(ENVIRONMENTS[name](), num_steps=64)
+    assert done == ("pytree", "spaces", "shapes", "finite", "pure", "batch")
 
 
 CALLS = []
