@@ -1,44 +1,61 @@
 """What every study gives: sentences, a table, a figure, and four files."""
 
 import abc
+import dataclasses
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from a3cjax._core import files
 from a3cjax.studies.frame import tables
+from a3cjax.studies.frame.rows import Column, all_columns, rows_text
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
 
+@dataclasses.dataclass(frozen=True)
 class Study(abc.ABC):
-    """The outcome of a study.
+    """The outcome of a study: what it found, in sentences, a table, a picture and four files.
+
+    A study of your own derives from this and writes ``name``, ``summary`` and ``figure``.
 
     ``name``: of its files. ``rows``: frozen dataclasses of one kind, the lines of ``<name>.csv``. ``curves``: the
     ``xarray.Dataset`` that they were made of, every variable with a long name and units; if the rows have intervals,
-    its attribute ``intervals`` says which. ``interrupted``: whether Ctrl-C ended the study early.
+    its attribute ``intervals`` says which. ``confidence``: coverage of the intervals. ``interrupted``: whether Ctrl-C
+    ended the study early.
     """
 
     name: ClassVar[str]
-    rows: tuple[Any, ...]
+
     curves: "xr.Dataset"
-    interrupted: bool
+    rows: tuple[Any, ...]
+    confidence: float = 0.95
+    interrupted: bool = False
 
     @abc.abstractmethod
     def summary(self) -> str:
         """What was asked, and the answer, in a sentence or a few."""
 
     @abc.abstractmethod
-    def table(self) -> str:
-        """The rows as text."""
-
-    @abc.abstractmethod
     def figure(self) -> "Figure":
         """The study as a picture."""
+
+    def columns(self) -> Sequence[Column]:
+        """The table's columns: every field of a row by its name, unless a study says otherwise."""
+        return all_columns(self.rows)
+
+    def table(self) -> str:
+        """The rows as text."""
+        return rows_text(self.rows, self.columns())
+
+    @property
+    def percent(self) -> str:
+        """The intervals' coverage in words."""
+        return f"{100 * self.confidence:g} %"
 
     def notes(self) -> list[str]:
         """A sentence for each thing that a reader of the rows must know."""
@@ -90,8 +107,3 @@ class StudyInterrupted(KeyboardInterrupt):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (*self.args, self.study), self.__dict__
-
-
-def about(long_name: str, units: str) -> dict[str, str]:
-    """The attributes of a variable in ``curves``."""
-    return {"long_name": long_name, "units": units}
