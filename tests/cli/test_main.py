@@ -170,7 +170,7 @@ def test_ctrl_c_between_two_simulations_keeps_the_first(tmp_path, capsys, monkey
 
 
 def test_ctrl_c_before_the_first_simulation_leaves_no_files(tmp_path, capsys, monkeypatch):
-    study: Any = importlib.import_module("a3cjax.studies.speedup.study")
+    study: Any = importlib.import_module("a3cjax.studies.frame.runs")
     draw = study.worker_schedules
 
     def pressed(*arguments):

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -20,22 +19,11 @@ from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, UPDATES, Layout, Var
 from a3cjax.studies.frame.rows import Column, make_rows, with_ends
-from a3cjax.studies.frame.runs import (
-    check_repeats,
-    distinct,
-    kept_on_interrupt,
-    numbered_keys,
-    put_runs,
-    simulate_into,
-)
+from a3cjax.studies.frame.runs import Batch, check_repeats, distinct, numbered_keys, run_batches
 from a3cjax.studies.frame.statistics import OF_MEANS, Mean, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 
 CHAINS = ("separate", "shared")
 METRICS = ("objective", "regularized_objective")
@@ -98,7 +86,7 @@ class ChainsStudy(Study):
     rows: tuple[ChainsRow, ...]
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "ChainsStudy":
+    def of(cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False) -> "ChainsStudy":
         """Average each curve over the last tenth of its records, and take differences between the two kinds."""
         tail = slice(-max(1, curves.sizes["record"] // _TAIL), None)
 
@@ -115,16 +103,11 @@ class ChainsStudy(Study):
         spread = mean_interval(bias, confidence=confidence) if several else Mean(bias[..., 0], unknown, unknown)
         sample = simulated.mean(-1) if several else simulated[:, :, 0]
         rows = make_rows(
-            ChainsRow,
-            weight=curves.weight.values[:, None],
-            discount=curves.discount.values,
-            separate=_over_mdps(mean[..., 0]),
-            shared=_over_mdps(mean[..., 1]),
-            **with_ends("bias", spread),
-            regularized_bias=_over_mdps(regularized[..., 0] - regularized[..., 1]),
+            ChainsRow, curves, "weight discount", separate=_over_mdps(mean[..., 0]), shared=_over_mdps(mean[..., 1]),
+            **with_ends("bias", spread), regularized_bias=_over_mdps(regularized[..., 0] - regularized[..., 1]),
             **with_ends("simulated_bias", mean_interval(sample, confidence=confidence), "simulated"),
             direction_error=_over_mdps(curves.direction_error.values),
-        )
+        )  # fmt: skip
         over = "MDPs" if several else "seeds"
         curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, over=over))
         return cls(curves, rows, confidence, interrupted)
@@ -194,7 +177,7 @@ class ChainsStudy(Study):
         """The largest length of the mean direction at the end."""
         return {"largest_speed": float(self.curves.speed.values.max())}
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Three panels: the bias over γ, J over updates for one γ, and simulated against exact bias, MDP by MDP."""
         with axes.drawing(11.4, 3.7) as figure:
             over, path, pairs = figure.subplots(1, 3)
@@ -205,18 +188,10 @@ class ChainsStudy(Study):
 
 
 def chains(
-    mdps: FiniteMDP | Sequence[FiniteMDP],
-    *,
-    discounts: Sequence[float] = (0.3, 0.6, 0.9),
-    weights: Sequence[float] = (0.3, 0.0),
-    actor_step: float = 0.06,
-    critic_step: float = 0.07,
-    seeds: int = 8,
-    num_updates: int = 20_000,
-    confidence: float = 0.95,
-    seed: int = 0,
-    progress: bool | None = None,
-) -> ChainsStudy:
+    mdps: FiniteMDP | Sequence[FiniteMDP], *, discounts: Sequence[float] = (0.3, 0.6, 0.9),
+    weights: Sequence[float] = (0.3, 0.0), actor_step: float = 0.06, critic_step: float = 0.07, seeds: int = 8,
+    num_updates: int = 20_000, confidence: float = 0.95, seed: int = 0, progress: bool | None = None,
+) -> ChainsStudy:  # fmt: skip
     """How far J falls short if the actor uses the critic's samples (Fig. 2 of arXiv:2012.15511), one worker, no delay.
 
     Twice: in the mean, with the exact motion of ``mean_field`` up to time α·K, which has no noise; and by simulation of
@@ -253,41 +228,46 @@ def chains(
     check.number("actor_step", actor_step, above=0)
     check_repeats(seeds, seed, confidence)
     num_updates = check.integer("num_updates", num_updates, 1)
-    record = Record(every=max(1, num_updates // _RECORDS), metrics=METRICS)
-
     problems = [[_with_discount(mdp, discount) for mdp in mdps] for discount in discounts]
-    states, actions = mdps[0].num_states, mdps[0].num_actions
-    # Run by run: the weights, and for each its seeds. Both kinds of chains, all γ and all λ use the same keys.
-    weight = np.repeat(np.asarray(weights, np.float32), seeds)
-    prior = Prior(weight, np.full(states, 1 / states), np.full((states, actions), 1 / actions))
-    learners = {
-        (m, g, c): A3C(row[m], actor_step, critic_step, prior=prior, shared_chain=chain == "shared")
-        for m in range(len(mdps))
-        for g, row in enumerate(problems)
-        for c, chain in enumerate(CHAINS)
-    }
+    learners = _learners(problems, weights, seeds, actor_step, critic_step)
     begin(
         f"Simulating separate and shared chains on {counted(len(mdps), 'MDP')} × {counted(seeds, 'seed')} × "
         f"γ = {listed(discounts, 'g')} × λ = {listed(weights, 'g')}, {num_updates:,} updates"
     )
-    spacing = record.spacing(num_updates)
+    every = max(1, num_updates // _RECORDS)
     with at_work("following the mean motion", progress):
-        curves = _empty(problems, discounts, weights, seeds, np.arange(spacing, num_updates + 1, spacing), actor_step)
-    schedule = Schedule.sequential(num_updates)
-    of_seeds = numbered_keys(jax.random.key(seed), seeds)
+        curves = _empty(problems, discounts, weights, seeds, np.arange(every, num_updates + 1, every), actor_step)
+    batches = _batches(learners, num_updates, jax.random.key(seed), len(weights), seeds)
+    record = Record(every=every, metrics=METRICS)
+    return run_batches(ChainsStudy.of, curves, batches, record, confidence, progress)
+
+
+def _learners(
+    problems: list[list[FiniteMDP]], weights: tuple[float, ...], seeds: int, actor_step: float, critic_step: float
+) -> dict[tuple[int, int, int], A3C]:
+    """A learner for each MDP, discount and kind of chains; run by run the weights, and for each its seeds."""
+    states, actions = problems[0][0].num_states, problems[0][0].num_actions
+    weight = np.repeat(np.asarray(weights, np.float32), seeds)
+    prior = Prior(weight, np.full(states, 1 / states), np.full((states, actions), 1 / actions))
+    return {
+        (m, g, c): A3C(row[m], actor_step, critic_step, prior=prior, shared_chain=chain == "shared")
+        for m in range(len(problems[0]))
+        for g, row in enumerate(problems)
+        for c, chain in enumerate(CHAINS)
+    }
+
+
+def _batches(
+    learners: dict[tuple[int, int, int], A3C], num_updates: int, key: jax.Array, weights: int, seeds: int
+) -> list[Batch]:
+    """One for each learner. Both kinds of chains, all γ and all λ use the same keys."""
+    schedule, of_seeds, found = Schedule.sequential(num_updates), numbered_keys(key, seeds), []
     for (m, g, c), learner in learners.items():
-        keys = jnp.tile(jax.vmap(lambda key, m=m: jax.random.fold_in(key, m))(of_seeds), len(weights))
-        done = f"{m * len(discounts) + g} of {len(mdps) * len(discounts)} pairs of an MDP and a discount"
-        with kept_on_interrupt(
-            lambda: ChainsStudy.of(curves, confidence, interrupted=True),
-            lambda done=done: f"Interrupted after {done}.",
-        ):
-            place = np.s_[:, g, m, c]
-            simulate_into(
-                lambda result, place=place: put_runs(curves, place, result, METRICS),
-                learner, schedule, keys, record=record, progress=progress,
-            )  # fmt: skip
-    return ChainsStudy.of(curves, confidence)
+        keys = jnp.tile(jax.vmap(lambda key, m=m: jax.random.fold_in(key, m))(of_seeds), weights)
+        pairs = len(learners) // len(CHAINS)
+        said = f"Interrupted after {len(found) // len(CHAINS)} of {pairs} pairs of an MDP and a discount."
+        found.append(Batch(np.s_[:, g, m, c], learner, schedule, keys, said))
+    return found
 
 
 def _check_mdps(mdps: tuple[FiniteMDP, ...]) -> None:
@@ -323,13 +303,9 @@ def _reference(row: ChainsRow) -> str:
 
 
 def _empty(
-    problems: list[list[FiniteMDP]],
-    discounts: tuple[float, ...],
-    weights: tuple[float, ...],
-    seeds: int,
-    updates: np.ndarray,
-    actor_step: float,
-) -> "xr.Dataset":
+    problems: list[list[FiniteMDP]], discounts: tuple[float, ...], weights: tuple[float, ...], seeds: int,
+    updates: np.ndarray, actor_step: float,
+) -> Dataset:  # fmt: skip
     """The mean motion, and places for the runs."""
     count = len(problems[0])
     shape, flat = (len(weights), len(discounts), count, len(CHAINS)), [mdp for row in problems for mdp in row]
@@ -337,26 +313,21 @@ def _empty(
     cells = [row[m] for _, row, m, _ in places]
     mean = mean_field(cells, [w for w, *_ in places], [c == "shared" for *_, c in places], actor_step * updates)
     best = np.array([float(exact.optimal_objective(mdp)) for mdp in flat])
+    values = {
+        "weight": weights, "discount": discounts, "mdp": count, "chain": CHAINS, "seed": seeds, "updates": updates,
+        "mean_objective": mean.objective.reshape(*shape, -1),
+        "mean_regularized_objective": mean.regularized_objective.reshape(*shape, -1),
+        "speed": mean.speed.reshape(shape), "direction_error": direction_error(flat).reshape(len(discounts), count),
+        "optimal_objective": best.reshape(len(discounts), count),
+    }  # fmt: skip
     return LAYOUT.dataset(
-        {
-            "weight": weights,
-            "discount": discounts,
-            "mdp": count,
-            "chain": CHAINS,
-            "seed": seeds,
-            "updates": updates,
-            "mean_objective": mean.objective.reshape(*shape, -1),
-            "mean_regularized_objective": mean.regularized_objective.reshape(*shape, -1),
-            "speed": mean.speed.reshape(shape),
-            "direction_error": direction_error(flat).reshape(len(discounts), count),
-            "optimal_objective": best.reshape(len(discounts), count),
-        },
+        values,
         actor_step=actor_step,
         exact_critic=int(all(_represents_everything(mdp) for mdp in flat)),
     )
 
 
-def _bias_panel(ax: "Axes", study: ChainsStudy) -> None:
+def _bias_panel(ax: Axes, study: ChainsStudy) -> None:
     curves, discounts = study.curves, study.curves.discount.values
     weights = [float(weight) for weight in curves.weight.values]
     for w, (weight, colour) in enumerate(zip(weights, axes.PALETTE, strict=False)):
@@ -378,7 +349,7 @@ def _bias_panel(ax: "Axes", study: ChainsStudy) -> None:
     ax.legend(fontsize=7)
 
 
-def _path_panel(ax: "Axes", curves: "xr.Dataset") -> None:
+def _path_panel(ax: Axes, curves: Dataset) -> None:
     """The first λ and γ, mean over MDPs; bands hold the middle 80 % of the seeds."""
     updates = curves.updates.values
     for c, (chain, colour) in enumerate(zip(curves.chain.values, axes.PALETTE[2:4], strict=True)):
@@ -393,7 +364,7 @@ def _path_panel(ax: "Axes", curves: "xr.Dataset") -> None:
     ax.legend(loc="lower right")
 
 
-def _pairs_panel(ax: "Axes", curves: "xr.Dataset") -> None:
+def _pairs_panel(ax: Axes, curves: Dataset) -> None:
     exact_bias, simulated = curves.bias.values, curves.simulated_bias.values.mean(-1)
     for w, (weight, colour) in enumerate(zip(curves.weight.values, axes.PALETTE, strict=False)):
         for g, marker in zip(range(curves.sizes["discount"]), "osD^vP", strict=False):

@@ -1,22 +1,18 @@
 """The comparison as a figure."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.target import metric_of
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 
 _SHIFT = 1.03  # between neighbours on the axis of workers, so that their intervals do not hide each other
 
 
-def compare_figure(curves: "xr.Dataset", rows: Sequence[Any], percent: str) -> "Figure":
+def compare_figure(curves: Dataset, rows: Sequence[Any], percent: str) -> Figure:
     """Three panels: async over barrier time to the target, idle shares, and the objective over virtual time.
 
     The last is for the last law and the most workers: means over seeds, bands hold the middle 80 % of them.
@@ -29,7 +25,7 @@ def compare_figure(curves: "xr.Dataset", rows: Sequence[Any], percent: str) -> "
     return figure
 
 
-def _ratio_panel(ax: "Axes", curves: "xr.Dataset", rows: Sequence[Any], percent: str) -> None:
+def _ratio_panel(ax: Axes, curves: Dataset, rows: Sequence[Any], percent: str) -> None:
     from matplotlib.ticker import FuncFormatter
 
     laws = [str(law) for law in curves.law.values]
@@ -56,7 +52,7 @@ def _ratio_panel(ax: "Axes", curves: "xr.Dataset", rows: Sequence[Any], percent:
     ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=3)
 
 
-def _idle_panel(ax: "Axes", curves: "xr.Dataset", rows: Sequence[Any]) -> None:
+def _idle_panel(ax: Axes, curves: Dataset, rows: Sequence[Any]) -> None:
     from matplotlib.ticker import PercentFormatter
 
     names = ("workers", "idle", "idle_low", "idle_high", "expected_idle")
@@ -71,7 +67,7 @@ def _idle_panel(ax: "Axes", curves: "xr.Dataset", rows: Sequence[Any]) -> None:
     _workers_axis(ax, curves)
 
 
-def _objective_panel(ax: "Axes", curves: "xr.Dataset") -> None:
+def _objective_panel(ax: Axes, curves: Dataset) -> None:
     law, n, metric = str(curves.law.values[-1]), int(curves.workers.values[-1]), metric_of(curves.attrs)
     lines = zip(map(str, curves.method.values), (axes.INK, *[axes.PALETTE[4]] * 2), ("-", ":", "-"), strict=True)
     for m, (name, colour, style) in enumerate(lines):
@@ -92,7 +88,7 @@ def _objective_panel(ax: "Axes", curves: "xr.Dataset") -> None:
         ax.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
 
 
-def _workers_axis(ax: "Axes", curves: "xr.Dataset") -> None:
+def _workers_axis(ax: Axes, curves: Dataset) -> None:
     workers = [int(n) for n in curves.workers.values]
     ax.set_xlabel("workers N")
     ax.set_xlim(workers[0] / 1.25, workers[-1] * 1.25)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,24 +19,13 @@ from a3cjax.studies.compare.rounds import expected_round, expected_samples_time,
 from a3cjax.studies.compare.verdict import verdict
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
-from a3cjax.studies.frame.rows import Column, make_rows, with_ends
-from a3cjax.studies.frame.runs import (
-    WorkerLaws,
-    check_repeats,
-    distinct_integers,
-    kept_on_interrupt,
-    put_runs,
-    run_keys,
-    simulate_into,
-)
+from a3cjax.studies.frame.rows import Column, column, make_rows, with_ends
+from a3cjax.studies.frame.runs import Batch, WorkerLaws, check_repeats, distinct_integers, run_batches, run_keys
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, Ratio, about_intervals, mean_interval, ratio_of_means
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, interval
-from a3cjax.studies.frame.target import find_target, levels, step_fields, target_crossing, target_sentence
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.target import Target, find_target, levels, step_fields, target_crossing, target_sentence
+from a3cjax.studies.frame.types import Dataset, Figure
 
 METHODS = ("async", "barrier", "barrier, N × step")
 _RUNS = "method law workers seed"
@@ -83,29 +72,29 @@ class CompareRow:
     expected: 1 − (mean of the E c_i) / E max_i c_i.
     """
 
-    law: str
-    workers: int
-    method: str
+    law: str = column("law")
+    workers: int = column("N")
+    method: str = column("method", cell=lambda row: row.method.replace(" × ", "×"))
     step_factor: int
-    samples_to_target: float
+    samples_to_target: float = column("samples\nto\ntarget", ",.0f")
     samples_low: float
     samples_high: float
     updates_to_target: float
-    time_to_target: float
-    time_low: float
+    time_to_target: float = column("time\nto\ntarget", ",.0f")
+    time_low: float = column("{percent}", ",.0f", to="time_high")
     time_high: float
-    time_ratio: float
-    ratio_low: float
+    time_ratio: float = column("async\ntime /\nits time")
+    ratio_low: float = column("{percent}", cell=lambda row: _ratio_interval(row))
     ratio_high: float
-    samples_time: float
+    samples_time: float = column("time\nof N")
     samples_time_low: float
     samples_time_high: float
-    expected_samples_time: float
-    idle: float
+    expected_samples_time: float = column("ex-\npected")
+    idle: float = column("idle", cell=lambda row: f"{row.idle:.0%}")
     idle_low: float
     idle_high: float
     expected_idle: float
-    idle_most: float
+    idle_most: float = column("most\nidle", cell=lambda row: f"{row.idle_most:.0%}")
     reached: int
 
 
@@ -121,7 +110,7 @@ class CompareStudy(Study):
     rows: tuple[CompareRow, ...]
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "CompareStudy":
+    def of(cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False) -> "CompareStudy":
         """Find where the curves meet the target, and from that the rows.
 
         Ratios of times are ratios of means over seeds, paired: the methods share compute times and draws seed by seed.
@@ -140,22 +129,14 @@ class CompareStudy(Study):
             return with_ends(name, type(found)(*map(_by_row, found)), ends)
 
         rows = make_rows(
-            CompareRow,
-            law=curves.law.values[:, None, None],
-            workers=workers[:, None],
-            method=curves.method.values,
+            CompareRow, curves, "law workers method",
             step_factor=np.where(np.arange(len(METHODS)) == 2, workers[:, None], 1),
-            **mean("samples_to_target", samples, "samples"),
-            updates_to_target=_by_row(updates.mean(-1)),
-            **mean("time_to_target", time, "time"),
-            **with_ends("time_ratio", _ratios(time, confidence), "ratio"),
-            **mean("samples_time", pace),
-            expected_samples_time=_by_row(curves.expected_time.values),
-            **mean("idle", curves.idle.values),
-            expected_idle=_by_row(curves.expected_idle.values),
-            idle_most=_by_row(curves.idle_most.values.mean(-1)),
+            **mean("samples_to_target", samples, "samples"), updates_to_target=_by_row(updates.mean(-1)),
+            **mean("time_to_target", time, "time"), **with_ends("time_ratio", _ratios(time, confidence), "ratio"),
+            **mean("samples_time", pace), expected_samples_time=_by_row(curves.expected_time.values),
+            **mean("idle", curves.idle.values), idle_most=_by_row(curves.idle_most.values.mean(-1)),
             reached=_by_row(np.isfinite(time).sum(-1)),
-        )
+        )  # fmt: skip
         curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, OF_RATIOS))
         return cls(curves, rows, confidence, interrupted)
 
@@ -187,23 +168,9 @@ class CompareStudy(Study):
     def columns(self) -> list[Column]:
         """The table's columns."""
         seeds = self.curves.sizes["seed"]
-        return [
-            Column("law", "law"),
-            Column("N", "workers"),
-            Column("method", lambda row: row.method.replace(" × ", "×")),
-            Column("samples\nto\ntarget", "samples_to_target", ",.0f"),
-            Column("time\nto\ntarget", "time_to_target", ",.0f"),
-            Column(self.percent, ("time_low", "time_high"), ",.0f"),
-            Column("async\ntime /\nits time", "time_ratio"),
-            Column(self.percent, _ratio_interval),
-            Column("time\nof N", "samples_time"),
-            Column("ex-\npected", "expected_samples_time"),
-            Column("idle", lambda row: f"{row.idle:.0%}"),
-            Column("most\nidle", lambda row: f"{row.idle_most:.0%}"),
-            Column("met the\ntarget", lambda row: f"{row.reached} of {seeds}"),
-        ]
+        return [*super().columns(), Column("met the\ntarget", lambda row: f"{row.reached} of {seeds}")]
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Time ratio and idle share against workers, objective against virtual time."""
         return compare_figure(self.curves, self.rows, self.percent)
 
@@ -225,20 +192,11 @@ class CompareStudy(Study):
 
 
 def compare(
-    learner: Any,
-    *,
-    workers: Sequence[int] = (2, 4, 8),
-    laws: Mapping[str, ComputeTime | WorkerLaws] | None = None,
-    seeds: int = 10,
-    num_samples: int = 60_000,
-    target: float = 0.7,
-    metric: str = "objective",
-    target_value: float | None = None,
-    record_every: int | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
+    learner: Any, *, workers: Sequence[int] = (2, 4, 8), laws: Mapping[str, ComputeTime | WorkerLaws] | None = None,
+    seeds: int = 10, num_samples: int = 60_000, target: float = 0.7, metric: str = "objective",
+    target_value: float | None = None, record_every: int | None = None, confidence: float = 0.95, seed: int = 0,
     progress: bool | None = None,
-) -> CompareStudy:
+) -> CompareStudy:  # fmt: skip
     """The synchronous barrier against asynchronous workers on the same compute times: which meets a target sooner.
 
     Three methods, for every law and N, each with the same number of samples:
@@ -247,17 +205,14 @@ def compare(
     - ``barrier``: ``Schedule.barrier``, the mean of N gradients applied with the same steps (equal step per update);
     - ``barrier, N × step``: the same with all steps times N, so that equal samples move the parameters equally far.
 
-    Common random numbers: for one law, N and seed all three have the same compute times c(i, t) and the same draws for
-    worker i's t-th gradient. A run has met the target at the first record at which J(θ) has closed the share ``target``
-    of the gap from J(θ_0) to J*, interpolated linearly from the record before. Records fall on ends of rounds where
-    they can. Any other learner will do, too, by any ``metric`` that it has; its steps are its ``run_scalars`` whose
-    names end in "step".
+    For one law, N and seed all three have the same compute times c(i, t) and draws for worker i's t-th gradient. A run
+    has met the target where the metric first reaches it, interpolated linearly between records.
 
     Args:
-        learner: an ``A3C``, or any learner that has the metric and steps that are numbers.
+        learner: an ``A3C``, or any with the metric and numbers for steps (``run_scalars`` whose names end in "step").
         workers: numbers of workers N, each at least 2.
-        laws: from a name to the law of every worker's compute time, or to a function from N to the list of N laws;
-            exponential workers of mean 1, and the same with one worker ten times slower, if not given.
+        laws: from a name to the law of every worker's compute time, or to a function from N to the list of N laws; not
+            given: exponential of mean 1, and the same with one worker ten times slower.
         seeds: runs for each law, N and method, at least 1; the intervals need 2.
         num_samples: messages of every run, K, each of one sample (of a mini-batch); at least the most workers.
         target: share of the gap from the start's J(θ_0) to the optimum J* that a run has to close, at most 1.
@@ -283,43 +238,47 @@ def compare(
     workers = distinct_integers("workers", workers, 2, " numbers of workers")
     check_repeats(seeds, seed, confidence)
     num_samples = check.integer("num_samples", num_samples, max(workers))
-    check.number("target", target, above=0, most=1)
-    steps = step_fields(learner)
-    teams = _teams(laws, workers)
+    steps, teams = step_fields(learner), _teams(laws, workers)
     every = Record(every=_spacing(num_samples, workers) if record_every is None else record_every).spacing(num_samples)
-    record = Record(every=every, metrics=(metric,))
     goal = find_target(learner, metric, target, target_value)
     begin(
         f"Simulating {counted(seeds, 'seed')} × N = {listed(workers)} workers × {num_samples:,} samples, "
-        f"{counted(len(teams), 'law')} of compute times"
-        + (f", {learner.sampling} sampling" if hasattr(learner, "sampling") else "")
+        f"{counted(len(teams), 'law')} of compute times{_sampling(learner)}"
     )
-    key = jax.random.key(seed)
     with at_work("drawing schedules", progress):
-        free, barrier = _draw(jax.random.fold_in(key, 0), teams, workers, seeds, num_samples)
-    curves = _empty(metric, free, barrier, teams, workers, seeds, np.arange(0, num_samples + 1, every))
-    curves.attrs.update(goal.attributes(learner), num_samples=num_samples, minibatch=getattr(learner, "minibatch", 1))
-    keys = jnp.tile(run_keys(jax.random.fold_in(key, 1), workers, seeds), len(teams))
-    factor = np.tile(np.repeat(np.array(workers, float), seeds), len(teams))
-    factors = np.concatenate([np.ones_like(factor), factor])
-    changed: dict[str, Any] = {name: getattr(learner, name) * factors for name in steps}
-    parts = (
-        (slice(0, 1), learner, Schedule.stack(free), keys),
-        (slice(1, 3), dataclasses.replace(learner, **changed), Schedule.stack(barrier + barrier), jnp.tile(keys, 2)),
+        pair = _draw(seed, teams, workers, seeds, num_samples)
+    curves = _empty(learner, goal, *pair, teams, workers, seeds, np.arange(0, num_samples + 1, every))
+    batches, record = _batches(learner, steps, *pair, seed, workers, seeds), Record(every=every, metrics=(metric,))
+    return run_batches(
+        CompareStudy.of, curves, batches, record, confidence, progress, clock="samples", nothing_before=True
     )
-    for methods, batched, schedule, batch_keys in parts:
 
-        def fill(result: Any, methods: slice = methods) -> None:
-            curves[metric].values[methods, ..., 0] = goal.start
-            put_runs(curves, methods, result, (metric,), clock="samples")
 
-        with kept_on_interrupt(
-            lambda: CompareStudy.of(curves, confidence, interrupted=True),
-            lambda first=methods.start: f"Interrupted in the {METHODS[first]} runs.",
-            nothing_before=methods.start == 0,
-        ):
-            simulate_into(fill, batched, schedule, batch_keys, record=record, progress=progress)
-    return CompareStudy.of(curves, confidence)
+def _batches(
+    learner: Any,
+    steps: tuple[str, ...],
+    free: list[Schedule],
+    barrier: list[Schedule],
+    seed: int,
+    workers: tuple[int, ...],
+    seeds: int,
+) -> tuple[Batch, Batch]:
+    """The asynchronous runs; and those of both barriers, the second with all steps times N."""
+    laws = len(free) // (len(workers) * seeds)
+    keys = jnp.tile(run_keys(jax.random.fold_in(jax.random.key(seed), 1), workers, seeds), laws)
+    factor = np.tile(np.repeat(np.array(workers, float), seeds), laws)
+    factors = np.concatenate([np.ones_like(factor), factor])
+    many: dict[str, Any] = {name: getattr(learner, name) * factors for name in steps}
+    scaled, both = dataclasses.replace(learner, **many), Schedule.stack(barrier + barrier)
+    said = [f"Interrupted in the {method} runs." for method in METHODS]
+    return (
+        Batch(slice(0, 1), learner, Schedule.stack(free), keys, said[0]),
+        Batch(slice(1, 3), scaled, both, jnp.tile(keys, 2), said[1]),
+    )
+
+
+def _sampling(learner: Any) -> str:
+    return f", {learner.sampling} sampling" if hasattr(learner, "sampling") else ""
 
 
 def _teams(
@@ -349,9 +308,10 @@ def _spacing(num_samples: int, workers: tuple[int, ...]) -> int:
 
 
 def _draw(
-    key: jax.Array, teams: dict[str, list[list[ComputeTime]]], workers: tuple[int, ...], seeds: int, num_samples: int
+    seed: int, teams: dict[str, list[list[ComputeTime]]], workers: tuple[int, ...], seeds: int, num_samples: int
 ) -> tuple[list[Schedule], list[Schedule]]:
     """Both schedules of every law, N and seed, each pair from one key."""
+    key = jax.random.fold_in(jax.random.key(seed), 0)
     free, barrier = [], []
     for team in (team for name in teams for team in teams[name]):
         for s in range(seeds):
@@ -363,15 +323,10 @@ def _draw(
 
 
 def _empty(
-    metric: str,
-    free: list[Schedule],
-    barrier: list[Schedule],
-    teams: dict[str, list[list[ComputeTime]]],
-    workers: tuple[int, ...],
-    seeds: int,
-    at: np.ndarray,
-) -> "xr.Dataset":
-    """The study's curves with everything but what the runs will say."""
+    learner: Any, goal: Target, free: list[Schedule], barrier: list[Schedule],
+    teams: dict[str, list[list[ComputeTime]]], workers: tuple[int, ...], seeds: int, at: np.ndarray,
+) -> Dataset:  # fmt: skip
+    """The study's curves with everything but what the runs will say; record 0 is the start."""
     shape = (len(teams), len(workers), seeds)
 
     def over_methods(free: Any, barrier: Any) -> np.ndarray:
@@ -384,22 +339,20 @@ def _empty(
     pairs = [[f(team) for team in row] for f in (expected_samples_time, expected_round) for row in teams.values()]
     expected = np.array(pairs).reshape(2, *shape[:2])
     computing = np.array([[np.mean([float(law.mean) for law in team]) for team in row] for row in teams.values()])
-    return layout(metric).dataset(
-        {
-            "method": METHODS,
-            "law": list(teams),
-            "workers": workers,
-            "seed": seeds,
-            "samples": at,
-            "time": over_methods(times(free), times(barrier)),
-            "updates": over_methods(np.tile(at, (len(workers), 1)), at // np.array(workers)[:, None]),
-            "idle": over_methods(np.zeros(shape), idle[:, 0].reshape(shape)),
-            "idle_most": over_methods(np.zeros(shape), idle[:, 1].reshape(shape)),
-            "mean_delay": over_methods(np.array([s.mean_delay for s in free]).reshape(shape), np.zeros(shape)),
-            "expected_time": over_methods(*expected),
-            "expected_idle": over_methods(np.zeros(shape[:2]), 1 - computing / expected[1]),
-        }
-    )
+    values = {
+        "method": METHODS, "law": list(teams), "workers": workers, "seed": seeds, "samples": at,
+        "time": over_methods(times(free), times(barrier)),
+        "updates": over_methods(np.tile(at, (len(workers), 1)), at // np.array(workers)[:, None]),
+        "idle": over_methods(np.zeros(shape), idle[:, 0].reshape(shape)),
+        "idle_most": over_methods(np.zeros(shape), idle[:, 1].reshape(shape)),
+        "mean_delay": over_methods(np.array([s.mean_delay for s in free]).reshape(shape), np.zeros(shape)),
+        "expected_time": over_methods(*expected),
+        "expected_idle": over_methods(np.zeros(shape[:2]), 1 - computing / expected[1]),
+    }  # fmt: skip
+    curves = layout(goal.metric).dataset(values, **goal.attributes(learner), num_samples=int(at[-1]))
+    curves.attrs["minibatch"] = getattr(learner, "minibatch", 1)
+    curves[goal.metric].values[..., 0] = goal.start
+    return curves
 
 
 def _by_row(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,14 +20,11 @@ from a3cjax.studies.critical_step.systems import System, systems
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, listed
 from a3cjax.studies.frame.layout import Layout, Var
-from a3cjax.studies.frame.rows import Column, make_rows
+from a3cjax.studies.frame.rows import column, make_rows
 from a3cjax.studies.frame.runs import distinct_integers, kept_on_interrupt
 from a3cjax.studies.frame.study import Study
+from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.stability import critical_mode, stability_limit
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.figure import Figure
 
 _STEPS = 10  # tried on either side of the closed form
 _MARKERS = "osD^"
@@ -60,15 +57,15 @@ class CriticalStepRow:
     ``unstable``, the next; NaN where the steps tried do not tell. ``ratio``: measured over closed form.
     """
 
-    system: str
-    delay: int
-    eigenvalue_real: float
+    system: str = column("iteration")
+    delay: int = column("delay")
+    eigenvalue_real: float = column("critical\neigenvalue", cell=lambda row: _eigenvalue(row))
     eigenvalue_imag: float
-    closed_form: float
-    measured: float
-    stable: float
+    closed_form: float = column("closed\nform", ".6f")
+    measured: float = column("measured", ".4f")
+    stable: float = column("between", ".4f", to="unstable")
     unstable: float
-    ratio: float
+    ratio: float = column("measured /\nclosed", ".3f")
 
 
 class CriticalStepStudy(Study):
@@ -78,7 +75,7 @@ class CriticalStepStudy(Study):
     rows: tuple[CriticalStepRow, ...]
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", *, interrupted: bool = False) -> "CriticalStepStudy":
+    def of(cls, curves: Dataset, *, interrupted: bool = False) -> "CriticalStepStudy":
         """Find where growth begins."""
         unstable = curves.growth.values > 1
         first = unstable.argmax(-1)[..., None]
@@ -88,16 +85,8 @@ class CriticalStepStudy(Study):
             for at in (first - 1, first)
         )
         measured = np.sqrt(low * high)
-        rows = make_rows(
-            CriticalStepRow,
-            system=curves.system.values[:, None],
-            delay=curves.delay.values,
-            **{name: curves[name].values for name in ("eigenvalue_real", "eigenvalue_imag", "closed_form")},
-            measured=measured,
-            stable=low,
-            unstable=high,
-            ratio=measured / curves.closed_form.values,
-        )
+        found = {"measured": measured, "stable": low, "unstable": high, "ratio": measured / curves.closed_form.values}
+        rows = make_rows(CriticalStepRow, curves, "system delay", **found)
         return cls(LAYOUT.add(curves, unstable=unstable.astype(np.int8)), rows, interrupted=interrupted)
 
     def summary(self) -> str:
@@ -126,19 +115,7 @@ class CriticalStepStudy(Study):
             )
         return said
 
-    def columns(self) -> list[Column]:
-        """The table's columns."""
-        return [
-            Column("iteration", "system"),
-            Column("delay", "delay"),
-            Column("critical\neigenvalue", _eigenvalue),
-            Column("closed\nform", "closed_form", ".6f"),
-            Column("measured", "measured", ".4f"),
-            Column("between", ("stable", "unstable"), ".4f"),
-            Column("measured /\nclosed", "ratio", ".3f"),
-        ]
-
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Left the steps, lines the closed form; right measured over closed form, bars from stable to unstable."""
         curves, names = self.curves, [str(name) for name in self.curves.system.values]
         at = 2 * curves.delay.values + 1
@@ -169,14 +146,9 @@ class CriticalStepStudy(Study):
 
 
 def critical_step(
-    mdp: FiniteMDP,
-    pi: ArrayLike | None = None,
-    *,
-    delays: Sequence[int] = (0, 1, 2, 3, 7, 15, 31),
-    resolution: float = 0.01,
-    num_updates: int | None = None,
-    progress: bool | None = None,
-) -> CriticalStepStudy:
+    mdp: FiniteMDP, pi: ArrayLike | None = None, *, delays: Sequence[int] = (0, 1, 2, 3, 7, 15, 31),
+    resolution: float = 0.01, num_updates: int | None = None, progress: bool | None = None,
+) -> CriticalStepStudy:  # fmt: skip
     """The critical step of delayed updates, measured and beside 2 sin(π/(2(2τ+1)))/|λ|.
 
     For each constant delay τ, steps around the closed form (``stability_limit``) are run in one batch, from
@@ -224,7 +196,7 @@ def critical_step(
     for i, system in enumerate(tried):
         with kept_on_interrupt(
             lambda: CriticalStepStudy.of(curves, interrupted=True),
-            lambda name=system.name, i=i: f"Interrupted in {name!r}, the {i + 1}. of {len(tried)}.",
+            f"Interrupted in {system.name!r}, the {i + 1}. of {len(tried)}.",
         ):
             learner = system.build(jnp.asarray(curves.step.values[i].reshape(-1)))
             record = Record(every=1, metrics={"energy": system.energy})
@@ -247,7 +219,7 @@ def _growth(energy: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(ratio), ratio, np.inf)
 
 
-def _empty(tried: Sequence[System], delays: tuple[int, ...], resolution: float, num_updates: int) -> "xr.Dataset":
+def _empty(tried: Sequence[System], delays: tuple[int, ...], resolution: float, num_updates: int) -> Dataset:
     """The study's curves with everything but what the runs will say."""
     factors = (1 + resolution) ** (np.arange(-_STEPS, _STEPS) + 0.5)
     limits = np.array([stability_limit(system.eigenvalues, delays) for system in tried])
@@ -258,16 +230,12 @@ def _empty(tried: Sequence[System], delays: tuple[int, ...], resolution: float, 
                 f"In {system.name!r} no step is stable: −A_θ has an eigenvalue whose real part is not positive. Choose "
                 "features that are linearly independent on the states that the policy visits."
             )
+    values = {
+        "system": [system.name for system in tried], "delay": delays, "factor": factors, "closed_form": limits,
+        "eigenvalue_real": np.real(modes), "eigenvalue_imag": np.imag(modes), "step": limits[..., None] * factors,
+    }  # fmt: skip
     return LAYOUT.dataset(
-        {
-            "system": [system.name for system in tried],
-            "delay": delays,
-            "factor": factors,
-            "closed_form": limits,
-            "eigenvalue_real": np.real(modes),
-            "eigenvalue_imag": np.imag(modes),
-            "step": limits[..., None] * factors,
-        },
+        values,
         resolution=resolution,
         num_updates=num_updates,
     )

@@ -1,16 +1,13 @@
 """The updates of many runs sorted by their delay: how large the errors are, and how they grow."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a3cjax.studies.delay_errors.bound import DelayBound
 from a3cjax.studies.frame.rows import with_ends
 from a3cjax.studies.frame.statistics import Ratio, mean_interval, ratio_of_means
-
-if TYPE_CHECKING:
-    import xarray as xr
+from a3cjax.studies.frame.types import Dataset
 
 TERMS = ("critic", "actor")
 
@@ -25,7 +22,7 @@ class Bin:
     means: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, one: "xr.Dataset", low: int, high: int) -> "Bin":
+    def of(cls, one: Dataset, low: int, high: int) -> "Bin":
         """Gather the updates of one N."""
         delay = one.delay.values
         # A run that diverged has no error from there on.

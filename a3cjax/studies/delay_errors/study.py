@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,33 +10,19 @@ import numpy as np
 
 from a3cjax._core import check
 from a3cjax.engine import Interrupted, Record, Result, simulate
-from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.learners.a3c.messages import A3CState
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.studies.delay_errors.bins import TERMS, Bin, bin_fields, delay_ranges, growth_powers
 from a3cjax.studies.delay_errors.bound import DelayBound, delay_bound
-from a3cjax.studies.frame import axes
+from a3cjax.studies.frame import axes, runs
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var, lost_from
-from a3cjax.studies.frame.rows import Column
-from a3cjax.studies.frame.runs import (
-    WorkerLaws,
-    check_repeats,
-    distinct_integers,
-    laws_of,
-    run_keys,
-    told_of_lost,
-    worker_schedules,
-)
+from a3cjax.studies.frame.rows import column
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.frame.tables import interval
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 
 METRICS = ("delay", *(f"{term}_{what}_sq" for term in TERMS for what in ("delay_error", "direction")))
 _SYMBOLS = {"critic": "g", "actor": "v"}
@@ -71,27 +57,27 @@ class DelayErrorRow:
     seeds together. ``…_bound`` is ``DelayBound`` at the mean delay, NaN where there is none.
     """
 
-    workers: int
-    delay_low: int
+    workers: int = column("workers")
+    delay_low: int = column("delay τ", cell=lambda row: _span(row))
     delay_high: int
     mean_delay: float
-    updates: int
-    critic_error: float
-    critic_error_low: float
+    updates: int = column("updates", ",")
+    critic_error: float = column("critic\nerror", ".3g")
+    critic_error_low: float = column("{percent}", ".3g", to="critic_error_high")
     critic_error_high: float
     critic_error_sq: float
-    critic_share: float
+    critic_share: float = column("share\nof ‖g‖", ".1%")
     critic_share_low: float
     critic_share_high: float
-    critic_bound: float
-    actor_error: float
-    actor_error_low: float
+    critic_bound: float = column("bound", ".3g")
+    actor_error: float = column("actor\nerror", ".3g")
+    actor_error_low: float = column("{percent}", ".3g", to="actor_error_high")
     actor_error_high: float
     actor_error_sq: float
-    actor_share: float
+    actor_share: float = column("share\nof ‖v‖", ".1%")
     actor_share_low: float
     actor_share_high: float
-    actor_bound: float
+    actor_bound: float = column("bound", ".3g")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +97,7 @@ class DelayErrorStudy(Study):
     @classmethod
     def of(
         cls,
-        curves: "xr.Dataset",
+        curves: Dataset,
         bound: DelayBound | None = None,
         confidence: float = 0.95,
         *,
@@ -175,26 +161,14 @@ class DelayErrorStudy(Study):
             )
         for n, lost in zip(self.curves.workers.values, self.curves.nonfinite_from.values, strict=True):
             if (lost >= 0).any():
-                said.append(told_of_lost(lost, f"N = {n}", "steps"))
+                said.append(runs.told_of_lost(lost, f"N = {n}", "steps"))
         return said
-
-    def columns(self) -> list[Column]:
-        """The table's columns."""
-        columns = [Column("workers", "workers"), Column("delay τ", _span), Column("updates", "updates", ",")]
-        for term, symbol in _SYMBOLS.items():
-            columns += [
-                Column(f"{term}\nerror", f"{term}_error", ".3g"),
-                Column(self.percent, (f"{term}_error_low", f"{term}_error_high"), ".3g"),
-                Column(f"share\nof ‖{symbol}‖", f"{term}_share", ".1%"),
-                Column("bound", f"{term}_bound", ".3g"),
-            ]
-        return columns
 
     def facts(self) -> dict[str, object]:
         """The bound's constants."""
         return {"bound": None if self.bound is None else dataclasses.asdict(self.bound)}
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Four panels: mean error of critic and actor against the delay, beside the bound and as a share.
 
         Points are means over updates and then seeds, bars their intervals. Dotted lines grow as √τ and as τ.
@@ -220,17 +194,10 @@ class DelayErrorStudy(Study):
 
 
 def delay_errors(
-    learner: A3C,
-    *,
-    workers: Sequence[int] = (4, 16),
-    seeds: int = 16,
-    num_updates: int = 4000,
-    compute_times: ComputeTime | WorkerLaws | None = None,
-    record_every: int = 1,
-    confidence: float = 0.95,
-    seed: int = 0,
-    progress: bool | None = None,
-) -> DelayErrorStudy:
+    learner: A3C, *, workers: Sequence[int] = (4, 16), seeds: int = 16, num_updates: int = 4000,
+    compute_times: ComputeTime | runs.WorkerLaws | None = None, record_every: int = 1, confidence: float = 0.95,
+    seed: int = 0, progress: bool | None = None,
+) -> DelayErrorStudy:  # fmt: skip
     """The two error terms of delayed parameters, g(x, ω_{k−τ}) − g(x, ω_k) and v(x̂, θ_{k−τ}, ω_{k−τ}) − v(x̂, θ_k, ω_k).
 
     Measured exactly at the updates of N always-busy workers, for every N, and averaged over the updates of a run whose
@@ -261,23 +228,19 @@ def delay_errors(
     >>> [(row.delay_low, row.delay_high) for row in study.rows][:4], study.rows[0].critic_error
     ([(0, 0), (1, 1), (2, 2), (3, 4)], 0.0)
     """
-    workers = distinct_integers("workers", workers, 1, " numbers of workers")
-    check_repeats(seeds, seed, confidence)
+    workers = runs.distinct_integers("workers", workers, 1, " numbers of workers")
+    runs.check_repeats(seeds, seed, confidence)
     num_updates = check.integer("num_updates", num_updates, 1)
     record = Record(every=record_every, metrics={name: name for name in METRICS} | {"omega_norm": _omega_norm})
     record.spacing(num_updates)
     _check_one_run(learner)
-    steps = "" if callable(learner.actor_step) else f", α = {float(learner.actor_step):g}"
-    steps += "" if callable(learner.critic_step) else f", β = {float(learner.critic_step):g}"
+    steps = zip("αβ", (learner.actor_step, learner.critic_step), strict=True)
+    told = "".join(f", {name} = {float(step):g}" for name, step in steps if not callable(step))
     begin(
         f"Measuring the delay errors of {counted(seeds, 'seed')} × N = {listed(workers)} workers × {num_updates:,} "
-        f"updates, {learner.sampling} sampling{steps}"
+        f"updates, {learner.sampling} sampling{told}"
     )
-    key = jax.random.key(seed)
-    with at_work("drawing schedules", progress):
-        laws = laws_of(compute_times)
-        schedule = worker_schedules(jax.random.fold_in(key, 0), laws, workers, seeds, num_updates)
-    keys = run_keys(jax.random.fold_in(key, 1), workers, seeds)
+    schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
     try:
         result, stopped = simulate(learner, schedule, keys, record=record, throw=False, progress=progress), None
     except Interrupted as error:
@@ -303,7 +266,7 @@ def _omega_norm(state: A3CState) -> jax.Array:
     return jnp.linalg.norm(state.omega)
 
 
-def _curves(learner: A3C, workers: tuple[int, ...], seeds: int, num_updates: int, result: Result) -> "xr.Dataset":
+def _curves(learner: A3C, workers: tuple[int, ...], seeds: int, num_updates: int, result: Result) -> Dataset:
     """The updates of every run, [workers, seed, update], as norms."""
     assert result.state is not None
     shape = (len(workers), seeds, len(result.updates))
@@ -318,16 +281,14 @@ def _curves(learner: A3C, workers: tuple[int, ...], seeds: int, num_updates: int
     }
     along = np.where(gone, np.nan, values["omega_norm"]).reshape(shape)
     start = np.full((*shape[:2], 1), np.linalg.norm(np.asarray(learner.omega, np.float64)))
+    values = {
+        "workers": workers, "seed": seeds, "update": np.asarray(result.updates) - 1,
+        "delay": values["delay"].reshape(shape).astype(int), **norms,
+        "largest_omega": np.nanmax(np.concatenate([start, along], axis=-1), axis=-1),
+        "nonfinite_from": lost.reshape(shape[:2]),
+    }  # fmt: skip
     return LAYOUT.dataset(
-        {
-            "workers": workers,
-            "seed": seeds,
-            "update": np.asarray(result.updates) - 1,
-            "delay": values["delay"].reshape(shape).astype(int),
-            **norms,
-            "largest_omega": np.nanmax(np.concatenate([start, along], axis=-1), axis=-1),
-            "nonfinite_from": lost.reshape(shape[:2]),
-        },
+        values,
         sampling=learner.sampling,
         minibatch=learner.minibatch,
         num_updates=num_updates,
@@ -338,20 +299,17 @@ def _curves(learner: A3C, workers: tuple[int, ...], seeds: int, num_updates: int
 def _row(n: int, b: Bin, bound: DelayBound | None, confidence: float) -> DelayErrorRow:
     there = b.counts > 0
     return DelayErrorRow(
-        workers=n,
-        delay_low=b.low,
-        delay_high=b.high,
-        mean_delay=float(np.average(b.means["delay"][there], weights=b.counts[there])),
-        updates=int(b.counts.sum()),
+        workers=n, delay_low=b.low, delay_high=b.high,
+        mean_delay=float(np.average(b.means["delay"][there], weights=b.counts[there])), updates=int(b.counts.sum()),
         **bin_fields(b, bound, confidence),
-    )
+    )  # fmt: skip
 
 
 def _span(row: DelayErrorRow) -> str:
     return f"{row.delay_low}" if row.delay_low == row.delay_high else f"{row.delay_low}–{row.delay_high}"
 
 
-def _points(ax: "Axes", study: DelayErrorStudy, term: str, what: str, colours: dict[int, str], write: Any) -> None:
+def _points(ax: Axes, study: DelayErrorStudy, term: str, what: str, colours: dict[int, str], write: Any) -> None:
     """Errors or shares of each N with their intervals, the bound of errors, and lines to read slopes off."""
     from matplotlib.ticker import FuncFormatter, NullLocator
 

@@ -2,43 +2,25 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
 from a3cjax.engine import Record
-from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.problems import exact
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.studies.estimators.moments import KINDS, moments_at
-from a3cjax.studies.frame import axes
+from a3cjax.studies.frame import axes, runs
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, UPDATES, WORKERS, Layout, Var
-from a3cjax.studies.frame.rows import Column, make_rows, with_ends
-from a3cjax.studies.frame.runs import (
-    WorkerLaws,
-    check_repeats,
-    distinct,
-    distinct_integers,
-    kept_on_interrupt,
-    laws_of,
-    put_runs,
-    run_keys,
-    simulate_into,
-    worker_schedules,
-)
+from a3cjax.studies.frame.rows import column, make_rows, with_ends
 from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 
 Kind = Literal["advantage", "td", "q+baseline", "q", "reinforce+baseline", "reinforce"]
 
@@ -69,14 +51,14 @@ LAYOUT = Layout(
 class EstimatorsRow:
     """One line of ``estimators.csv``; the moments are exact, ``objective`` is a mean over seeds at the end."""
 
-    kind: str
-    workers: int
-    variance_start: float
-    variance_near: float
-    bias_start: float
-    bias_near: float
-    objective: float
-    objective_low: float
+    kind: str = column("estimator", at=1)
+    workers: int = column("N")
+    variance_start: float = column("variance\nat start", ".3g", at=1)
+    variance_near: float = column("near\noptimum", ".3g", at=1)
+    bias_start: float = column("bias\nat start", ".1e", at=1)
+    bias_near: float = column("near\noptimum", ".1e", at=1)
+    objective: float = column("J at\nthe end", ".4f", at=1)
+    objective_low: float = column("{percent}", ".4f", to="objective_high", at=1)
     objective_high: float
 
 
@@ -91,21 +73,16 @@ class EstimatorsStudy(Study):
     rows: tuple[EstimatorsRow, ...]
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "EstimatorsStudy":
+    def of(cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False) -> "EstimatorsStudy":
         """Average every run over the last tenth of its records, then over seeds."""
         tail = max(1, (curves.sizes["record"] - 1) // _TAIL)
         last = curves.objective.values[..., -tail:].mean(-1)
         variance, bias = curves.variance.values, curves.bias.values
         rows = make_rows(
-            EstimatorsRow,
-            kind=curves.kind.values,
-            workers=curves.workers.values[:, None],
-            variance_start=variance[:, 0],
-            variance_near=variance[:, 1],
-            bias_start=bias[:, 0],
-            bias_near=bias[:, 1],
+            EstimatorsRow, curves, "workers kind", variance_start=variance[:, 0], variance_near=variance[:, 1],
+            bias_start=bias[:, 0], bias_near=bias[:, 1],
             **with_ends("objective", mean_interval(last.swapaxes(0, 1), confidence=confidence)),
-        )
+        )  # fmt: skip
         return cls(curves.assign_attrs(about_intervals(confidence, OF_MEANS)), rows, confidence, interrupted)
 
     def summary(self) -> str:
@@ -149,24 +126,11 @@ class EstimatorsStudy(Study):
             said.append(f"{lost} runs stopped being finite; take smaller steps.")
         return said
 
-    def columns(self) -> list[Column]:
-        """The table's columns."""
-        return [
-            Column("N", "workers"),
-            Column("estimator", "kind"),
-            Column("variance\nat start", "variance_start", ".3g"),
-            Column("near\noptimum", "variance_near", ".3g"),
-            Column("bias\nat start", "bias_start", ".1e"),
-            Column("near\noptimum", "bias_near", ".1e"),
-            Column("J at\nthe end", "objective", ".4f"),
-            Column(self.percent, ("objective_low", "objective_high"), ".4f"),
-        ]
-
     def facts(self) -> dict[str, Any]:
         """J(θ_0) and J*."""
         return {name: self.curves.attrs[name] for name in ("initial_objective", "optimal_objective")}
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Exact variances at two policies; J over updates for each N, means over seeds and their middle 80 %."""
         count = self.curves.sizes["workers"]
         with axes.drawing(3.9 * (1 + count), 3.9) as figure:
@@ -181,17 +145,11 @@ class EstimatorsStudy(Study):
 
 
 def estimators(
-    learner: A3C,
-    *,
-    kinds: Sequence[Kind] = ("advantage", "td", "q+baseline", "q", "reinforce+baseline", "reinforce"),
-    workers: Sequence[int] = (1, 16),
-    seeds: int = 16,
-    num_updates: int = 20_000,
-    compute_times: ComputeTime | WorkerLaws | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
+    learner: A3C, *, kinds: Sequence[Kind] = ("advantage", "td", "q+baseline", "q", "reinforce+baseline", "reinforce"),
+    workers: Sequence[int] = (1, 16), seeds: int = 16, num_updates: int = 20_000,
+    compute_times: ComputeTime | runs.WorkerLaws | None = None, confidence: float = 0.95, seed: int = 0,
     progress: bool | None = None,
-) -> EstimatorsStudy:
+) -> EstimatorsStudy:  # fmt: skip
     """Rank estimators of the policy gradient by variance, and see what that does to learning at equal steps.
 
     The variance (the trace of the covariance of one sample's direction) and the norm of the bias are exact, at θ_0 and
@@ -221,6 +179,24 @@ def estimators(
     >>> [(row.kind, row.workers, row.variance_start > 0) for row in study.rows]
     [('td', 2, True)]
     """
+    kinds, workers = _check(learner, kinds, workers)
+    runs.check_repeats(seeds, seed, confidence)
+    num_updates = check.integer("num_updates", num_updates, 1)
+    record = Record(every=max(1, num_updates // _RECORDS), metrics=("objective",))
+    begin(
+        f"Simulating {counted(len(kinds), 'estimator')} × {counted(seeds, 'seed')} × N = {listed(workers)} workers × "
+        f"{num_updates:,} updates"
+    )
+    schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
+    curves = _empty(learner, kinds, workers, seeds, np.arange(0, num_updates + 1, record.spacing(num_updates)))
+    batches = [
+        runs.Batch(i, changed, schedule, keys, f"Interrupted after {i} of {len(kinds)} estimators.")
+        for i, changed in enumerate(_learners(learner, kinds))
+    ]
+    return runs.run_batches(EstimatorsStudy.of, curves, batches, record, confidence, progress)
+
+
+def _check(learner: A3C, kinds: Sequence[Kind], workers: Sequence[int]) -> tuple[tuple[Kind, ...], tuple[int, ...]]:
     if not isinstance(learner.policy, TabularSoftmax):
         raise ValueError(
             f"learner has a {type(learner.policy).__name__} policy, but the variances are for a tabular softmax; use "
@@ -228,36 +204,17 @@ def estimators(
         )
     for i, kind in enumerate(kinds):
         check.choice(f"kinds[{i}]", kind, tuple(KINDS))
-    kinds = distinct("kinds", kinds, " kinds of estimators")
-    workers = distinct_integers("workers", workers, 1, " numbers of workers")
-    check_repeats(seeds, seed, confidence)
-    num_updates = check.integer("num_updates", num_updates, 1)
-    record = Record(every=max(1, num_updates // _RECORDS), metrics=("objective",))
+    kinds = runs.distinct("kinds", kinds, " kinds of estimators")
+    return kinds, runs.distinct_integers("workers", workers, 1, " numbers of workers")
 
-    key = jax.random.key(seed)
-    begin(
-        f"Simulating {counted(len(kinds), 'estimator')} × {counted(seeds, 'seed')} × N = {listed(workers)} workers × "
-        f"{num_updates:,} updates"
-    )
-    with at_work("drawing schedules", progress):
-        laws = laws_of(compute_times)
-        schedule = worker_schedules(jax.random.fold_in(key, 0), laws, workers, seeds, num_updates)
-    keys = run_keys(jax.random.fold_in(key, 1), workers, seeds)
-    curves = _empty(learner, kinds, workers, seeds, np.arange(0, num_updates + 1, record.spacing(num_updates)))
-    start_values = exact.state_values(learner.mdp, learner.policy.probabilities(learner.theta))
-    for i, (estimator, less) in enumerate(KINDS[kind] for kind in kinds):
-        changed = dataclasses.replace(
-            learner, estimator=estimator, baseline=start_values if less else None, horizon=None
-        )
-        with kept_on_interrupt(
-            lambda: EstimatorsStudy.of(curves, confidence, interrupted=True),
-            lambda done=i: f"Interrupted after {done} of {len(kinds)} estimators.",
-        ):
-            simulate_into(
-                lambda result, i=i: put_runs(curves, i, result, ("objective",)), changed, schedule, keys, record=record,
-                progress=progress,
-            )  # fmt: skip
-    return EstimatorsStudy.of(curves, confidence)
+
+def _learners(learner: A3C, kinds: Sequence[Kind]) -> list[A3C]:
+    """The learner with each estimator; a baseline is V of θ_0's policy throughout."""
+    values = exact.state_values(learner.mdp, learner.policy.probabilities(learner.theta))
+    return [
+        dataclasses.replace(learner, estimator=name, baseline=values if less else None, horizon=None)
+        for name, less in (KINDS[kind] for kind in kinds)
+    ]
 
 
 def _near_optimum(learner: A3C) -> np.ndarray:
@@ -267,9 +224,7 @@ def _near_optimum(learner: A3C) -> np.ndarray:
     return optimal * np.log(NEAR * max(others, 1) / (1 - NEAR))
 
 
-def _empty(
-    learner: A3C, kinds: tuple[str, ...], workers: tuple[int, ...], seeds: int, updates: np.ndarray
-) -> "xr.Dataset":
+def _empty(learner: A3C, kinds: tuple[str, ...], workers: tuple[int, ...], seeds: int, updates: np.ndarray) -> Dataset:
     """The exact moments, and places for the runs; record 0 is the start."""
     mdp = learner.mdp
     points = [np.asarray(learner.theta, np.float64), _near_optimum(learner)]
@@ -278,17 +233,14 @@ def _empty(
     gradients = [
         exact.policy_gradient(mdp, learner.policy, jnp.asarray(theta, learner.theta.dtype)) for theta in points
     ]
+    values = {
+        "kind": kinds, "point": POINTS, "workers": workers, "seed": seeds, "updates": updates,
+        "variance": [[at[kind].variance for at in moments] for kind in kinds],
+        "bias": [[at[kind].bias for at in moments] for kind in kinds],
+        "gradient_norm": [float(jnp.linalg.norm(gradient)) for gradient in gradients],
+    }  # fmt: skip
     curves = LAYOUT.dataset(
-        {
-            "kind": kinds,
-            "point": POINTS,
-            "workers": workers,
-            "seed": seeds,
-            "updates": updates,
-            "variance": [[at[kind].variance for at in moments] for kind in kinds],
-            "bias": [[at[kind].bias for at in moments] for kind in kinds],
-            "gradient_norm": [float(jnp.linalg.norm(gradient)) for gradient in gradients],
-        },
+        values,
         initial_objective=start,
         optimal_objective=float(exact.optimal_objective(mdp)),
         num_updates=int(updates[-1]),
@@ -297,7 +249,7 @@ def _empty(
     return curves
 
 
-def _variance_panel(ax: "Axes", curves: "xr.Dataset") -> None:
+def _variance_panel(ax: Axes, curves: Dataset) -> None:
     kinds, variance = curves.kind.values, curves.variance.values
     at = np.arange(len(kinds))
     colours = axes.PALETTE[: len(kinds)]
@@ -315,7 +267,7 @@ def _variance_panel(ax: "Axes", curves: "xr.Dataset") -> None:
     ax.legend(loc="upper right")
 
 
-def _curve_panel(ax: "Axes", curves: "xr.Dataset", j: int) -> None:
+def _curve_panel(ax: Axes, curves: Dataset, j: int) -> None:
     for i, (kind, colour) in enumerate(zip(curves.kind.values, axes.PALETTE, strict=False)):
         runs = curves.objective.values[i, j]
         runs = runs[np.isfinite(runs).all(-1)]

@@ -2,13 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Figure
 
 INK = "#404040"
 NAMES = {"iid": "i.i.d.", "markov": "Markovian"}
@@ -40,7 +38,7 @@ def plain(value: float, position: int | None = None) -> str:
 
 
 @contextlib.contextmanager
-def drawing(width: float, height: float) -> Iterator["Figure"]:
+def drawing(width: float, height: float) -> Iterator[Figure]:
     """Within, an empty figure of so many inches, and everything in the package's style."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -74,7 +72,7 @@ def fields(rows: Sequence[Any], *names: str) -> tuple[np.ndarray, ...]:
     return tuple(np.array([getattr(row, name) for row in rows]) for name in names)
 
 
-def level(ax: "Axes", label: str, height: float, line: str = "-", shift: float = 2, **look: Any) -> None:
+def level(ax: Axes, label: str, height: float, line: str = "-", shift: float = 2, **look: Any) -> None:
     """A horizontal line through the whole panel with a word at its left end."""
     ax.axhline(height, color=INK, lw=0.9, ls=line, **look)
     ax.annotate(
@@ -83,7 +81,7 @@ def level(ax: "Axes", label: str, height: float, line: str = "-", shift: float =
     )  # fmt: skip
 
 
-def middle_band(ax: "Axes", x: np.ndarray, runs: np.ndarray, alpha: float, width: float = 1.4, **look: Any) -> None:
+def middle_band(ax: Axes, x: np.ndarray, runs: np.ndarray, alpha: float, width: float = 1.4, **look: Any) -> None:
     """Of curves [seeds, R] the mean, and a band that holds the middle 80 % of them."""
     colour = look["color"]
     ax.fill_between(x, *np.quantile(runs, (0.1, 0.9), axis=0), color=colour, alpha=alpha, lw=0)

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
+from a3cjax._core import check
+
 _tell: ContextVar[Callable[[str], None] | None] = ContextVar("tell", default=None)
 
 
@@ -36,7 +38,7 @@ def begin(task: str, trouble: str | None = None) -> None:
         _tell.set(None)
         tell(task if trouble is None else f"{trouble} {task}")
     elif trouble is not None:
-        warnings.warn(trouble, stacklevel=3)
+        warnings.warn(trouble, stacklevel=check.level_of_caller())
 
 
 def counted(number: int, thing: str) -> str:

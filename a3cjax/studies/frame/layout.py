@@ -2,12 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import xarray as xr
+from a3cjax.studies.frame.types import Dataset
 
 
 class Var(NamedTuple):
@@ -51,7 +50,7 @@ class Layout:
     coordinates: Mapping[str, Var]
     variables: Mapping[str, Var]
 
-    def dataset(self, values: Mapping[str, Any], **attributes: Any) -> "xr.Dataset":
+    def dataset(self, values: Mapping[str, Any], **attributes: Any) -> Dataset:
         """The dataset with these values; the other variables hold their ``fill``, or come later by ``add``.
 
         A coordinate given as a whole number n is 0, 1, …, n − 1.
@@ -76,7 +75,7 @@ class Layout:
         ]
         return xr.Dataset(parts[0], parts[1], {"title": self.title, **attributes})
 
-    def add(self, curves: "xr.Dataset", **arrays: Any) -> "xr.Dataset":
+    def add(self, curves: Dataset, **arrays: Any) -> Dataset:
         """The dataset with more of the declared variables."""
         places = {name: self.variables[name] for name in arrays}
         return curves.assign(

@@ -2,20 +2,21 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
-from a3cjax.engine import Interrupted, Result, simulate
+from a3cjax.engine import Interrupted, Record, Result, simulate
+from a3cjax.engine.host import at_work
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
 from a3cjax.studies.frame.study import Study, StudyInterrupted
+from a3cjax.studies.frame.types import Dataset
 
-if TYPE_CHECKING:
-    import xarray as xr
+Outcome = TypeVar("Outcome", bound=Study)
 
 SAMPLING = ("iid", "markov")
 
@@ -102,6 +103,18 @@ def worker_schedules(
     return Schedule(*columns, num_workers=max(workers))
 
 
+def draw_runs(
+    seed: int, compute_times: ComputeTime | WorkerLaws | None, workers: Sequence[int], seeds: int, num_updates: int,
+    progress: bool | None,
+) -> tuple[Schedule, jax.Array]:  # fmt: skip
+    """The schedules of always-busy workers for every N and seed, and the runs' keys; both are the seed's alone."""
+    key = jax.random.key(seed)
+    with at_work("drawing schedules", progress):
+        laws = laws_of(compute_times)
+        schedule = worker_schedules(jax.random.fold_in(key, 0), laws, workers, seeds, num_updates)
+        return schedule, run_keys(jax.random.fold_in(key, 1), workers, seeds)
+
+
 def simulate_into(fill: Callable[[Result], None], learner: Any, schedule: Schedule, keys: Any, **options: Any) -> None:
     """Simulate, and hand the result to ``fill``; of runs that Ctrl-C ends, what they came to, before it is raised."""
     try:
@@ -112,31 +125,75 @@ def simulate_into(fill: Callable[[Result], None], learner: Any, schedule: Schedu
     fill(result)
 
 
+class Batch(NamedTuple):
+    """Runs of one call of ``simulate``: their place in the curves, and what is said if Ctrl-C ends them."""
+
+    where: Any
+    learner: Any
+    schedule: Schedule
+    keys: jax.Array
+    interrupted: str | Callable[[], str]
+
+
+def run_batches(
+    outcome: Callable[..., Outcome], curves: Dataset, batches: Iterable[Batch], record: Record, confidence: float,
+    progress: bool | None = None, *, clock: str = "updates", nothing_before: bool = False,
+) -> Outcome:  # fmt: skip
+    """Simulate batch after batch, put what they recorded into the curves, and make the study of them.
+
+    On Ctrl-C that is made of what there is, and raised; see ``kept_on_interrupt``.
+
+    Args:
+        outcome: the study's ``of``.
+        curves: with a variable for each metric, see ``put_runs``.
+        batches: what is simulated.
+        record: what is recorded of them.
+        confidence: coverage of the study's intervals.
+        progress: see ``simulate``.
+        clock: see ``put_runs``.
+        nothing_before: whether the curves say nothing before the first batch has begun.
+    """
+    names: Any = record.metrics
+    for number, batch in enumerate(batches):
+        with kept_on_interrupt(
+            lambda: outcome(curves, confidence, interrupted=True),
+            batch.interrupted,
+            nothing_yet=lambda first=not number: nothing_before and first,
+        ):
+            simulate_into(
+                lambda result, where=batch.where: put_runs(curves, where, result, names, clock=clock),
+                batch.learner, batch.schedule, batch.keys, record=record, progress=progress,
+            )  # fmt: skip
+    return outcome(curves, confidence)
+
+
 @contextlib.contextmanager
 def kept_on_interrupt(
-    outcome: Callable[[], Study], said: Callable[[], str], *, nothing_before: bool = False
+    outcome: Callable[[], Study], said: str | Callable[[], str], *, nothing_yet: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """Within, Ctrl-C raises ``StudyInterrupted`` with what ``said`` and ``outcome`` say then.
+    """Within, Ctrl-C raises ``StudyInterrupted`` with what is ``said`` and the ``outcome`` then.
 
-    ``nothing_before``: whether there is nothing to keep if these runs have not begun; then Ctrl-C stays what it is.
+    ``nothing_yet``: whether there is nothing to keep but what the interrupted runs bring; if they bring nothing, since
+    they have not begun, Ctrl-C stays what it is.
     """
     try:
         yield
     except KeyboardInterrupt as error:
-        if nothing_before and not isinstance(error, Interrupted):
+        if not isinstance(error, Interrupted) and nothing_yet():
             raise
-        raise StudyInterrupted(said(), outcome()) from error
+        raise StudyInterrupted(said() if callable(said) else said, outcome()) from error
 
 
 def put_runs(
-    curves: "xr.Dataset", where: Any, result: Result, names: Sequence[str], *, clock: str = "updates", lost: Any = None
+    curves: Dataset, where: Any, result: Result, names: Sequence[str], *, clock: str = "updates", lost: Any = None
 ) -> None:
     """Put what a batch recorded into its place, NaN from the record on at which a run was lost.
 
     What a run says after it stopped being finite means nothing.
 
     Args:
-        curves: with variables ``names``, whose last axis is that of the records, and perhaps ``nonfinite_from``.
+        curves: with variables ``names``, whose last axis is that of the records, and perhaps ``nonfinite_from`` and
+            ``updates_done``.
         where: the batch's place on the axes before, integers and slices; its runs lie there in order.
         result: of the batch.
         names: its metrics.
@@ -153,6 +210,9 @@ def put_runs(
     if lost is None and "nonfinite_from" in curves:
         place = curves["nonfinite_from"].values[where]
         place[...] = np.asarray(result.nonfinite_from).reshape(place.shape)
+    if "updates_done" in curves:
+        assert result.state is not None
+        curves["updates_done"].values[where] = result.state.updates
 
 
 def told_of_lost(runs: np.ndarray, where: str, remedy: str) -> str:

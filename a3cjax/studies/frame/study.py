@@ -6,15 +6,12 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from a3cjax._core import files
 from a3cjax.studies.frame import tables
-from a3cjax.studies.frame.rows import Column, all_columns, rows_text
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.rows import Column, row_columns, rows_text
+from a3cjax.studies.frame.types import Dataset, Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Study(abc.ABC):
 
     name: ClassVar[str]
 
-    curves: "xr.Dataset"
+    curves: Dataset
     rows: tuple[Any, ...]
     confidence: float = 0.95
     interrupted: bool = False
@@ -41,12 +38,14 @@ class Study(abc.ABC):
         """What was asked, and the answer, in a sentence or a few."""
 
     @abc.abstractmethod
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """The study as a picture."""
 
     def columns(self) -> Sequence[Column]:
-        """The table's columns: every field of a row by its name, unless a study says otherwise."""
-        return all_columns(self.rows)
+        """The table's columns: those that the rows' class declares, or every field."""
+        (kind, *_) = get_args(get_type_hints(type(self))["rows"])
+        first = next(iter(self.rows), None)
+        return row_columns(type(first) if first is not None else kind, percent=self.percent, row=first)
 
     def table(self) -> str:
         """The rows as text."""

@@ -48,6 +48,7 @@ def find_target(learner: Any, metric: str, share: float, value: float | None = N
     >>> find_target(a3cjax.QuadraticSGD([1.0], step=0.1), "distance_sq", 0.8, value=0.25).start
     1.0
     """
+    check.number("target", share, above=0, most=1)
     start, optimum = initial_value(learner, metric), known_optimum(learner, metric)
     if value is not None:
         check.number("target_value", value)
@@ -129,7 +130,7 @@ def step_fields(learner: Any) -> tuple[str, ...]:
     for name in names:
         step = getattr(learner, name)
         if callable(step) or np.ndim(step):
-            raise ValueError(f"The learner's {name} must be one number here, for the study multiplies it.")
+            raise ValueError(f"the learner's {name} must be one number here, for the study multiplies it.")
     return names
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,19 +11,15 @@ from a3cjax.learners import A3C
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
-from a3cjax.studies.frame.rows import Column, make_rows
+from a3cjax.studies.frame.rows import column, make_rows, with_ends
 from a3cjax.studies.frame.runs import distinct, kept_on_interrupt
 from a3cjax.studies.frame.statistics import OF_KNEES, about_intervals, moments
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, number
 from a3cjax.studies.frame.target import find_target
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 from a3cjax.studies.knee.interval import knee_interval
 from a3cjax.studies.speedup.study import check_arguments, speedup
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MARKERS = "osD^vP"
 
@@ -57,17 +53,17 @@ class KneeRow:
     this. ``at_largest``: the efficiency at the largest N, at most this with missed runs.
     """
 
-    problem: str
-    relaxation_time: float
-    actor_step: float
-    critic_step: float
-    updates_of_one: float
-    knee: float
-    knee_low: float
+    problem: str = column("MDP")
+    relaxation_time: float = column("relaxation\ntime [steps]", ".1f")
+    actor_step: float = column("actor\nstep α", ".4g")
+    critic_step: float = column("critic\nstep β", ".4g")
+    updates_of_one: float = column("updates of\none worker", ",.0f")
+    knee: float = column("\nN*", cell=lambda row: _knee(row))
+    knee_low: float = column("\n{percent}", cell=lambda row: _interval(row))
     knee_high: float
     largest: int
-    at_largest: float
-    missed: int
+    at_largest: float = column("efficiency\nat N = {row.largest}", cell=lambda row: _at_largest(row))
+    missed: int = column("runs that\nmissed")
 
 
 class KneeStudy(Study):
@@ -77,7 +73,7 @@ class KneeStudy(Study):
     rows: tuple[KneeRow, ...]
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "KneeStudy":
+    def of(cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False) -> "KneeStudy":
         """Efficiencies ū(1)/ū(N), and where they cross the threshold."""
         updates, workers = curves.updates_to_target.values, curves.workers.values
         ran = curves.done.values.astype(bool)
@@ -87,21 +83,12 @@ class KneeStudy(Study):
         known = np.where(missed & later, curves.attrs["num_updates"], updates)
         mean = moments(known).mean
         efficiency = mean[..., :1] / mean
-        knees, low, high = knee_interval(known, workers, curves.attrs["threshold"], confidence)
+        found = knee_interval(known, workers, curves.attrs["threshold"], confidence)
         rows = make_rows(
-            KneeRow,
-            problem=curves.problem.values[:, None],
-            relaxation_time=curves.relaxation_time.values[:, None],
-            actor_step=curves.actor_step.values,
-            critic_step=curves.critic_step.values[:, None],
-            updates_of_one=np.ascontiguousarray(updates[:, :, 0]).mean(-1),
-            knee=knees,
-            knee_low=low,
-            knee_high=high,
-            largest=workers[-1],
-            at_largest=efficiency[..., -1],
+            KneeRow, curves, "problem step", updates_of_one=np.ascontiguousarray(updates[:, :, 0]).mean(-1),
+            **with_ends("knee", found), largest=workers[-1], at_largest=efficiency[..., -1],
             missed=missed.sum((-1, -2)),
-        )
+        )  # fmt: skip
         curves = LAYOUT.add(curves, efficiency=efficiency).assign_attrs(about_intervals(confidence, OF_KNEES))
         return cls(curves, rows, confidence, interrupted)
 
@@ -146,21 +133,7 @@ class KneeStudy(Study):
                 )
         return said
 
-    def columns(self) -> list[Column]:
-        """The table's columns."""
-        return [
-            Column("MDP", "problem"),
-            Column("relaxation\ntime [steps]", "relaxation_time", ".1f"),
-            Column("actor\nstep α", "actor_step", ".4g"),
-            Column("critic\nstep β", "critic_step", ".4g"),
-            Column("updates of\none worker", "updates_of_one", ",.0f"),
-            Column("\nN*", _knee),
-            Column(f"\n{self.percent}", _interval),
-            Column(f"efficiency\nat N = {self.rows[0].largest}", _at_largest),
-            Column("runs that\nmissed", "missed"),
-        ]
-
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """A panel of efficiencies for each factor on the actor's step, and one of knees; arrows: beyond the last N."""
         factors = self.curves.step.values
         with axes.drawing(1.2 + 2.9 * (len(factors) + 1), 3.7) as figure:
@@ -180,19 +153,11 @@ class KneeStudy(Study):
 
 
 def knee(
-    learners: Mapping[str, A3C],
-    *,
-    factors: Sequence[float] = (0.25, 0.5, 1.0),
-    workers: Sequence[int] = (1, 16, 64, 256, 1024),
-    sampling: Literal["markov", "iid"] = "markov",
-    seeds: int = 8,
-    num_updates: int = 40_000,
-    target: float = 0.8,
-    threshold: float = 0.5,
-    confidence: float = 0.95,
-    seed: int = 0,
+    learners: Mapping[str, A3C], *, factors: Sequence[float] = (0.25, 0.5, 1.0),
+    workers: Sequence[int] = (1, 16, 64, 256, 1024), sampling: Literal["markov", "iid"] = "markov", seeds: int = 8,
+    num_updates: int = 40_000, target: float = 0.8, threshold: float = 0.5, confidence: float = 0.95, seed: int = 0,
     progress: bool | None = None,
-) -> KneeStudy:
+) -> KneeStudy:  # fmt: skip
     """N*, the largest number of workers at which the efficiency speedup(N)/N is still at least ``threshold``.
 
     Each learner, with its actor's step multiplied by each factor, goes through ``speedup``. The efficiency is
@@ -229,6 +194,22 @@ def knee(
     >>> study.rows[0].knee, study.rows[0].largest  # still efficient with 2
     (inf, 2)
     """
+    options: Any = dict(sampling=[sampling], seeds=seeds, num_updates=num_updates, target=target, seed=seed)
+    check.choice("sampling", sampling, ("markov", "iid"))
+    factors, numbers = _check(learners, factors, workers, threshold, confidence, options)
+    begin(
+        f"Simulating {counted(seeds, 'seed')} × N = {listed(numbers)} workers × {num_updates:,} updates on "
+        f"{counted(len(learners), 'MDP')} with {counted(len(factors), 'step size')}, {sampling} sampling"
+    )
+    curves = _empty(learners, factors, numbers, threshold, options)
+    return _run(learners, curves, confidence, options | {"workers": numbers, "progress": progress})
+
+
+def _check(
+    learners: Mapping[str, A3C], factors: Sequence[float], workers: Sequence[int], threshold: float, confidence: float,
+    options: dict[str, Any],
+) -> tuple[tuple[float, ...], tuple[int, ...]]:  # fmt: skip
+    """The factors and the numbers of workers in ascending order."""
     for name, learner in learners.items():
         if not isinstance(learner, A3C):
             raise ValueError(f"learners[{name!r}] must be an a3cjax.A3C, but is a {type(learner).__name__}.")
@@ -239,48 +220,44 @@ def knee(
     distinct("learners", learners)
     factors = distinct("factors", sorted(float(factor) for factor in factors))
     check.number("factors", factors, above=0)
-    check.choice("sampling", sampling, ("markov", "iid"))
-    check.integer("seeds", seeds, 2)
     check.number("threshold", threshold, above=0, below=1)
-    check.number("confidence", confidence, above=0, below=1)
+    check.integer("seeds", options["seeds"], 2)
     numbers = tuple(sorted(check.integer(f"workers[{i}]", n, 1) for i, n in enumerate(workers)))
     if len(set(numbers)) < 2 or numbers[0] != 1:
         raise ValueError(f"workers is {list(numbers)}, but must hold 1 and at least one greater number.")
-    options: Any = dict(sampling=[sampling], seeds=seeds, num_updates=num_updates, target=target, seed=seed)
     check_arguments(workers=numbers, record_every=None, confidence=confidence, **options)
     for learner in learners.values():
-        find_target(learner, "objective", target)
-    begin(
-        f"Simulating {counted(seeds, 'seed')} × N = {listed(numbers)} workers × {num_updates:,} updates on "
-        f"{counted(len(learners), 'MDP')} with {counted(len(factors), 'step size')}, {sampling} sampling"
-    )
+        find_target(learner, "objective", options["target"])
+    return factors, numbers
+
+
+def _empty(
+    learners: Mapping[str, A3C], factors: tuple[float, ...], workers: tuple[int, ...], threshold: float,
+    options: dict[str, Any],
+) -> Dataset:  # fmt: skip
+    """The study's curves with everything but what the runs will say."""
     steps = np.array([float(learner.actor_step) for learner in learners.values()])[:, None] * factors
     critic = [np.nan if callable(x.critic_step) else float(x.critic_step) for x in learners.values()]
-    curves = LAYOUT.dataset(
-        {
-            "problem": list(learners),
-            "step": factors,
-            "workers": numbers,
-            "seed": seeds,
-            "actor_step": steps,
-            "critic_step": critic,
-            "relaxation_time": [_relaxation(learner) for learner in learners.values()],
-        },
-        sampling=sampling,
-        num_updates=num_updates,
-        threshold=threshold,
-        target_share=target,
-    )
-    for i, (name, learner) in enumerate(learners.items()):
-        for j, step in enumerate(steps[i].tolist()):
-            with kept_on_interrupt(
-                lambda: KneeStudy.of(curves, confidence, interrupted=True),
-                lambda name=name, step=step: f"Interrupted in {name} with α = {step:g}.",
-            ):
-                scaled = dataclasses.replace(learner, actor_step=step)
-                found = speedup(scaled, workers=numbers, progress=progress, **options)
-            curves["updates_to_target"].values[i, j] = found.curves.updates_to_target.values[0]
-            curves["done"].values[i, j] = 1
+    values = {
+        "problem": list(learners), "step": factors, "workers": workers, "seed": options["seeds"], "actor_step": steps,
+        "critic_step": critic, "relaxation_time": [_relaxation(learner) for learner in learners.values()],
+    }  # fmt: skip
+    (sampling,), count = options["sampling"], options["num_updates"]
+    told = {"sampling": sampling, "num_updates": count, "threshold": threshold, "target_share": options["target"]}
+    return LAYOUT.dataset(values, **told)
+
+
+def _run(learners: Mapping[str, A3C], curves: Dataset, confidence: float, options: dict[str, Any]) -> KneeStudy:
+    """Go through ``speedup`` with every learner and step."""
+    for (i, j), step in np.ndenumerate(curves.actor_step.values):
+        name = str(curves.problem.values[i])
+        with kept_on_interrupt(
+            lambda: KneeStudy.of(curves, confidence, interrupted=True),
+            f"Interrupted in {name} with α = {step:g}.",
+        ):
+            found = speedup(dataclasses.replace(learners[name], actor_step=float(step)), **options)
+        curves["updates_to_target"].values[i, j] = found.curves.updates_to_target.values[0]
+        curves["done"].values[i, j] = 1
     return KneeStudy.of(curves, confidence)
 
 
@@ -316,7 +293,7 @@ def _look(i: int) -> dict[str, Any]:
     return {"color": axes.PALETTE[i % len(axes.PALETTE)], "marker": _MARKERS[i % 6], "ms": 4.5}
 
 
-def _efficiency_panel(ax: "Axes", curves: "xr.Dataset", j: int) -> list[Any]:
+def _efficiency_panel(ax: Axes, curves: Dataset, j: int) -> list[Any]:
     workers, handles = curves.workers.values, []
     ax.axhline(1, color=axes.INK, lw=0.9, ls="--")
     ax.axhline(curves.attrs["threshold"], color=axes.INK, lw=0.9)
@@ -329,7 +306,7 @@ def _efficiency_panel(ax: "Axes", curves: "xr.Dataset", j: int) -> list[Any]:
     return handles
 
 
-def _knee_panel(ax: "Axes", study: KneeStudy) -> None:
+def _knee_panel(ax: Axes, study: KneeStudy) -> None:
     curves, workers = study.curves, study.curves.workers.values
     largest, problems = workers[-1], curves.problem.values
     for i, name in enumerate(problems):

@@ -1,16 +1,11 @@
 """The study of rates as a figure."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a3cjax.studies.frame import axes
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 
 _LABELS = {
     "critic_error_sq": ("Critic", "(1/K) Σ ‖ω − ω*(θ)‖²"),
@@ -19,7 +14,7 @@ _LABELS = {
 _MARKERS = "osD^vP"
 
 
-def rates_figure(curves: "xr.Dataset", metrics: Sequence[str], percent: str) -> "Figure":
+def rates_figure(curves: Dataset, metrics: Sequence[str], percent: str) -> Figure:
     """A row for each metric: its averages against K for each sampling, and their local slopes.
 
     Points are means over seeds, bars their intervals.
@@ -49,7 +44,7 @@ def rates_figure(curves: "xr.Dataset", metrics: Sequence[str], percent: str) -> 
     return figure
 
 
-def _average_panel(ax: "Axes", curves: "xr.Dataset", variable: str, i: int, sampling: str, first: "Axes") -> None:
+def _average_panel(ax: Axes, curves: Dataset, variable: str, i: int, sampling: str, first: Axes) -> None:
     who, label = _LABELS.get(variable, (variable, f"(1/K) Σ {variable}"))
     counts = curves.num_updates.values
     means = curves[variable].values[i].mean(-1)
@@ -69,7 +64,7 @@ def _average_panel(ax: "Axes", curves: "xr.Dataset", variable: str, i: int, samp
         first.autoscale(axis="y")
 
 
-def _slope_panel(ax: "Axes", curves: "xr.Dataset", variable: str, i: int, first: "Axes") -> None:
+def _slope_panel(ax: Axes, curves: Dataset, variable: str, i: int, first: Axes) -> None:
     who, _ = _LABELS.get(variable, (variable, ""))
     counts = curves.num_updates.values
     middle = np.sqrt(counts[1:] * counts[:-1])
@@ -84,9 +79,7 @@ def _slope_panel(ax: "Axes", curves: "xr.Dataset", variable: str, i: int, first:
         first.autoscale(axis="y")
 
 
-def _series(
-    ax: "Axes", x: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, j: int
-) -> None:
+def _series(ax: Axes, x: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, j: int) -> None:
     there = np.isfinite(value)
     spread = axes.ends(value, low, high)[:, there]
     marker = _MARKERS[j % len(_MARKERS)]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,20 +15,17 @@ from a3cjax.schedules import Schedule
 from a3cjax.schedules import delays as laws
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
-from a3cjax.studies.frame.rows import Column
+from a3cjax.studies.frame.rows import column
 from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, seed_keys, told_of_lost
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_SLOPES, about_intervals, mean_interval, power_law
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.target import by_sampling
+from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.rates.averages import LAWS, average_weights, curves_of, is_exact, recorded
 from a3cjax.studies.rates.delays import DELAYS, MaximalDelay
 from a3cjax.studies.rates.figure import rates_figure
 from a3cjax.studies.rates.words import limit_notes, precision_notes, verdict
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.figure import Figure
 
 METRICS = ("critic_error_sq", "gradient_norm_sq")
 _NAMES = {"critic_error_sq": "critic", "gradient_norm_sq": "actor"}
@@ -89,18 +86,18 @@ class RatesRow:
     the last decade. ``last``: the mean average at the greatest K.
     """
 
-    quantity: str
-    sampling: str
-    delay: str
-    max_delay: int
-    bound: float
-    slope: float
-    slope_low: float
+    quantity: str = column("average")
+    sampling: str = column("sampling")
+    delay: str = column("K_0")
+    max_delay: int = column("K_0 at\nlast K", ",")
+    bound: float = column("bound", ".2f")
+    slope: float = column("slope", ".2f")
+    slope_low: float = column("{percent}", ".2f", to="slope_high")
     slope_high: float
-    tail_slope: float
-    tail_slope_low: float
+    tail_slope: float = column("last\ndecade", ".2f")
+    tail_slope_low: float = column("{percent}", ".2f", to="tail_slope_high")
     tail_slope_high: float
-    last: float
+    last: float = column("at\nlast K", ".3g")
     last_low: float
     last_high: float
 
@@ -117,7 +114,7 @@ class RatesStudy(Study):
     rows: tuple[RatesRow, ...]
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "RatesStudy":
+    def of(cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False) -> "RatesStudy":
         """Fit the slopes; the last decade is every K from a tenth of the greatest on, and at least the last two."""
         counts, metrics = curves.num_updates.values, _metrics_of(curves)
         tail = slice(min(int(np.searchsorted(counts, counts[-1] / 10)), len(counts) - 2), None)
@@ -186,22 +183,7 @@ class RatesStudy(Study):
             said.append(told_of_lost(lost[i, j, k], where, "constants"))
         return said + limit_notes(curves) + precision_notes(curves)
 
-    def columns(self) -> list[Column]:
-        """The table's columns, beside the theorems' exponents."""
-        return [
-            Column("average", "quantity"),
-            Column("sampling", "sampling"),
-            Column("K_0", "delay"),
-            Column("K_0 at\nlast K", "max_delay", ","),
-            Column("bound", "bound", ".2f"),
-            Column("slope", "slope", ".2f"),
-            Column(self.percent, ("slope_low", "slope_high"), ".2f"),
-            Column("last\ndecade", "tail_slope", ".2f"),
-            Column(self.percent, ("tail_slope_low", "tail_slope_high"), ".2f"),
-            Column("at\nlast K", "last", ".3g"),
-        ]
-
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Averages against K beside K^(−2/5), and their local slopes beside −2/5."""
         return rates_figure(self.curves, _metrics_of(self.curves), self.percent)
 
@@ -215,38 +197,26 @@ class RatesStudy(Study):
 
 
 def rates(
-    learner: Any,
-    *,
-    num_updates: Sequence[int] = (100, 560, 3_200, 18_000, 100_000),
-    delays: Sequence[str | int] = DELAYS,
-    law: Literal["constant", "uniform"] = "constant",
-    sampling: Literal["both", "iid", "markov"] | Sequence[str] = "both",
-    actor_constant: float = 5.0,
-    critic_constant: float = 3.0,
-    metrics: Sequence[str] = METRICS,
-    steps: Steps | None = None,
-    seeds: int = 16,
-    record_every: int | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-    progress: bool | None = None,
-) -> RatesStudy:
+    learner: Any, *, num_updates: Sequence[int] = (100, 560, 3_200, 18_000, 100_000),
+    delays: Sequence[str | int] = DELAYS, law: Literal["constant", "uniform"] = "constant",
+    sampling: Literal["both", "iid", "markov"] | Sequence[str] = "both", actor_constant: float = 5.0,
+    critic_constant: float = 3.0, metrics: Sequence[str] = METRICS, steps: Steps | None = None, seeds: int = 16,
+    record_every: int | None = None, confidence: float = 0.95, seed: int = 0, progress: bool | None = None,
+) -> RatesStudy:  # fmt: skip
     """(1/K) Σ ‖ω_k − ω*(θ_k)‖² and (1/K) Σ ‖∇J_λ(θ_k)‖² against K: Theorems 1 to 4 of arXiv:2012.15511 measured.
 
     A run of K updates has the constant steps α = c_α K^(−3/5) and β = c_β K^(−2/5). Both sums are over k = 1, …, K,
     of exact values, which have no sampling noise. A run is recorded every n updates; with n = 1 the sum is exact, and
     with n > 1 what lies between two records is interpolated linearly. The error of that is estimated by leaving out
     every second record, and told. Slopes are those of log mean over seeds against log K, fitted by least squares, over
-    all K and over the last decade; their intervals are ``power_law``'s. Any other learner will do, too, with ``steps``
-    and ``metrics`` of its own, of which no theorem speaks.
+    all K and over the last decade; their intervals are ``power_law``'s. Of other learners no theorem speaks.
 
     All runs of one K and one sampling are one batch of ``simulate``. Runs of different K draw from different keys, so
     they are independent; those of different delays and samplings share theirs. The n-th seed's runs are the same
     however many seeds there are.
 
     Args:
-        learner: an ``A3C``, or any learner that has the metrics; its steps and ``sampling`` are replaced. Without a
-            prior λ = 0 and J_λ = J.
+        learner: an ``A3C`` (without a prior λ = 0 and J_λ = J), or any that has the metrics; its steps are replaced.
         num_updates: numbers of updates K, two or more, over several decades.
         delays: maximal delays K_0: whole numbers, or powers of K rounded up, such as K^1/5.
         law: law of the delays: all K_0, or uniform on 0, …, K_0; in both the k-th update has at most delay k.
@@ -274,43 +244,47 @@ def rates(
     [('critic', -0.4, True), ('actor', -0.4, True)]
     """
     _check_learner(learner, metrics, steps)
-    counts = _check_updates(num_updates)
-    longest = _check_delays(delays)
-    learners = by_sampling(learner, sampling)
+    counts, longest = _check_updates(num_updates, record_every), _check_delays(delays)
     check.choice("law", law, ("constant", "uniform"))
     check_repeats(seeds, seed, confidence)
-    if record_every is not None:
-        record_every = check.integer("record_every", record_every, 1)
-        if record_every > counts[0]:
-            raise ValueError(f"record_every is {record_every}, but must be at most the least K, {counts[0]}.")
     check.number("actor_constant", actor_constant, above=0)
     check.number("critic_constant", critic_constant, above=0)
     if law == "uniform" and not any(delay.at(counts[-1]) for delay in longest):
         raise ValueError("law is 'uniform', but every delay is 0, so it has no effect; leave it out.")
-
     constants = (float(actor_constant), float(critic_constant)) if steps is None else steps
-    begin(
-        f"Simulating {counted(seeds, 'seed')} × K_0 = {listed([delay.label for delay in longest])} × "
-        f"K = {listed(counts, ',')} updates, {' and '.join(learners)} sampling"
-    )
+    learners = by_sampling(learner, sampling)
+    begin(_task(counts, longest, tuple(learners), seeds))
     curves = _empty(learner, counts, longest, law, tuple(learners), seeds, record_every, constants, metrics)
-    key = jax.random.key(seed)
-    for i, (name, sampled) in enumerate(learners.items()):
-        for k, count in enumerate(counts):
-            taken: dict[str, Any] = {field: c * count**-p for field, (c, p) in _steps_of(constants).items()}
-            run = dataclasses.replace(sampled, **taken)
-            keys = jnp.tile(seed_keys(jax.random.fold_in(key, 1), count, seeds), len(longest))
-            record = recorded(learner, metrics, int(curves.spacing.values[k]))
-            with kept_on_interrupt(
-                lambda: RatesStudy.of(curves, confidence, interrupted=True),
-                lambda name=name, count=count: f"Interrupted in the {name} runs of {count} updates.",
-            ):
-                with at_work("drawing schedules", progress):
-                    most = [delay.at(count) for delay in longest]
-                    schedule = _draw(jax.random.fold_in(key, 0), law, most, seeds, count)
-                result = simulate(run, schedule, keys, record=record, throw=False, progress=progress)
-                with at_work("evaluating the records", progress):
-                    _fill(curves, (i, k), learner, result)
+    return _run(curves, list(learners.values()), longest, _steps_of(constants), seed, confidence, progress)
+
+
+def _task(counts: Sequence[int], longest: Sequence[MaximalDelay], samplings: Sequence[str], seeds: int) -> str:
+    return (
+        f"Simulating {counted(seeds, 'seed')} × K_0 = {listed([delay.label for delay in longest])} × "
+        f"K = {listed(counts, ',')} updates, {' and '.join(samplings)} sampling"
+    )
+
+
+def _run(
+    curves: Dataset, learners: Sequence[Any], longest: Sequence[MaximalDelay], steps: Steps, seed: int,
+    confidence: float, progress: bool | None,
+) -> RatesStudy:  # fmt: skip
+    """The runs of one sampling and one K after the other."""
+    key, seeds, metrics = jax.random.key(seed), curves.sizes["seed"], _metrics_of(curves)
+    for i, k in np.ndindex(len(learners), curves.sizes["num_updates"]):
+        count = int(curves.num_updates.values[k])
+        taken: dict[str, Any] = {field: c * count**-p for field, (c, p) in steps.items()}
+        learner = dataclasses.replace(learners[i], **taken)
+        keys = jnp.tile(seed_keys(jax.random.fold_in(key, 1), count, seeds), len(longest))
+        record = recorded(learner, metrics, int(curves.spacing.values[k]))
+        said = f"Interrupted in the {curves.sampling.values[i]} runs of {count} updates."
+        with kept_on_interrupt(lambda: RatesStudy.of(curves, confidence, interrupted=True), said):
+            with at_work("drawing schedules", progress):
+                most, law = [delay.at(count) for delay in longest], curves.attrs["delay_law"]
+                schedule = _draw(jax.random.fold_in(key, 0), law, most, seeds, count)
+            result = simulate(learner, schedule, keys, record=record, throw=False, progress=progress)
+            with at_work("evaluating the records", progress):
+                _fill(curves, (i, k), learners[0], result)
     return RatesStudy.of(curves, confidence)
 
 
@@ -331,12 +305,14 @@ def _check_learner(learner: Any, metrics: Sequence[str], steps: Steps | None) ->
         raise ValueError("learner has one prior.weight per run, but this study has runs of its own; give one number.")
 
 
-def _check_updates(num_updates: Sequence[int]) -> tuple[int, ...]:
+def _check_updates(num_updates: Sequence[int], record_every: int | None) -> tuple[int, ...]:
     counts = tuple(check.integer(f"num_updates[{i}]", n, 2) for i, n in enumerate(num_updates))
     if len(set(counts)) < 2:
         raise ValueError(f"num_updates is {list(counts)}, but a slope needs two different numbers of updates.")
     if len(set(counts)) < len(counts):
         raise ValueError(f"num_updates is {list(counts)}; name each number once.")
+    if record_every is not None and check.integer("record_every", record_every, 1) > min(counts):
+        raise ValueError(f"record_every is {record_every}, but must be at most the least K, {min(counts)}.")
     return tuple(sorted(counts))
 
 
@@ -354,7 +330,7 @@ def _steps_of(constants: tuple[float, float] | Steps) -> Steps:
     return {"actor_step": (constants[0], 0.6), "critic_step": (constants[1], 0.4)}
 
 
-def _metrics_of(curves: "xr.Dataset") -> tuple[str, ...]:
+def _metrics_of(curves: Dataset) -> tuple[str, ...]:
     """The metrics that were averaged."""
     named = {short: name for name, short in _NAMES.items()}
     return tuple(named.get(str(name), str(name)) for name in curves.quantity.values)
@@ -376,29 +352,18 @@ def _draw(key: jax.Array, law: str, longest: Sequence[int], seeds: int, num_upda
 
 
 def _empty(
-    learner: Any,
-    counts: tuple[int, ...],
-    delays: tuple[MaximalDelay, ...],
-    law: str,
-    samplings: tuple[str, ...],
-    seeds: int,
-    record_every: int | None,
-    constants: tuple[float, float] | Steps,
-    metrics: Sequence[str] = METRICS,
-) -> "xr.Dataset":
+    learner: Any, counts: tuple[int, ...], delays: tuple[MaximalDelay, ...], law: str, samplings: tuple[str, ...],
+    seeds: int, record_every: int | None, constants: tuple[float, float] | Steps, metrics: Sequence[str] = METRICS,
+) -> Dataset:  # fmt: skip
     """The study's curves, with everything but what the runs will say."""
     at, steps = np.array(counts), _steps_of(constants)
     longest = np.array([[delay.at(count) for count in counts] for delay in delays])
     values: dict[str, Any] = {
-        "sampling": samplings,
-        "delay": [delay.label for delay in delays],
-        "num_updates": at,
-        "seed": seeds,
-        "quantity": [_NAMES.get(name, name) for name in metrics],
-        "law": ["stationary", "discounted"],
+        "sampling": samplings, "delay": [delay.label for delay in delays], "num_updates": at, "seed": seeds,
+        "quantity": [_NAMES.get(name, name) for name in metrics], "law": ["stationary", "discounted"],
         "max_delay": longest,
         "spacing": [max(1, int(count**0.4 / 5)) if record_every is None else record_every for count in counts],
-    }
+    }  # fmt: skip
     values |= {name: c * at**-p for name, (c, p) in steps.items() if name in ("actor_step", "critic_step")}
     if is_exact(learner):
         start = np.asarray(learner.policy.probabilities(learner.theta))
@@ -412,7 +377,7 @@ def _empty(
     return layout(metrics).dataset(values, delay_law=law, **told)
 
 
-def _fill(curves: "xr.Dataset", where: tuple[int, int], learner: Any, result: Result) -> None:
+def _fill(curves: Dataset, where: tuple[int, int], learner: Any, result: Result) -> None:
     """Put the averages of the runs of one sampling and one K into their place."""
     i, k = where
     shape, metrics = (curves.sizes["delay"], curves.sizes["seed"]), _metrics_of(curves)

@@ -1,12 +1,11 @@
 """What there is to say about slopes: whether they agree with the theorems, and how sure one can be of the averages."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import xarray as xr
+from a3cjax.studies.frame.types import Dataset
 
 RATE = -0.4  # with few delays
 
@@ -32,7 +31,7 @@ def verdict(rows: Sequence[Any], quantity: str) -> list[str]:
     return [said]
 
 
-def limit_notes(curves: "xr.Dataset") -> list[str]:
+def limit_notes(curves: Dataset) -> list[str]:
     """For each constant delay the K whose critic's step it makes unstable."""
     if curves.attrs["delay_law"] != "constant" or "critic_step" not in curves:
         return []
@@ -47,7 +46,7 @@ def limit_notes(curves: "xr.Dataset") -> list[str]:
     return said
 
 
-def precision_notes(curves: "xr.Dataset") -> list[str]:
+def precision_notes(curves: Dataset) -> list[str]:
     """How exact the averages are, and how well the features fit."""
     said, error = [], curves.quadrature_error.values
     if np.isfinite(error).any():

@@ -1,21 +1,17 @@
 """The study of regularisation as a figure."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from a3cjax.studies.frame import axes
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 
 _J, _REGULARISED, _GAP = axes.PALETTE[:3]
 
 
-def regularisation_figure(curves: "xr.Dataset", rows: Sequence[Any], percent: str) -> "Figure":
+def regularisation_figure(curves: Dataset, rows: Sequence[Any], percent: str) -> Figure:
     """A column for each prior: J and J_λ, the distance to the prior, J* − J beside its bounds, against λ.
 
     Lines are exact maximisers of J_λ; points are A3C's means over seeds, bars their intervals.
@@ -47,13 +43,13 @@ def regularisation_figure(curves: "xr.Dataset", rows: Sequence[Any], percent: st
     return figure
 
 
-def _lines(ax: "Axes", rows: Sequence[Any], name: str, colour: str, marker: str) -> None:
+def _lines(ax: Axes, rows: Sequence[Any], name: str, colour: str, marker: str) -> None:
     weights, best, *found = axes.fields(rows, "weight", f"best_{name}", name, f"{name}_low", f"{name}_high")
     ax.plot(weights, best, color=colour, lw=1.3, zorder=2)
     _points(ax, weights, *found, colour, marker)
 
 
-def _points(ax: "Axes", x: Any, value: Any, low: Any, high: Any, colour: str, marker: str) -> None:
+def _points(ax: Axes, x: Any, value: Any, low: Any, high: Any, colour: str, marker: str) -> None:
     there = np.isfinite(value)
     spread = axes.ends(value, low, high)[:, there]
     ax.errorbar(
@@ -62,7 +58,7 @@ def _points(ax: "Axes", x: Any, value: Any, low: Any, high: Any, colour: str, ma
     )  # fmt: skip
 
 
-def _bounds(ax: "Axes", rows: Sequence[Any], best: float) -> None:
+def _bounds(ax: Axes, rows: Sequence[Any], best: float) -> None:
     weights, gap, bound, epsilon = axes.fields(rows, "weight", "gap", "bound", "epsilon")
     there = gap > 1e-9
     ax.plot(weights[there], gap[there], color=_J, lw=1.3, zorder=2)

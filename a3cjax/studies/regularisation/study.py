@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +18,15 @@ from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import Exponential
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
-from a3cjax.studies.frame.rows import Column, make_rows, with_ends
+from a3cjax.studies.frame.rows import column, make_rows, with_ends
 from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, seed_keys, told_of_lost
 from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import number
+from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.regularisation.figure import regularisation_figure
 from a3cjax.studies.regularisation.landscape import Landscape, Point
 from a3cjax.studies.regularisation.priors import check_priors, typical_priors
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.figure import Figure
 
 MEASURED = ("objective", "regularized_objective", "divergence")
 RECORDS = 60
@@ -72,22 +69,22 @@ class RegularisationRow:
     lost.
     """
 
-    prior: str
-    weight: float
-    best_objective: float
-    best_regularized_objective: float
-    best_divergence: float
-    gap: float
-    bound: float
-    epsilon: float
-    objective: float
-    objective_low: float
+    prior: str = column("prior")
+    weight: float = column("λ", "g")
+    best_objective: float = column("largest\nJ_λ: J", ".4f")
+    best_regularized_objective: float = column("\nJ_λ", ".4f")
+    best_divergence: float = column("\nKL", ".3g")
+    gap: float = column("J* − J\nat the\nlargest", ".2g", at=1)
+    bound: float = column("sharper\nbound", ".2g", at=1)
+    epsilon: float = column("ε_λ", cell=lambda row: _epsilon(row), at=1)
+    objective: float = column("A3C:\nJ", ".4f")
+    objective_low: float = column("\n{percent}", ".4f", to="objective_high")
     objective_high: float
-    regularized_objective: float
+    regularized_objective: float = column("\nJ_λ", ".4f")
     regularized_objective_low: float
     regularized_objective_high: float
-    divergence: float
-    divergence_low: float
+    divergence: float = column("\nKL", ".3g")
+    divergence_low: float = column("\n{percent}", ".3g", to="divergence_high")
     divergence_high: float
 
 
@@ -98,20 +95,13 @@ class RegularisationStudy(Study):
     rows: tuple[RegularisationRow, ...]
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "RegularisationStudy":
+    def of(cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False) -> "RegularisationStudy":
         """Take means over seeds."""
         measured: dict[str, Any] = {}
         for name in MEASURED:
             measured |= with_ends(name, mean_interval(curves[name].values, confidence=confidence))
-        known = (*(f"best_{name}" for name in MEASURED), "bound", "epsilon")
-        rows = make_rows(
-            RegularisationRow,
-            prior=curves.prior.values[:, None],
-            weight=curves.weight.values,
-            gap=float(curves.attrs["optimal_objective"]) - curves.best_objective.values,
-            **{name: curves[name].values for name in known},
-            **measured,
-        )
+        gap = float(curves.attrs["optimal_objective"]) - curves.best_objective.values
+        rows = make_rows(RegularisationRow, curves, "prior weight", gap=gap, **measured)
         return cls(curves.assign_attrs(about_intervals(confidence, OF_MEANS)), rows, confidence, interrupted)
 
     def summary(self) -> str:
@@ -175,25 +165,7 @@ class RegularisationStudy(Study):
             )
         return said
 
-    def columns(self) -> list[Column]:
-        """The table's columns. KL is the distance to the prior."""
-        return [
-            Column("prior", "prior"),
-            Column("λ", "weight", "g"),
-            Column("largest\nJ_λ: J", "best_objective", ".4f"),
-            Column("\nJ_λ", "best_regularized_objective", ".4f"),
-            Column("\nKL", "best_divergence", ".3g"),
-            Column("A3C:\nJ", "objective", ".4f"),
-            Column(f"\n{self.percent}", ("objective_low", "objective_high"), ".4f"),
-            Column("\nJ_λ", "regularized_objective", ".4f"),
-            Column("\nKL", "divergence", ".3g"),
-            Column(f"\n{self.percent}", ("divergence_low", "divergence_high"), ".3g"),
-            Column("J* − J\nat the\nlargest", "gap", ".2g"),
-            Column("sharper\nbound", "bound", ".2g"),
-            Column("ε_λ", lambda row: "∞" if np.isinf(row.epsilon) else number(row.epsilon, ".2g")),
-        ]
-
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """J and J_λ, the distance to the prior, and J* − J beside its bounds, all against λ."""
         return regularisation_figure(self.curves, self.rows, self.percent)
 
@@ -207,21 +179,11 @@ class RegularisationStudy(Study):
 
 
 def regularisation(
-    mdp: FiniteMDP,
-    *,
-    priors: Mapping[str, Prior] | None = None,
-    weights: Sequence[float] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
-    workers: int = 8,
-    seeds: int = 8,
-    num_updates: int = 40_000,
-    actor_step: float = 0.2,
-    critic_step: float = 0.1,
-    radius: float | None = None,
-    sampling: Sampling = "markov",
-    confidence: float = 0.95,
-    seed: int = 0,
-    progress: bool | None = None,
-) -> RegularisationStudy:
+    mdp: FiniteMDP, *, priors: Mapping[str, Prior] | None = None,
+    weights: Sequence[float] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), workers: int = 8, seeds: int = 8,
+    num_updates: int = 40_000, actor_step: float = 0.2, critic_step: float = 0.1, radius: float | None = None,
+    sampling: Sampling = "markov", confidence: float = 0.95, seed: int = 0, progress: bool | None = None,
+) -> RegularisationStudy:  # fmt: skip
     """What the weight λ of a KL prior does to J, J_λ and E_{s~η_p} KL(π_p ‖ π_θ): Theorem 5 of arXiv:2012.15511.
 
     For each prior and λ, twice: the policy that maximises J_λ, found along the exact gradient in double precision, and
@@ -230,9 +192,7 @@ def regularisation(
 
     Beside J* − J stand ε_λ = (2λ/(1−γ)) ‖d_{π*}/η‖_∞, which Theorem 5 states for uniform priors, and a sharper
     bound that holds for every prior; ``a3cjax.studies.regularisation.landscape`` derives it. Both are checked at every
-    maximiser and at every record of every run where their premises hold.
-
-    All runs of one prior are one batch; runs of different priors and weights share keys and schedules.
+    maximiser and at every record where their premises hold. Runs of all priors and weights share keys and schedules.
 
     Args:
         mdp: the problem.
@@ -268,41 +228,60 @@ def regularisation(
     num_updates = check.integer("num_updates", num_updates, 2 * RECORDS)
     check.number("actor_step", actor_step, above=0)
     priors = check_priors(mdp, typical_priors(mdp) if priors is None else priors)
-
-    lam = np.repeat(grid, seeds)
-    learners = {
-        name: A3C(
-            mdp, actor_step / (1 + lam), critic_step, radius, prior=Prior(lam, prior.states, prior.policy),
-            sampling=sampling,
-        )
-        for name, prior in priors.items()
-    }  # fmt: skip
+    settings = {"num_updates": num_updates, "workers": workers, "sampling": sampling,
+                "actor_step": float(actor_step), "critic_step": float(critic_step)}  # fmt: skip
+    learners = _learners(mdp, priors, np.repeat(grid, seeds), settings, radius)
     begin(
         f"Maximising J_λ and simulating {counted(seeds, 'seed')} × {counted(workers, 'worker')} × {num_updates:,} "
         f"updates for {counted(len(priors), 'prior')} ({listed(priors)}) × λ = {listed(grid, 'g')}"
     )
-    key = jax.random.key(seed)
-    draw = jax.vmap(lambda seed_key: Schedule.from_workers(seed_key, [Exponential(1.0)] * workers, num_updates))
-    with at_work("drawing schedules", progress):
-        schedule = jax.tree.map(lambda x: np.tile(x, (len(grid), 1)), draw(seed_keys(key, 0, seeds)))
-    keys = jnp.tile(seed_keys(key, 1, seeds), len(grid))
-
     land = Landscape(mdp)
-    settings = {"num_updates": num_updates, "workers": workers, "sampling": sampling,
-                "actor_step": float(actor_step), "critic_step": float(critic_step)}  # fmt: skip
+    drawn = _draw(seed, seeds, workers, num_updates, len(grid), progress)
     curves = _empty(land, priors, grid, seeds, settings)
+    return _run(curves, learners, land, priors, drawn, confidence, progress)
+
+
+def _run(
+    curves: Dataset, learners: Mapping[str, A3C], land: Landscape, priors: Mapping[str, Prior], drawn: Any,
+    confidence: float, progress: bool | None,
+) -> RegularisationStudy:  # fmt: skip
+    """The maximisers of J_λ, and then the runs, of one prior after the other."""
     with at_work("maximising J_λ", progress):
         for i, prior in enumerate(priors.values()):
             _solve(curves, i, land, prior)
-    record = Record(every=num_updates // RECORDS, metrics=[_theta])
+    record = Record(every=curves.attrs["num_updates"] // RECORDS, metrics=[_theta])
     for i, (name, learner) in enumerate(learners.items()):
         with kept_on_interrupt(
             lambda: RegularisationStudy.of(curves, confidence, interrupted=True),
-            lambda name=name: f"Interrupted in the runs with the {name} prior.",
+            f"Interrupted in the runs with the {name} prior.",
         ):
-            result = simulate(learner, schedule, keys, record=record, throw=False, progress=progress)
+            result = simulate(learner, *drawn, record=record, throw=False, progress=progress)
         _fill(curves, i, land, priors[name], result)
     return RegularisationStudy.of(curves, confidence)
+
+
+def _learners(
+    mdp: FiniteMDP, priors: Mapping[str, Prior], weights: np.ndarray, settings: Mapping[str, Any], radius: float | None
+) -> dict[str, A3C]:
+    """A learner for each prior, with a weight and an actor's step for each run."""
+    step, critic_step, sampling = settings["actor_step"] / (1 + weights), settings["critic_step"], settings["sampling"]
+    return {
+        name: A3C(mdp, step, critic_step, radius, prior=Prior(weights, prior.states, prior.policy), sampling=sampling)
+        for name, prior in priors.items()
+    }
+
+
+def _draw(seed: int, seeds: int, workers: int, num_updates: int, weights: int, progress: bool | None) -> Any:
+    """Schedules and keys of the runs of one prior, each weight with the same."""
+    key = jax.random.key(seed)
+    draw = jax.vmap(lambda seed_key: Schedule.from_workers(seed_key, [Exponential(1.0)] * workers, num_updates))
+    with at_work("drawing schedules", progress):
+        schedule = jax.tree.map(lambda x: np.tile(x, (weights, 1)), draw(seed_keys(key, 0, seeds)))
+    return schedule, jnp.tile(seed_keys(key, 1, seeds), weights)
+
+
+def _epsilon(row: RegularisationRow) -> str:
+    return "∞" if np.isinf(row.epsilon) else number(row.epsilon, ".2g")
 
 
 def _theta(state: Any) -> Any:
@@ -319,7 +298,7 @@ def _check_weights(weights: Sequence[float]) -> np.ndarray:
 
 def _empty(
     land: Landscape, priors: Mapping[str, Prior], weights: np.ndarray, seeds: int, settings: Mapping[str, Any]
-) -> "xr.Dataset":
+) -> Dataset:
     """The study's curves, with everything but what ascent and runs will say."""
     even = 1 / np.array(land.shape)
     uniform = [np.allclose(prior.states, even[0]) and np.allclose(prior.policy, even[1]) for prior in priors.values()]
@@ -333,7 +312,7 @@ def _empty(
     )
 
 
-def _solve(curves: "xr.Dataset", i: int, land: Landscape, prior: Prior) -> None:
+def _solve(curves: Dataset, i: int, land: Landscape, prior: Prior) -> None:
     """Put the maximisers of J_λ in their place."""
     weights = curves.weight.values
     thetas = land.maximise(prior, weights)
@@ -346,7 +325,7 @@ def _solve(curves: "xr.Dataset", i: int, land: Landscape, prior: Prior) -> None:
     _look(curves, i, land, point)
 
 
-def _fill(curves: "xr.Dataset", i: int, land: Landscape, prior: Prior, result: Result) -> None:
+def _fill(curves: Dataset, i: int, land: Landscape, prior: Prior, result: Result) -> None:
     """Put the runs of one prior into their place."""
     shape = (curves.sizes["weight"], curves.sizes["seed"])
     thetas = np.asarray(result.metrics["_theta"], np.float64)
@@ -361,7 +340,7 @@ def _fill(curves: "xr.Dataset", i: int, land: Landscape, prior: Prior, result: R
     _look(curves, i, land, point)
 
 
-def _look(curves: "xr.Dataset", i: int, land: Landscape, point: Point) -> None:
+def _look(curves: Dataset, i: int, land: Landscape, point: Point) -> None:
     """Count the points [W, ...] at which the bounds have something to say, and those that they fail at."""
     weights = curves.weight.values
     over = tuple(range(1, point.objective.ndim))

@@ -1,17 +1,13 @@
 """The speedup study as a figure."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.target import metric_of
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 
 # Read off Figs. 3 and 4 of arXiv:2012.15511.
 PAPER = {
@@ -21,7 +17,7 @@ PAPER = {
 _POINTS = 40
 
 
-def speedup_figure(curves: "xr.Dataset", rows: Sequence[Any], percent: str) -> "Figure":
+def speedup_figure(curves: Dataset, rows: Sequence[Any], percent: str) -> Figure:
     """Three panels: critic gap over virtual time, objective over samples per worker, speedup over workers.
 
     The first two have a row for each sampling. Lines are means over seeds, bands hold the middle 80 % of the seeds.
@@ -46,14 +42,14 @@ def speedup_figure(curves: "xr.Dataset", rows: Sequence[Any], percent: str) -> "
     return figure
 
 
-def _critic_panel(ax: "Axes", curves: "xr.Dataset", i: int, sampling: str, last: bool) -> None:
+def _critic_panel(ax: Axes, curves: Dataset, i: int, sampling: str, last: bool) -> None:
     for j, colour in enumerate(axes.shades(curves.sizes["workers"])):
         _band(ax, curves.time.values[j].mean(0), curves.critic_error_sq.values[i, j], colour)
     ax.set(xscale="log", yscale="log", title=f"Critic gap, {sampling}", ylabel="‖ω − ω*(θ)‖²")
     _label_x(ax, "virtual time", last)
 
 
-def _objective_panel(ax: "Axes", curves: "xr.Dataset", i: int, sampling: str, last: bool) -> None:
+def _objective_panel(ax: Axes, curves: Dataset, i: int, sampling: str, last: bool) -> None:
     metric = metric_of(curves.attrs)
     for j, colour in enumerate(axes.shades(curves.sizes["workers"])):
         _band(ax, curves.samples_per_worker.values[j], curves[metric].values[i, j], colour)
@@ -66,7 +62,7 @@ def _objective_panel(ax: "Axes", curves: "xr.Dataset", i: int, sampling: str, la
 
 
 def _speedup_panel(
-    ax: "Axes", rows: Sequence[Any], samplings: Sequence[str], percent: str, paper: dict[str, dict[int, float]]
+    ax: Axes, rows: Sequence[Any], samplings: Sequence[str], percent: str, paper: dict[str, dict[int, float]]
 ) -> None:
     workers = sorted({row.workers for row in rows})
     reach = (workers[0], max(workers[-1], 2))
@@ -98,7 +94,7 @@ def _speedup_panel(
     ax.legend(handles=legend, loc="upper left")
 
 
-def _band(ax: "Axes", x: np.ndarray, curves: np.ndarray, colour: str) -> None:
+def _band(ax: Axes, x: np.ndarray, curves: np.ndarray, colour: str) -> None:
     """Mean over seeds, and between the first and last decile; records that some seed lacks are left out."""
     there = np.flatnonzero(np.isfinite(curves).all(0) & (x > 0))
     if not there.size:
@@ -109,7 +105,7 @@ def _band(ax: "Axes", x: np.ndarray, curves: np.ndarray, colour: str) -> None:
     axes.middle_band(ax, x[there], curves[:, there], 0.13, color=colour)
 
 
-def _label_x(ax: "Axes", label: str, last: bool) -> None:
+def _label_x(ax: Axes, label: str, last: bool) -> None:
     if last:
         ax.set_xlabel(label)
     else:

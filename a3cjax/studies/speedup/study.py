@@ -1,63 +1,38 @@
 """The paper's Fig. 3: how much sooner a target is met by more workers."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
 from a3cjax._core import check
-from a3cjax.engine import Record, Result
-from a3cjax.engine.host import at_work
+from a3cjax.engine import Record
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime
+from a3cjax.studies.frame import runs
+from a3cjax.studies.frame import target as targets
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, UPDATES, WORKERS, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import Column
-from a3cjax.studies.frame.runs import (
-    WorkerLaws,
-    check_repeats,
-    distinct_samplings,
-    kept_on_interrupt,
-    laws_of,
-    put_runs,
-    run_keys,
-    simulate_into,
-    told_of_lost,
-    worker_schedules,
-)
 from a3cjax.studies.frame.statistics import OF_RATIOS, Ratio, about_intervals, ratio_of_means
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, interval, number
-from a3cjax.studies.frame.target import (
-    Target,
-    by_sampling,
-    find_target,
-    initial_value,
-    levels,
-    metric_of,
-    target_crossing,
-    target_sentence,
-)
+from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.speedup.figure import PAPER, speedup_figure
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.figure import Figure
 
 _CRITIC = "critic_error_sq"
 
 
 def layout(metric: str, metrics: Sequence[str]) -> Layout:
     """The layout of the curves of a metric, and of the critic's gap if that is among the ``metrics``."""
-    runs = "sampling workers seed"
+    cells = "sampling workers seed"
     curves = {
-        "objective": Var(f"{runs} record", "J(θ), the exact objective", "reward", np.nan),
-        _CRITIC: Var(f"{runs} record", "critic gap ‖ω − ω*(θ)‖²", "reward²", np.nan),
-    } | ({metric: Var(f"{runs} record", metric, None, np.nan)} if metric != "objective" else {})
+        "objective": Var(f"{cells} record", "J(θ), the exact objective", "reward", np.nan),
+        _CRITIC: Var(f"{cells} record", "critic gap ‖ω − ω*(θ)‖²", "reward²", np.nan),
+    } | ({metric: Var(f"{cells} record", metric, None, np.nan)} if metric != "objective" else {})
     return Layout(
         "Speedup of asynchronous advantage actor-critic with the number of workers",
         coordinates={
@@ -72,10 +47,10 @@ def layout(metric: str, metrics: Sequence[str]) -> Layout:
             "samples_per_worker": Var("workers record", "average samples per worker", "samples"),
             "mean_delay": Var("workers seed", "mean delay", "updates"),
             "max_delay": Var("workers seed", "largest delay", "updates"),
-            "nonfinite_from": lost_from(runs),
+            "nonfinite_from": lost_from(cells),
             "updates_done": Var("sampling", "updates done by every run", "updates", 0),
-            "updates_to_target": Var(runs, "updates to the target", "updates"),
-            "time_to_target": Var(runs, "virtual time to the target", "compute-time unit"),
+            "updates_to_target": Var(cells, "updates to the target", "updates"),
+            "time_to_target": Var(cells, "virtual time to the target", "compute-time unit"),
         },
     )
 
@@ -108,7 +83,7 @@ class SpeedupStudy(Study):
     rows: tuple[SpeedupRow, ...]
 
     @classmethod
-    def of(cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False) -> "SpeedupStudy":
+    def of(cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False) -> "SpeedupStudy":
         """Find where the curves meet the target, and from that the speedups, eq. (1).
 
         speedup(N) = mean samples with one worker / mean samples per worker with N = N ū(1) / ū(N), with ū the mean
@@ -116,7 +91,7 @@ class SpeedupStudy(Study):
         without an interval to speak of. A mean over seeds some of which never met the target is not known and is NaN,
         as is all that follows from it; ``notes`` then gives bounds.
         """
-        crossing = target_crossing(curves)
+        crossing = targets.target_crossing(curves)
         updates = crossing.at(curves.updates.values)
         time = crossing.at(np.broadcast_to(curves.time.values, (*updates.shape, curves.sizes["record"])))
         found = layout("objective", ()).add(curves, updates_to_target=updates, time_to_target=time)
@@ -132,7 +107,7 @@ class SpeedupStudy(Study):
     @property
     def share_closed(self) -> Float[np.ndarray, "sampling workers seed"]:
         """(J(θ) − J(θ_0)) / (J* − J(θ_0)) at the last record of every run."""
-        metric = metric_of(self.curves.attrs)
+        metric = targets.metric_of(self.curves.attrs)
         last = np.searchsorted(self.curves.updates.values, self.curves.updates_done.values, side="right") - 1
         final = np.stack([self.curves[metric].values[i, ..., r] for i, r in enumerate(last)])
         start = self.curves.attrs[f"initial_{metric}"]
@@ -146,7 +121,7 @@ class SpeedupStudy(Study):
 
     def summary(self) -> str:
         """What there was to learn, and how much of it was learned."""
-        lines = [target_sentence(self.curves.attrs)]
+        lines = [targets.target_sentence(self.curves.attrs)]
         for name, share, done in zip(
             self.curves.sampling.values, self.share_closed, self.curves.updates_done.values, strict=True
         ):
@@ -165,7 +140,7 @@ class SpeedupStudy(Study):
             said.append("The study was interrupted: the curves end there, and what they do not tell yet is a dash.")
         lost = curves.nonfinite_from.values
         said += [
-            told_of_lost(lost[i, j], f"{curves.sampling.values[i]}, {_workers(curves.workers.values[j])}", "steps")
+            runs.told_of_lost(lost[i, j], f"{curves.sampling.values[i]}, {_workers(curves.workers.values[j])}", "steps")
             for i, j in np.argwhere((lost >= 0).any(-1))
         ]
         if not self.interrupted:
@@ -191,31 +166,22 @@ class SpeedupStudy(Study):
             Column("runs that\nmet it", lambda row: f"{met[row]} of {self.curves.sizes['seed']}"),
         ]
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Critic gap against virtual time, objective against samples per worker, speedup against workers."""
         return speedup_figure(self.curves, self.rows, self.percent)
 
     def facts(self) -> dict[str, float]:
-        """The levels of J that the study speaks of."""
-        return levels(self.curves.attrs)
+        """The targets.levels of J that the study speaks of."""
+        return targets.levels(self.curves.attrs)
 
 
 def speedup(
-    learner: Any,
-    *,
-    workers: Sequence[int] = (1, 2, 4, 8, 16),
-    sampling: Literal["both", "iid", "markov"] | Sequence[str] = "both",
-    seeds: int = 32,
-    num_updates: int = 60_000,
-    target: float = 0.8,
-    metric: str = "objective",
-    target_value: float | None = None,
-    compute_times: ComputeTime | WorkerLaws | None = None,
-    record_every: int | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-    progress: bool | None = None,
-) -> SpeedupStudy:
+    learner: Any, *, workers: Sequence[int] = (1, 2, 4, 8, 16),
+    sampling: Literal["both", "iid", "markov"] | Sequence[str] = "both", seeds: int = 32, num_updates: int = 60_000,
+    target: float = 0.8, metric: str = "objective", target_value: float | None = None,
+    compute_times: ComputeTime | runs.WorkerLaws | None = None, record_every: int | None = None,
+    confidence: float = 0.95, seed: int = 0, progress: bool | None = None,
+) -> SpeedupStudy:  # fmt: skip
     """Eq. (1) of arXiv:2012.15511 measured: samples to a target with one worker / samples per worker with N.
 
     All runs of one sampling are one batch of ``simulate``: N workers, always busy, for every N, times ``seeds``. A run
@@ -255,59 +221,33 @@ def speedup(
     ([1, 2], 1.0)
     """
     workers, every = check_arguments(workers, sampling, seeds, num_updates, target, record_every, confidence, seed)
-    # Before anything is drawn, so that a bad option is told at once.
-    learners = by_sampling(learner, sampling)
-    goal = find_target(learner, metric, target, target_value)
+    learners = targets.by_sampling(learner, sampling)
+    goal = targets.find_target(learner, metric, target, target_value)
     metrics = (metric, *(name for name in (_CRITIC,) if name in learner.metric_names and name != metric))
-    record, names = Record(every=every, metrics=metrics), tuple(learners)
     begin(
         f"Simulating {counted(seeds, 'seed')} × N = {listed(workers)} workers × {num_updates:,} updates, "
-        f"{' and '.join(names)} sampling"
+        f"{' and '.join(learners)} sampling"
     )
-    key = jax.random.key(seed)
-    with at_work("drawing schedules", progress):
-        laws = laws_of(compute_times)
-        schedule = worker_schedules(jax.random.fold_in(key, 0), laws, workers, seeds, num_updates)
-        keys = run_keys(jax.random.fold_in(key, 1), workers, seeds)
-        curves = _empty(learner, goal, metrics, workers, names, seeds, schedule, every)
-    for i, name in enumerate(names):
-
-        def fill(result: Result, i: int = i) -> None:
-            assert result.state is not None
-            put_runs(curves, i, result, metrics)
-            curves["updates_done"].values[i] = result.state.updates
-
-        with kept_on_interrupt(
-            lambda: SpeedupStudy.of(curves, confidence, interrupted=True),
-            lambda name=name, i=i: (
-                f"Interrupted in the {name} runs after {int(curves.updates_done[i])} of {num_updates} updates."
-            ),
-            nothing_before=not i,
-        ):
-            simulate_into(fill, learners[name], schedule, keys, record=record, progress=progress)
-    return SpeedupStudy.of(curves, confidence)
+    schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
+    curves = _empty(learner, goal, metrics, workers, tuple(learners), seeds, schedule, every)
+    batches = [runs.Batch(i, learners[name], schedule, keys, _stopped(curves, i)) for i, name in enumerate(learners)]
+    record = Record(every=every, metrics=metrics)
+    return runs.run_batches(SpeedupStudy.of, curves, batches, record, confidence, progress, nothing_before=True)
 
 
 def check_arguments(
-    workers: Sequence[int],
-    sampling: str | Sequence[str],
-    seeds: int,
-    num_updates: int,
-    target: float,
-    record_every: int | None,
-    confidence: float,
-    seed: int,
-) -> tuple[tuple[int, ...], int]:
+    workers: Sequence[int], sampling: str | Sequence[str], seeds: int, num_updates: int, target: float,
+    record_every: int | None, confidence: float, seed: int,
+) -> tuple[tuple[int, ...], int]:  # fmt: skip
     """The numbers of workers in ascending order, and the updates between records.
 
     Raises:
         ValueError: if ``speedup`` would not take one of them, whatever the learner.
     """
     workers = _check_workers(workers)
-    distinct_samplings(sampling)
-    check_repeats(seeds, seed, confidence)
+    runs.distinct_samplings(sampling)
+    runs.check_repeats(seeds, seed, confidence)
     num_updates = check.integer("num_updates", num_updates, 1)
-    check.number("target", target, above=0, most=1)
     return workers, Record(every=max(1, num_updates // 100) if record_every is None else record_every).spacing(
         num_updates
     )
@@ -324,9 +264,9 @@ def _check_workers(workers: Sequence[int]) -> tuple[int, ...]:
 
 
 def _empty(
-    learner: Any, goal: Target, metrics: Sequence[str], workers: tuple[int, ...], samplings: tuple[str, ...],
+    learner: Any, goal: targets.Target, metrics: Sequence[str], workers: tuple[int, ...], samplings: tuple[str, ...],
     seeds: int, schedule: Schedule, every: int,
-) -> "xr.Dataset":  # fmt: skip
+) -> Dataset:  # fmt: skip
     """The study's curves with everything but what the runs will say; record 0 is the start."""
     shape, at = (len(workers), seeds), np.arange(0, schedule.num_updates + 1, every)
     minibatch = getattr(learner, "minibatch", 1)
@@ -350,8 +290,13 @@ def _empty(
         **goal.attributes(learner),
     )
     for name in metrics:
-        curves[name].values[..., 0] = goal.start if name == goal.metric else initial_value(learner, name)
+        curves[name].values[..., 0] = goal.start if name == goal.metric else targets.initial_value(learner, name)
     return curves
+
+
+def _stopped(curves: Dataset, i: int) -> Callable[[], str]:
+    runs_of, wanted = curves.sampling.values[i], curves.attrs["num_updates"]
+    return lambda: f"Interrupted in the {runs_of} runs after {int(curves.updates_done[i])} of {wanted} updates."
 
 
 def _row(
@@ -364,20 +309,14 @@ def _row(
         ratio = Ratio(np.nan, np.nan, np.nan)
     value, low, high = (n * part for part in ratio)
     return SpeedupRow(
-        sampling=sampling,
-        workers=n,
-        updates_to_target=float(many.mean()),
-        samples_per_worker=float(many.mean()) * minibatch / n,
-        speedup=value,
-        speedup_low=low,
-        speedup_high=high,
-        time_to_target=float(times[1].mean()),
-        time_speedup=float(times[0].mean() / times[1].mean()),
+        sampling=sampling, workers=n, updates_to_target=float(many.mean()),
+        samples_per_worker=float(many.mean()) * minibatch / n, speedup=value, speedup_low=low, speedup_high=high,
+        time_to_target=float(times[1].mean()), time_speedup=float(times[0].mean() / times[1].mean()),
         efficiency=value / n,
-    )
+    )  # fmt: skip
 
 
-def _unreached(curves: "xr.Dataset", i: int, name: str) -> list[str]:
+def _unreached(curves: Dataset, i: int, name: str) -> list[str]:
     """For each N of one sampling with seeds that never met the target: how many, and what is known all the same."""
     updates, done = curves.updates_to_target.values[i], int(curves.updates_done.values[i])
     said = []

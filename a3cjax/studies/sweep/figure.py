@@ -1,21 +1,17 @@
 """The sweep as heat maps."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from a3cjax.studies.frame import axes
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.types import Axes, Dataset, Figure
 
 _LINE = "#2060a0"
 
 
-def sweep_figure(curves: "xr.Dataset", rows: Sequence[Any]) -> "Figure":
+def sweep_figure(curves: Dataset, rows: Sequence[Any]) -> Figure:
     """Mean final J above, share of runs that diverged below, over delay and step; a column for each law.
 
     The line is the critical step of a constant delay, where the critic's step was swept.
@@ -49,7 +45,7 @@ def sweep_figure(curves: "xr.Dataset", rows: Sequence[Any]) -> "Figure":
     return figure
 
 
-def _map(ax: "Axes", curves: "xr.Dataset", values: np.ndarray, colours: str, title: str, **span: Any) -> Any:
+def _map(ax: Axes, curves: Dataset, values: np.ndarray, colours: str, title: str, **span: Any) -> Any:
     """Cells over delay (side by side) and step (logarithmic); what is not known is grey."""
     delays, steps = curves.delay.values, curves[_swept(curves)].values
     ax.set_facecolor("#cccccc")
@@ -61,7 +57,7 @@ def _map(ax: "Axes", curves: "xr.Dataset", values: np.ndarray, colours: str, tit
     return mesh
 
 
-def _limit(ax: "Axes", curves: "xr.Dataset") -> Any:
+def _limit(ax: Axes, curves: Dataset) -> Any:
     if _swept(curves) != "critic_step":
         return None
     limits = curves.stability_limit.values
@@ -70,13 +66,13 @@ def _limit(ax: "Axes", curves: "xr.Dataset") -> Any:
     return line
 
 
-def _swept(curves: "xr.Dataset") -> str:
+def _swept(curves: Dataset) -> str:
     """The coordinate on the axis of steps: the critic's step, or the actor's alone, or the factor if there are none."""
     wanted = "actor_step" if curves.attrs["scale"] == "actor" else "critic_step"
     return wanted if wanted in curves.coords else "step"
 
 
-def _step_label(curves: "xr.Dataset") -> str:
+def _step_label(curves: Dataset) -> str:
     if curves.attrs["scale"] == "both" and "actor_step" in curves.coords:
         ratio = float(curves.actor_step.values[0] / curves.critic_step.values[0])
         return f"critic step β (actor step α = {ratio:.3g} β)"

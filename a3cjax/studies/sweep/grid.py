@@ -1,7 +1,7 @@
 """The cells of a sweep: their runs, their schedules, and its curves before the runs have said anything."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,11 +13,9 @@ from a3cjax.schedules import Schedule
 from a3cjax.studies.frame.layout import SEED, UPDATES, Layout, Var, lost_from
 from a3cjax.studies.frame.runs import numbered_keys
 from a3cjax.studies.frame.target import initial_value, known_optimum
+from a3cjax.studies.frame.types import Dataset
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep.laws import DelayIs, find_law
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 _RUNS = "law delay step seed"
 
@@ -119,7 +117,7 @@ def layout(scaled: Scaled, delay_is: str) -> Layout:
     )
 
 
-def empty_curves(scaled: Scaled, grid: Grid, schedule: Schedule, every: int, diverged_above: float) -> "xr.Dataset":
+def empty_curves(scaled: Scaled, grid: Grid, schedule: Schedule, every: int, diverged_above: float) -> Dataset:
     """The study's curves with everything but what the runs will say; record 0 is the start."""
     learner, metric, gap = scaled.learner, scaled.metric, scaled.gap
     factors = np.array(grid.factors)
@@ -127,13 +125,10 @@ def empty_curves(scaled: Scaled, grid: Grid, schedule: Schedule, every: int, div
     optimum = known_optimum(learner, metric)
     of_schedule = (len(grid.laws), len(grid.delays), grid.seeds)
     values: dict[str, Any] = {
-        "law": grid.laws,
-        "delay": grid.delays,
-        "step": factors,
-        "seed": grid.seeds,
+        "law": grid.laws, "delay": grid.delays, "step": factors, "seed": grid.seeds,
         "updates": np.arange(0, schedule.num_updates + 1, every),
         **{name: np.asarray(getattr(schedule, name)).reshape(of_schedule) for name in ("mean_delay", "max_delay")},
-    }
+    }  # fmt: skip
     for name in {"actor_step", "critic_step"} & set(scaled.steps):
         values[name] = float(getattr(learner, name)) * (factors if name in scaled.multiplied else np.ones_like(factors))
     if isinstance(learner, A3C) and isinstance(learner.mdp, FiniteMDP):

@@ -31,6 +31,11 @@ class Partial:
         self._options = json.loads(json.dumps(options))
         self._ours = False  # whether the file is known to be of this sweep
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an interrupted sweep is kept."""
+        return self._path is not None
+
     def load(self) -> tuple[SavedState | None, dict[str, np.ndarray], str | None]:
         """Where the runs stand and what they recorded until then; nothing if there is nothing.
 

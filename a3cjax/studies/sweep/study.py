@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,30 +14,20 @@ from a3cjax._core import check
 from a3cjax.engine import Record, Result, SavedState
 from a3cjax.engine.host import at_work
 from a3cjax.engine.origin import learner_parts
+from a3cjax.schedules import Schedule
+from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import begin, counted
 from a3cjax.studies.frame.layout import Layout, Var
 from a3cjax.studies.frame.rows import Column, make_rows, rows_text, with_ends
-from a3cjax.studies.frame.runs import (
-    check_repeats,
-    distinct,
-    distinct_integers,
-    kept_on_interrupt,
-    numbered_keys,
-    put_runs,
-    simulate_into,
-)
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_SHARES, about_intervals, mean_interval, proportion_interval
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, interval, number, versions
 from a3cjax.studies.frame.target import check_metrics, metric_of, step_fields
+from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.sweep.figure import sweep_figure
 from a3cjax.studies.sweep.grid import Grid, Scaled, draw_schedules, empty_curves
 from a3cjax.studies.sweep.laws import DelayIs, find_law
 from a3cjax.studies.sweep.partial import Partial
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.figure import Figure
 
 Scale = Literal["both", "actor", "critic"]
 
@@ -114,7 +104,7 @@ class SweepStudy(Study):
 
     @classmethod
     def of(
-        cls, curves: "xr.Dataset", confidence: float = 0.95, *, interrupted: bool = False, kept: Partial | None = None
+        cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False, kept: Partial | None = None
     ) -> "SweepStudy":
         """Say which runs diverged, and gather each cell's seeds."""
         metric, gap_metric = metric_of(curves.attrs), curves.attrs.get("gap", "critic_error_sq")
@@ -127,19 +117,12 @@ class SweepStudy(Study):
         objective = mean_interval(curves[metric].values[..., last], confidence=confidence)
         share = proportion_interval(diverged.sum(-1), diverged.shape[-1], confidence=confidence)
         delay = mean_interval(curves.mean_delay.values[:, :, None], confidence=confidence)
-        steps = {name: curves[name].values if name in curves else np.nan for name in ("actor_step", "critic_step")}
+        steps = {name: np.nan for name in ("actor_step", "critic_step") if name not in curves.coords}
         rows = make_rows(
-            SweepRow,
-            law=curves.law.values[:, None, None],
-            delay=curves.delay.values[:, None],
-            **with_ends("mean_delay", delay),
-            factor=curves.step.values,
-            **steps,
-            **with_ends("objective", objective),
-            critic_error_sq=gap.mean(-1),
-            **with_ends("diverged", share),
+            SweepRow, curves, "law delay step", **with_ends("mean_delay", delay), factor=curves.step.values, **steps,
+            **with_ends("objective", objective), critic_error_sq=gap.mean(-1), **with_ends("diverged", share),
             nonfinite_runs=lost.sum(-1),
-        )
+        )  # fmt: skip
         curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, OF_SHARES))
         return cls(curves, rows, confidence, interrupted, kept)
 
@@ -237,7 +220,7 @@ class SweepStudy(Study):
         ]
         return columns if critic else columns[:-1]
 
-    def figure(self) -> "Figure":
+    def figure(self) -> Figure:
         """Heat maps of J and of the share diverged over delay and step, a column for each law."""
         return sweep_figure(self.curves, self.rows)
 
@@ -249,24 +232,13 @@ class SweepStudy(Study):
 
 
 def sweep(
-    learner: Any,
-    *,
-    laws: Sequence[str] = ("constant", "uniform", "geometric"),
-    delays: Sequence[int] = (0, 1, 3, 7, 15, 31),
-    delay_is: DelayIs = "mean",
-    factors: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0),
-    scale: Scale = "both",
-    seeds: int = 4,
-    num_updates: int = 10_000,
-    record_every: int | None = None,
-    metric: str = "objective",
-    gap: str = "critic_error_sq",
-    diverged_above: float = 10.0,
-    confidence: float = 0.95,
-    seed: int = 0,
-    partial: str | os.PathLike[str] | None = None,
-    progress: bool | None = None,
-) -> SweepStudy:
+    learner: Any, *, laws: Sequence[str] = ("constant", "uniform", "geometric"),
+    delays: Sequence[int] = (0, 1, 3, 7, 15, 31), delay_is: DelayIs = "mean",
+    factors: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0), scale: Scale = "both", seeds: int = 4,
+    num_updates: int = 10_000, record_every: int | None = None, metric: str = "objective", gap: str = "critic_error_sq",
+    diverged_above: float = 10.0, confidence: float = 0.95, seed: int = 0,
+    partial: str | os.PathLike[str] | None = None, progress: bool | None = None,
+) -> SweepStudy:  # fmt: skip
     """What J and the critic come to for every delay law, delay and step size, with several seeds each.
 
     All runs are one batch of ``simulate``: laws × delays × factors × seeds. The n-th seed has one run key and one
@@ -275,15 +247,11 @@ def sweep(
 
     A run counts as diverged if a parameter stopped being finite, or if over the last tenth of its records (one at
     least) the mean critic gap ‖ω − ω*(θ)‖² is more than ``diverged_above`` times the gap at the start: the critic
-    has gone away from its target. With projection nothing becomes infinite, and the gap is what tells.
-
-    Any other learner will do, too, by a ``metric`` and a ``gap`` that it has; its steps are its ``run_scalars`` whose
-    names end in "step".
-
-    A batch of B runs holds 20 bytes of schedule per update and run, and as much again while it is sorted.
+    has gone away from its target. With projection nothing becomes infinite, and the gap is what tells. A batch of B
+    runs holds 20 bytes of schedule per update and run, and as much again while it is sorted.
 
     Args:
-        learner: an ``A3C``, or any learner that has the metrics; its steps must be numbers.
+        learner: an ``A3C``, or any with the metrics and numbers for steps (``run_scalars`` whose names end in "step").
         laws: laws of the delays: constant, uniform (from 0), geometric, poisson, sawtooth (0, 1, … up to the maximum,
             again and again: a worker that reads now and then), zipf (exponent 1).
         delays: delays in updates, each law's mean or maximum.
@@ -317,63 +285,33 @@ def sweep(
     {'law': 1, 'delay': 2, 'step': 2, 'seed': 2, 'record': 21}
     """
     scaled = _check_learner(learner, scale, metric, gap)
-    laws = (laws,) if isinstance(laws, str) else tuple(laws)
-    for name in laws:
-        find_law(name, delay_is)
-    check.number("factors", list(factors), above=0)
-    factors = distinct("factors", sorted(float(factor) for factor in factors))
-    grid = Grid(distinct("laws", laws), distinct_integers("delays", delays, 0), delay_is, factors, scale, seeds)
-    check_repeats(seeds, seed, confidence)
+    grid = _check_grid(laws, delays, delay_is, factors, scale, seeds)
+    runs.check_repeats(seeds, seed, confidence)
     num_updates = check.integer("num_updates", num_updates, 1)
     check.number("diverged_above", diverged_above, above=0)
     every = Record(every=max(1, num_updates // 20) if record_every is None else record_every).spacing(num_updates)
     kept = Partial(partial, _identity(scaled, grid, num_updates, every, seed))
+    return _sweep(scaled, grid, num_updates, every, diverged_above, confidence, seed, kept, progress)
+
+
+def _sweep(
+    scaled: Scaled, grid: Grid, num_updates: int, every: int, diverged_above: float, confidence: float, seed: int,
+    kept: Partial, progress: bool | None,
+) -> SweepStudy:  # fmt: skip
     state, values, trouble = kept.load()
-    begin(
-        f"Simulating {counted(seeds, 'seed')} × {counted(len(laws), 'law')} × {counted(len(delays), 'delay')} × "
-        f"{counted(len(factors), 'step size')} × {num_updates:,} updates"
-        + ("" if state is None else f", going on after update {state.updates:,}"),
-        trouble,
-    )
+    begin(_task(grid, num_updates, state), trouble)
     with at_work("drawing schedules", progress):
         schedule = draw_schedules(grid, num_updates, seed)
     curves = empty_curves(scaled, grid, schedule, every, diverged_above)
     for name, array in values.items():
         curves[name].values[...] = array
-
-    record = Record(every=every, metrics=scaled.metrics)
-    batch = jax.tree.map(lambda column: column[grid.schedule_of_run()], schedule)
-    keys = jnp.tile(numbered_keys(jax.random.fold_in(jax.random.key(seed), 1), seeds), grid.cells)
-    many = scaled.times(np.asarray(factors)[grid.step_of_run()])
-    # Fixed for all pieces, so that one program serves them all.
-    depth = 1 << int(schedule.max_delay.max()).bit_length()
-    piece = max(1, PIECE_WORK // (grid.runs * every)) * every
-    known = {"state": state}
-
-    def keep(result: Result) -> None:
-        known["state"] = _fill(curves, result, scaled.metrics)
-        kept.save(known["state"], {name: curves[name].values for name in (*scaled.metrics, *_KEPT)})
-
-    def stopped() -> str:
-        done = 0 if known["state"] is None else known["state"].updates
-        goes_on = "" if partial is None else " The same command goes on from there."
-        return f"Interrupted after {done} of {num_updates} updates.{goes_on}"
-
-    done = 0 if state is None else state.updates
-    while done < num_updates:
-        upto = min(num_updates, done + piece)
-        with kept_on_interrupt(
-            lambda: SweepStudy.of(curves, confidence, interrupted=True), stopped, nothing_before=known["state"] is None
-        ):
-            simulate_into(
-                keep, many, batch[:upto], keys, record=record, history="ring", depth=depth, resume=known["state"],
-                progress=progress,
-            )  # fmt: skip
-        done = upto
+    with runs.kept_on_interrupt(
+        lambda: SweepStudy.of(curves, confidence, interrupted=True),
+        lambda: _stopped(curves, kept.goes_on),
+        nothing_yet=lambda: not int(curves.updates_done),
+    ):
+        _run(scaled, grid, schedule, every, seed, state, lambda x: _keep(kept, curves, x, scaled.metrics), progress)
     return SweepStudy.of(curves, confidence, kept=kept)
-
-
-_KEPT = ("nonfinite_from", "updates_done")
 
 
 def _check_learner(learner: Any, scale: str, metric: str, gap: str) -> Scaled:
@@ -396,17 +334,62 @@ def _identity(scaled: Scaled, grid: Grid, num_updates: int, every: int, seed: in
     return {**told, "metrics": scaled.metrics, **fields, "platform": jax.default_backend(), "versions": versions()}
 
 
-def _fill(curves: "xr.Dataset", result: Result, metrics: Sequence[str]) -> SavedState:
-    """Put what a piece recorded into its place."""
+def _check_grid(laws: Any, delays: Any, delay_is: Any, factors: Any, scale: Any, seeds: int) -> Grid:
+    laws = (laws,) if isinstance(laws, str) else tuple(laws)
+    for name in laws:
+        find_law(name, delay_is)
+    check.number("factors", list(factors), above=0)
+    factors = runs.distinct("factors", sorted(float(factor) for factor in factors))
+    delays = runs.distinct_integers("delays", delays, 0)
+    return Grid(runs.distinct("laws", laws), delays, delay_is, factors, scale, check.integer("seeds", seeds, 1))
+
+
+def _task(grid: Grid, num_updates: int, state: SavedState | None) -> str:
+    laws, delays, steps, seeds = grid.shape
+    return (
+        f"Simulating {counted(seeds, 'seed')} × {counted(laws, 'law')} × {counted(delays, 'delay')} × "
+        f"{counted(steps, 'step size')} × {num_updates:,} updates"
+        + ("" if state is None else f", going on after update {state.updates:,}")
+    )
+
+
+def _run(
+    scaled: Scaled, grid: Grid, schedule: Schedule, every: int, seed: int, state: SavedState | None,
+    keep: Callable[[Result], None], progress: bool | None,
+) -> None:  # fmt: skip
+    """All runs, a piece of their updates after the other, each handed to ``keep``."""
+    batch = jax.tree.map(lambda column: column[grid.schedule_of_run()], schedule)
+    keys = jnp.tile(runs.numbered_keys(jax.random.fold_in(jax.random.key(seed), 1), grid.seeds), grid.cells)
+    learner, record = scaled.times(np.asarray(grid.factors)[grid.step_of_run()]), Record(every, scaled.metrics)
+    # Fixed for all pieces, so that one program serves them all.
+    depth = 1 << int(schedule.max_delay.max()).bit_length()
+    piece = max(1, PIECE_WORK // (grid.runs * every)) * every
+    while state is None or state.updates < schedule.num_updates:
+        upto = min(schedule.num_updates, (0 if state is None else state.updates) + piece)
+        kept: list[SavedState | None] = []
+        runs.simulate_into(
+            lambda result, kept=kept: (kept.append(result.state), keep(result)), learner, batch[:upto], keys,
+            record=record, history="ring", depth=depth, resume=state, progress=progress,
+        )  # fmt: skip
+        (state,) = kept
+
+
+def _keep(kept: Partial, curves: Dataset, result: Result, metrics: Sequence[str]) -> None:
+    """Put what a piece recorded into its place, and on disk."""
     assert result.state is not None
     known = curves["nonfinite_from"].values
     # Only what is seen at a record, or at the very end, counts: where a run was cut must not show.
     lost = np.asarray(result.nonfinite_from).reshape(known.shape)
     seen = np.isin(lost, curves.updates.values) | (lost == curves.attrs["num_updates"])
     known[...] = np.where((known < 0) & seen, lost, known)
-    put_runs(curves, ..., result, metrics, lost=known)
-    curves["updates_done"].values[...] = result.state.updates
-    return result.state
+    runs.put_runs(curves, ..., result, metrics, lost=known)
+    names = (*metrics, "nonfinite_from", "updates_done")
+    kept.save(result.state, {name: curves[name].values for name in names})
+
+
+def _stopped(curves: Dataset, goes_on: bool) -> str:
+    said = f"Interrupted after {int(curves.updates_done)} of {curves.attrs['num_updates']} updates."
+    return f"{said} The same command goes on from there." if goes_on else said
 
 
 def _of_best(line: DelayRow, say: Callable[[SweepRow], str]) -> str:
