@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from a3cjax.studies import Study
 
@@ -19,6 +19,8 @@ class Command:
     study: ClassVar[type[Study]]
     function: ClassVar[Callable[..., Study]]
     parameters: ClassVar[dict[str, str]]
+    if TYPE_CHECKING:  # a field of every command, but not its first
+        out: Path
 
     def made(self) -> dict[str, Any]:
         """The study's other arguments, such as its learner, built from the command's own options.

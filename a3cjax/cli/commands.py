@@ -1,15 +1,16 @@
 """The commands: the options that a study's parameters are, and those that its learner or problem is made from."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tyro.conf import arg
 
 from a3cjax import families, studies
 from a3cjax._core import check
-from a3cjax.cli.derive import option, options_of
+from a3cjax.cli.derive import options_of
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import LinearGaussian
@@ -17,19 +18,25 @@ from a3cjax.problems import FiniteMDP, Prior, exact
 from a3cjax.schedules import compute_times
 from a3cjax.studies.frame.runs import WorkerLaws
 
-ActorStep: Any = option(float, "Constant step α of the actor.")
-CriticStep: Any = option(float, "Constant step β of the critic.")
-Radius: Any = option(
+_NUM: Any = {"metavar": "FLOAT", "help_behavior_hint": ""}  # where the help says what is taken if none is given
+
+ActorStep = Annotated[float, arg(help="Constant step α of the actor.")]
+CriticStep = Annotated[float, arg(help="Constant step β of the critic.")]
+Radius = Annotated[
     float | None,
-    "Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ)).",
-)
-Minibatch: Any = option(int, "Samples of each kind per update.")
-Sampling: Any = option(Literal["markov", "iid"], "Where samples come from: option 2 (markov) or option 1 (iid).")
-CompareLaws: Any = option(
+    arg(help="Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ)).", **_NUM),
+]
+Minibatch = Annotated[int, arg(help="Samples of each kind per update.")]
+Sampling = Annotated[
+    Literal["markov", "iid"], arg(help="Where samples come from: option 2 (markov) or option 1 (iid).")
+]
+CompareLaws = Annotated[
     tuple[Literal["deterministic", "lognormal", "exponential", "pareto", "straggler"], ...],
-    "Laws of the compute times, all of mean 1: lognormal has CV 0.5, pareto exponent 1.5; straggler is exponential "
-    "with the last worker slower.",
-)
+    arg(
+        help="Laws of the compute times, all of mean 1: lognormal has CV 0.5, pareto exponent 1.5; straggler is "
+        "exponential with the last worker slower."
+    ),
+]
 _METRIC = ("metric", "target_value")  # of an actor-critic J is what has to meet the target
 
 
@@ -46,7 +53,7 @@ def paper_radius(learner: A3C) -> float | None:
 
 def actor_critic(mdp: FiniteMDP, options: Any, **more: Any) -> A3C:
     """The actor-critic on an MDP with the options' steps and radius."""
-    learner = A3C(mdp, **{"actor_step": 0.0, "critic_step": 0.0} | more)
+    learner = A3C(mdp, **more)
     radius = paper_radius(learner) if options.radius is None else options.radius
     return learner if radius is None else dataclasses.replace(learner, radius=radius)
 
@@ -133,12 +140,15 @@ class CompareOptions(options_of(studies.compare, *_METRIC, problem=ProblemOption
     """
 
     laws: CompareLaws = ("deterministic", "exponential", "straggler")
-    straggler_factor: option(float | None, "How many times slower that worker is (10).") = None  # pyright: ignore
+    straggler_factor: Annotated[float | None, arg(help="How many times slower that worker is (10).", **_NUM)] = None
     sampling: Sampling = "markov"
-    actor_step: option(float, "Constant step α of the actor; the scaled barrier takes N times this.") = 0.2  # pyright: ignore
-    critic_step: option(float, "Constant step β of the critic; the scaled barrier takes N times this.") = 0.1  # pyright: ignore
+    actor_step: float = 0.2
+    """Constant step α of the actor; the scaled barrier takes N times this."""
+    critic_step: float = 0.1
+    """Constant step β of the critic; the scaled barrier takes N times this."""
     radius: Radius = None
-    minibatch: option(int, "Samples of each kind per message.") = 1  # pyright: ignore
+    minibatch: int = 1
+    """Samples of each kind per message."""
 
     def build_laws(self) -> dict[str, WorkerLaws]:
         """From a law's name to the function from N to N laws."""
@@ -179,8 +189,10 @@ class SweepOptions(options_of(studies.sweep, "partial", "metric", "gap", problem
     the same command goes on from there, to the same bits.
     """
 
-    actor_step: option(float, "Step α of the actor at factor 1.") = 0.02  # pyright: ignore
-    critic_step: option(float, "Step β of the critic at factor 1.") = 0.1  # pyright: ignore
+    actor_step: float = 0.02
+    """Step α of the actor at factor 1."""
+    critic_step: float = 0.1
+    """Step β of the critic at factor 1."""
     radius: Radius = None
     sampling: Sampling = "markov"
 
@@ -240,7 +252,7 @@ class RatesOptions(options_of(studies.rates, "metrics", problem=SmallProblemOpti
         mdp = self.problem.build()
         check.number("--weight", self.weight, least=0)
         prior = Prior.uniform(self.weight, mdp.num_states, mdp.num_actions) if self.weight else None
-        return {"learner": actor_critic(mdp, self, prior=prior)}
+        return {"learner": actor_critic(mdp, self, actor_step=0.0, critic_step=0.0, prior=prior)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,7 +331,7 @@ class LQRSpeedupOptions(
 
     actor_step: ActorStep = 5e-5
     critic_step: CriticStep = 0.01
-    radius: option(float | None, "Radius of the critic's projection; not given: none.") = None  # pyright: ignore
+    radius: Annotated[float | None, arg(help="Radius of the critic's projection; not given: none.", **_NUM)] = None
     minibatch: Minibatch = 1
     state_dim: int = 2
     """Dimension of the state."""

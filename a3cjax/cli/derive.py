@@ -45,10 +45,9 @@ def options_of(study: Callable[..., Study], *without: str, **more: Any) -> Any:
         if typed is not None and parameter.name not in (*without, "progress"):
             parameters[parameter.name] = name
             fields.append((name, option(typed, words[parameter.name]), more.get(name, parameter.default)))
-    groups = {name: group for name, group in more.items() if dataclasses.is_dataclass(group)}
-    fields += [
-        (name, OmitArgPrefixes[group], dataclasses.field(default_factory=group)) for name, group in groups.items()
-    ]
+    for name, group in more.items():
+        if isinstance(group, type):
+            fields.append((name, OmitArgPrefixes[group], dataclasses.field(default_factory=group)))
     fields.append(("out", option(Path, "Folder for the files."), Path(more.get("out", f"out/{kind.name}"))))
     known = {"study": kind, "function": staticmethod(study), "parameters": parameters}
     return dataclasses.make_dataclass(f"{kind.__name__}Options", fields, bases=(Command,), namespace=known, frozen=True)

@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
+from tyro.conf import arg
 
 from a3cjax import families
 from a3cjax._core import check
@@ -152,7 +153,9 @@ class TeamOptions(
 
     straggler_share: float = 0.0
     """Share of the workers, rounded down, that are slower."""
-    straggler_factor: option(float | None, "How many times slower those are (10).") = None  # pyright: ignore
+    straggler_factor: Annotated[
+        float | None, arg(help="How many times slower those are (10).", metavar="FLOAT", help_behavior_hint="")
+    ] = None
 
     def build(self) -> WorkerLaws:
         """From N to the laws of N workers' compute times; the last ones are the stragglers."""

@@ -19,7 +19,7 @@ from a3cjax.studies.compare.rounds import expected_round, expected_samples_time,
 from a3cjax.studies.compare.verdict import verdict
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
-from a3cjax.studies.frame.rows import Column, column, make_rows, with_ends
+from a3cjax.studies.frame.rows import Column, column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import Batch, WorkerLaws, check_repeats, distinct_integers, run_batches, run_keys
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, Ratio, about_intervals, mean_interval, ratio_of_means
 from a3cjax.studies.frame.study import Study
@@ -62,7 +62,7 @@ def layout(metric: str) -> Layout:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class CompareRow:
     """One line of ``compare.csv``; means are over seeds, and NaN if any seed did not meet the target.
 

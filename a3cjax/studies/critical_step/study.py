@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -20,7 +19,7 @@ from a3cjax.studies.critical_step.systems import System, systems
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, listed
 from a3cjax.studies.frame.layout import Layout, Var
-from a3cjax.studies.frame.rows import column, make_rows
+from a3cjax.studies.frame.rows import column, make_rows, table_row
 from a3cjax.studies.frame.runs import distinct_integers, kept_on_interrupt
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.types import Dataset, Figure
@@ -49,7 +48,7 @@ LAYOUT = Layout(
 )
 
 
-@dataclass(frozen=True)
+@table_row
 class CriticalStepRow:
     """One line of ``critical-step.csv``.
 

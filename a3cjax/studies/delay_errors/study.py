@@ -18,7 +18,7 @@ from a3cjax.studies.delay_errors.bound import DelayBound, delay_bound
 from a3cjax.studies.frame import axes, runs
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var, lost_from
-from a3cjax.studies.frame.rows import column
+from a3cjax.studies.frame.rows import column, table_row
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.frame.tables import interval
@@ -48,7 +48,7 @@ LAYOUT = Layout(
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class DelayErrorRow:
     """One line of ``delay-errors.csv``: the updates of N workers whose delay is ``delay_low`` to ``delay_high``.
 

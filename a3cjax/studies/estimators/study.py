@@ -17,7 +17,7 @@ from a3cjax.studies.estimators.moments import KINDS, moments_at
 from a3cjax.studies.frame import axes, runs
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, UPDATES, WORKERS, Layout, Var
-from a3cjax.studies.frame.rows import column, make_rows, with_ends
+from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.types import Axes, Dataset, Figure
@@ -47,7 +47,7 @@ LAYOUT = Layout(
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class EstimatorsRow:
     """One line of ``estimators.csv``; the moments are exact, ``objective`` is a mean over seeds at the end."""
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from typing import Any
 
 from a3cjax._core import check
 
@@ -50,7 +51,7 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
-def listed(values: Iterator | tuple | list, form: str = "") -> str:
+def listed(values: Iterable[Any], form: str = "") -> str:
     """Values one after the other.
 
     >>> listed((0.5, 1.0), "g"), listed((100, 20_000), ",")

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 import numpy as np
 
@@ -67,7 +67,8 @@ class Column(NamedTuple):
         if callable(self.cell):
             return self.cell(row)
         if isinstance(self.cell, tuple):
-            return interval(*(getattr(row, name) for name in self.cell), self.form)
+            low, high = self.cell
+            return interval(getattr(row, low), getattr(row, high), self.form)
         value = getattr(row, self.cell)
         if self.form is not None:
             return number(value, self.form)
@@ -105,7 +106,7 @@ def column(
         cell: what stands there, if that is not the number alone.
         at: columns with a greater number stand further to the right, the others as the fields do.
 
-    >>> @dataclasses.dataclass(frozen=True)
+    >>> @table_row
     ... class Point:
     ...     law: str = column("law of\\nthe delays")
     ...     low: float = column("{percent}", ".1f", to="high")
@@ -114,6 +115,12 @@ def column(
     'constant    1.0 to 2.0'
     """
     return dataclasses.field(metadata={"column": (at, header, form, to, cell)})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(column,))
+def table_row(kind: type[Row]) -> type[Row]:
+    """The class of a study's rows: a frozen dataclass, some of whose fields are a ``column``."""
+    return dataclasses.dataclass(frozen=True)(kind)
 
 
 def row_columns(kind: Any, **words: Any) -> list[Column]:

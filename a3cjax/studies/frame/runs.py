@@ -115,7 +115,9 @@ def draw_runs(
         return schedule, run_keys(jax.random.fold_in(key, 1), workers, seeds)
 
 
-def simulate_into(fill: Callable[[Result], None], learner: Any, schedule: Schedule, keys: Any, **options: Any) -> None:
+def simulate_into(
+    fill: Callable[[Result], None], learner: Any, schedule: Schedule, keys: Any, **options: Any
+) -> Result:
     """Simulate, and hand the result to ``fill``; of runs that Ctrl-C ends, what they came to, before it is raised."""
     try:
         result = simulate(learner, schedule, keys, throw=False, **options)
@@ -123,6 +125,7 @@ def simulate_into(fill: Callable[[Result], None], learner: Any, schedule: Schedu
         fill(error.result)
         raise
     fill(result)
+    return result
 
 
 class Batch(NamedTuple):

@@ -11,7 +11,7 @@ from a3cjax.learners import A3C
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
-from a3cjax.studies.frame.rows import column, make_rows, with_ends
+from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import distinct, kept_on_interrupt
 from a3cjax.studies.frame.statistics import OF_KNEES, about_intervals, moments
 from a3cjax.studies.frame.study import Study
@@ -44,7 +44,7 @@ LAYOUT = Layout(
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class KneeRow:
     """One line of ``knee.csv``.
 

@@ -15,7 +15,7 @@ from a3cjax.schedules import Schedule
 from a3cjax.schedules import delays as laws
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
-from a3cjax.studies.frame.rows import column
+from a3cjax.studies.frame.rows import column, table_row
 from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, seed_keys, told_of_lost
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_SLOPES, about_intervals, mean_interval, power_law
 from a3cjax.studies.frame.study import Study
@@ -78,7 +78,7 @@ def layout(metrics: Sequence[str]) -> Layout:
     )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class RatesRow:
     """One line of ``rates.csv``: the averages of one quantity, sampling and delay; NaN where a run was lost.
 

@@ -44,9 +44,10 @@ def regularisation_figure(curves: Dataset, rows: Sequence[Any], percent: str) ->
 
 
 def _lines(ax: Axes, rows: Sequence[Any], name: str, colour: str, marker: str) -> None:
-    weights, best, *found = axes.fields(rows, "weight", f"best_{name}", name, f"{name}_low", f"{name}_high")
+    weights, best = axes.fields(rows, "weight", f"best_{name}")
     ax.plot(weights, best, color=colour, lw=1.3, zorder=2)
-    _points(ax, weights, *found, colour, marker)
+    value, low, high = axes.fields(rows, name, f"{name}_low", f"{name}_high")
+    _points(ax, weights, value, low, high, colour, marker)
 
 
 def _points(ax: Axes, x: Any, value: Any, low: Any, high: Any, colour: str, marker: str) -> None:

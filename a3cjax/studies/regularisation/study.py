@@ -1,6 +1,5 @@
 """J, J_λ and the distance to the prior against λ: of exact maximisers, and of A3C with N workers."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import Exponential
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
-from a3cjax.studies.frame.rows import column, make_rows, with_ends
+from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, seed_keys, told_of_lost
 from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study
@@ -60,7 +59,7 @@ LAYOUT = Layout(
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class RegularisationRow:
     """One line of ``regularisation.csv``.
 

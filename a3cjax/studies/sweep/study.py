@@ -366,12 +366,10 @@ def _run(
     piece = max(1, PIECE_WORK // (grid.runs * every)) * every
     while state is None or state.updates < schedule.num_updates:
         upto = min(schedule.num_updates, (0 if state is None else state.updates) + piece)
-        kept: list[SavedState | None] = []
-        runs.simulate_into(
-            lambda result, kept=kept: (kept.append(result.state), keep(result)), learner, batch[:upto], keys,
-            record=record, history="ring", depth=depth, resume=state, progress=progress,
-        )  # fmt: skip
-        (state,) = kept
+        state = runs.simulate_into(
+            keep, learner, batch[:upto], keys, record=record, history="ring", depth=depth, resume=state,
+            progress=progress,
+        ).state  # fmt: skip
 
 
 def _keep(kept: Partial, curves: Dataset, result: Result, metrics: Sequence[str]) -> None:
