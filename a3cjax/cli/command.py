@@ -23,11 +23,13 @@ class Command:
         out: Path
 
     def made(self) -> dict[str, Any]:
-        """The study's other arguments, such as its learner, built from the command's own options.
+        """The study's other arguments: its learner, the workers' laws, or what a command makes besides.
 
         Options that do not fit each other are refused here, before anything is computed.
         """
-        return {}
+        parts: Any = self
+        made = {"learner": parts.build_learner()} if hasattr(self, "build_learner") else {}
+        return made | ({"compute_times": parts.team.build()} if hasattr(self, "team") else {})
 
     def compute(self) -> Study:
         """The study that the options ask for."""

@@ -78,10 +78,6 @@ class SpeedupOptions(options_of(studies.speedup, *_METRIC, problem=ProblemOption
         """The actor-critic on that MDP."""
         return actor_critic(self.problem.build(), self, **_settings(self, "minibatch"))
 
-    def made(self) -> dict[str, Any]:
-        """The learner, and the workers' laws."""
-        return {"learner": self.build_learner(), "compute_times": self.team.build()}
-
 
 @dataclasses.dataclass(frozen=True)
 class KneeOptions(options_of(studies.knee)):
@@ -173,11 +169,13 @@ class CompareOptions(options_of(studies.compare, *_METRIC, problem=ProblemOption
             raise ValueError(f"--laws is {' '.join(self.laws)}; name each law once.")
         return made
 
+    def build_learner(self) -> A3C:
+        """The actor-critic on that MDP."""
+        return actor_critic(self.problem.build(), self, **_settings(self, "minibatch", "sampling"))
+
     def made(self) -> dict[str, Any]:
         """The laws, and the learner."""
-        laws = self.build_laws()
-        learner = actor_critic(self.problem.build(), self, **_settings(self, "minibatch", "sampling"))
-        return {"laws": laws, "learner": learner}
+        return {"laws": self.build_laws(), **super().made()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +200,7 @@ class SweepOptions(options_of(studies.sweep, "partial", "metric", "gap", problem
 
     def made(self) -> dict[str, Any]:
         """The learner, and the folder for what is unfinished."""
-        return {"learner": self.build_learner(), "partial": self.out / "sweep.partial"}
+        return {"partial": self.out / "sweep.partial", **super().made()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,10 +228,9 @@ class DelayErrorsOptions(options_of(studies.delay_errors, problem=ProblemOptions
     radius: Radius = None
     minibatch: Minibatch = 1
 
-    def made(self) -> dict[str, Any]:
-        """The learner, and the workers' laws."""
-        learner = actor_critic(self.problem.build(), self, **_settings(self, "minibatch", "sampling"))
-        return {"learner": learner, "compute_times": self.team.build()}
+    def build_learner(self) -> A3C:
+        """The actor-critic on that MDP."""
+        return actor_critic(self.problem.build(), self, **_settings(self, "minibatch", "sampling"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,12 +244,12 @@ class RatesOptions(options_of(studies.rates, "metrics", problem=SmallProblemOpti
     """λ, the weight of the uniform prior; 0 for none."""
     radius: Radius = None
 
-    def made(self) -> dict[str, Any]:
-        """The learner; the study gives it its steps."""
+    def build_learner(self) -> A3C:
+        """The actor-critic on that MDP; the study gives it its steps."""
         mdp = self.problem.build()
         check.number("--weight", self.weight, least=0)
         prior = Prior.uniform(self.weight, mdp.num_states, mdp.num_actions) if self.weight else None
-        return {"learner": actor_critic(mdp, self, actor_step=0.0, critic_step=0.0, prior=prior)}
+        return actor_critic(mdp, self, actor_step=0.0, critic_step=0.0, prior=prior)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,10 +264,9 @@ class EstimatorsOptions(options_of(studies.estimators, problem=ProblemOptions, t
     critic_step: CriticStep = 0.03
     radius: Radius = None
 
-    def made(self) -> dict[str, Any]:
-        """The learner, and the workers' laws."""
-        learner = actor_critic(self.problem.build(), self, **_settings(self))
-        return {"learner": learner, "compute_times": self.team.build()}
+    def build_learner(self) -> A3C:
+        """The actor-critic on that MDP."""
+        return actor_critic(self.problem.build(), self, **_settings(self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -348,15 +344,14 @@ class LQRSpeedupOptions(
     lqr_seed: int = 0
     """Seed of the system."""
 
-    def made(self) -> dict[str, Any]:
-        """The learner, and the workers' laws."""
+    def build_learner(self) -> A3C:
+        """The actor-critic on that regulator."""
         key = jax.random.key(check.integer("--lqr-seed", self.lqr_seed, 0))
         lqr = families.random_lqr(
             key, self.state_dim, self.action_dim, self.spectral_radius, self.discount, action_cost=self.action_cost
         )
         policy = LinearGaussian(self.state_dim, self.action_dim, self.std)
-        learner = A3C(lqr, radius=self.radius, policy=policy, **_settings(self, "minibatch"))
-        return {"learner": learner, "compute_times": self.team.build()}
+        return A3C(lqr, radius=self.radius, policy=policy, **_settings(self, "minibatch"))
 
 
 COMMANDS: dict[str, Any] = {

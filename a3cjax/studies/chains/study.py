@@ -1,6 +1,5 @@
 """Separate chains against one: the bias that is left, in the mean and simulated."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -18,7 +17,7 @@ from a3cjax.studies.chains.mean_field import direction_error, mean_field
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, UPDATES, Layout, Var
-from a3cjax.studies.frame.rows import Column, make_rows, with_ends
+from a3cjax.studies.frame.rows import Column, column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import Batch, check_repeats, distinct, numbered_keys, run_batches
 from a3cjax.studies.frame.statistics import OF_MEANS, Mean, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study
@@ -56,22 +55,22 @@ LAYOUT = Layout(
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class ChainsRow:
     """One line of ``chains.csv``: means over MDPs; ``bias`` is J with separate chains less J with a shared one."""
 
-    weight: float
-    discount: float
-    separate: float
-    shared: float
-    bias: float
-    bias_low: float
+    weight: float = column("λ", "g")
+    discount: float = column("γ", "g")
+    separate: float = column("J,\nseparate", ".4f")
+    shared: float = column("J,\nshared", ".4f")
+    bias: float = column("bias\nof J", ".4f")
+    bias_low: float = column("{percent}", ".4f", to="bias_high")
     bias_high: float
-    regularized_bias: float
-    simulated_bias: float
-    simulated_low: float
+    regularized_bias: float = column("bias\nof J_λ", ".4f", at=1)
+    simulated_bias: float = column("simulated\nbias", ".4f")
+    simulated_low: float = column("{percent}", ".4f", to="simulated_high")
     simulated_high: float
-    direction_error: float
+    direction_error: float = column("direction\noff by", ".0%", at=1)
 
 
 class ChainsStudy(Study):
@@ -158,20 +157,9 @@ class ChainsStudy(Study):
         return said
 
     def columns(self) -> list[Column]:
-        """The table's columns."""
-        return [
-            Column("λ", "weight", "g"),
-            Column("γ", "discount", "g"),
-            Column("J,\nseparate", "separate", ".4f"),
-            Column("J,\nshared", "shared", ".4f"),
-            Column("bias\nof J", "bias", ".4f"),
-            Column(self.percent, ("bias_low", "bias_high"), ".4f"),
-            Column("reference", _reference),
-            Column("simulated\nbias", "simulated_bias", ".4f"),
-            Column(self.percent, ("simulated_low", "simulated_high"), ".4f"),
-            Column("bias\nof J_λ", "regularized_bias", ".4f"),
-            Column("direction\noff by", "direction_error", ".0%"),
-        ]
+        """The rows' own, and the reference beside the bias."""
+        columns = super().columns()
+        return [*columns[:6], Column("reference", _reference), *columns[6:]]
 
     def facts(self) -> dict[str, float]:
         """The largest length of the mean direction at the end."""

@@ -255,14 +255,9 @@ def compare(
 
 
 def _batches(
-    learner: Any,
-    steps: tuple[str, ...],
-    free: list[Schedule],
-    barrier: list[Schedule],
-    seed: int,
-    workers: tuple[int, ...],
-    seeds: int,
-) -> tuple[Batch, Batch]:
+    learner: Any, steps: tuple[str, ...], free: list[Schedule], barrier: list[Schedule], seed: int,
+    workers: tuple[int, ...], seeds: int,
+) -> tuple[Batch, Batch]:  # fmt: skip
     """The asynchronous runs; and those of both barriers, the second with all steps times N."""
     laws = len(free) // (len(workers) * seeds)
     keys = jnp.tile(run_keys(jax.random.fold_in(jax.random.key(seed), 1), workers, seeds), laws)

@@ -164,8 +164,8 @@ def critical_step(
         pi: its policy [S, A]; uniform if not given.
         delays: constant delays τ, in updates.
         resolution: ratio of neighbouring steps, less one; above 0, at most 0.1.
-        num_updates: K, of every run; 1.3 (2τ + 1)/resolution for the largest τ if not given: half a grid step beyond
-            its limit a run's ‖x‖² then grows by half between the quarters.
+        num_updates: updates of every run, K; not given: 1.3 (2τ + 1)/resolution for the largest τ. Half a grid step
+            beyond its limit a run's ‖x‖² then grows by half between the quarters.
         progress: see ``simulate``.
 
     Raises:

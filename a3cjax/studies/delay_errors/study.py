@@ -96,13 +96,8 @@ class DelayErrorStudy(Study):
 
     @classmethod
     def of(
-        cls,
-        curves: Dataset,
-        bound: DelayBound | None = None,
-        confidence: float = 0.95,
-        *,
-        interrupted: bool = False,
-    ) -> "DelayErrorStudy":
+        cls, curves: Dataset, bound: DelayBound | None = None, confidence: float = 0.95, *, interrupted: bool = False,
+    ) -> "DelayErrorStudy":  # fmt: skip
         """Bin the updates by delay, average each run's, and then over the seeds that have any in the bin."""
         rows: list[DelayErrorRow] = []
         slopes = {f"{term}_slope": np.full(curves.nonfinite_from.shape, np.nan) for term in TERMS}

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, get_args, get_type_hints
 
@@ -41,7 +41,7 @@ class Study(abc.ABC):
     def figure(self) -> Figure:
         """The study as a picture."""
 
-    def columns(self) -> Sequence[Column]:
+    def columns(self) -> list[Column]:
         """The table's columns: those that the rows' class declares, or every field."""
         (kind, *_) = get_args(get_type_hints(type(self))["rows"])
         first = next(iter(self.rows), None)

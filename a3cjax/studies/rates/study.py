@@ -130,18 +130,11 @@ class RatesStudy(Study):
             local = np.full((*samples.shape[:3], 3), np.nan)
             for i, j in np.ndindex(*samples.shape[:2]):
                 local[i, j, 1:] = [slope(samples[i, j], pair) for pair in pairs]
-                rows.append(
-                    RatesRow(
-                        _NAMES.get(variable, variable),
-                        str(curves.sampling.values[i]),
-                        str(curves.delay.values[j]),
-                        int(curves.max_delay.values[j, -1]),
-                        float(curves.bound.values[i, j]),
-                        *slope(samples[i, j], slice(None)),
-                        *slope(samples[i, j], tail),
-                        *(float(end[i, j, -1]) for end in mean),
-                    )
-                )
+                where = str(curves.sampling.values[i]), str(curves.delay.values[j])
+                known = int(curves.max_delay.values[j, -1]), float(curves.bound.values[i, j])
+                found = (*slope(samples[i, j], slice(None)), *slope(samples[i, j], tail))
+                last = (float(end[i, j, -1]) for end in mean)
+                rows.append(RatesRow(_NAMES.get(variable, variable), *where, *known, *found, *last))
             slopes = {f"{variable}_local_slope{end}": local[..., e] for e, end in enumerate(("", "_low", "_high"))}
             ends = {f"{variable}_low": mean.low, f"{variable}_high": mean.high}
             curves = declared.add(curves, **ends, **slopes)

@@ -200,7 +200,7 @@ def regularisation(
         workers: asynchronous workers N, always busy, with exponential compute times; 1 is the sequential algorithm.
         seeds: runs for each prior and λ, at least 1; the intervals need 2.
         num_updates: updates of every run, K, at least 120.
-        actor_step: α(1 + λ): the actor's step α is this over 1 + λ.
+        actor_step: the actor's step α is this over 1 + λ.
         critic_step: constant step β of the critic.
         radius: of the critic's projection.
         sampling: where samples come from: option 2 (markov) or option 1 (iid).

@@ -1,6 +1,5 @@
 """The paper's Fig. 3: how much sooner a target is met by more workers."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from a3cjax.studies.frame import runs
 from a3cjax.studies.frame import target as targets
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, UPDATES, WORKERS, Layout, Var, lost_from
-from a3cjax.studies.frame.rows import Column
+from a3cjax.studies.frame.rows import Column, column, table_row
 from a3cjax.studies.frame.statistics import OF_RATIOS, Ratio, about_intervals, ratio_of_means
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, interval, number
@@ -55,20 +54,20 @@ def layout(metric: str, metrics: Sequence[str]) -> Layout:
     )
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class SpeedupRow:
     """One line of ``speedup.csv``; means are over seeds, and NaN if any seed did not meet the target."""
 
-    sampling: str
-    workers: int
-    updates_to_target: float
-    samples_per_worker: float
-    speedup: float
-    speedup_low: float
+    sampling: str = column("sampling", at=-1)
+    workers: int = column("workers", at=-1)
+    updates_to_target: float = column("updates\nto target", ",.0f")
+    samples_per_worker: float = column("samples\nper worker", ",.0f")
+    speedup: float = column("speedup", at=-1)
+    speedup_low: float = column("{percent}", cell=lambda row: _interval(row), at=-1)
     speedup_high: float
-    time_to_target: float
-    time_speedup: float
-    efficiency: float
+    time_to_target: float = column("virtual\ntime", cell=lambda row: _time(row))
+    time_speedup: float = column("time\nspeedup")
+    efficiency: float = column("efficiency", ".2f", at=-1)
 
 
 class SpeedupStudy(Study):
@@ -149,22 +148,11 @@ class SpeedupStudy(Study):
         return said
 
     def columns(self) -> list[Column]:
-        """The table's columns; the paper's figures stand beside problems of their kind."""
-        met = dict(zip(self.rows, self.reached, strict=True))
+        """The rows' own, how many runs met the target, and the paper's figures beside problems of their kind."""
+        met, columns = dict(zip(self.rows, self.reached, strict=True)), super().columns()
         paper = [Column("paper", _in_paper)] if self.curves.attrs.get("beside_paper", 1) else []
-        return [
-            Column("sampling", "sampling"),
-            Column("workers", "workers"),
-            Column("speedup", "speedup"),
-            Column(self.percent, _interval),
-            *paper,
-            Column("efficiency", "efficiency", ".2f"),
-            Column("updates\nto target", "updates_to_target", ",.0f"),
-            Column("samples\nper worker", "samples_per_worker", ",.0f"),
-            Column("virtual\ntime", _time),
-            Column("time\nspeedup", "time_speedup"),
-            Column("runs that\nmet it", lambda row: f"{met[row]} of {self.curves.sizes['seed']}"),
-        ]
+        reached = Column("runs that\nmet it", lambda row: f"{met[row]} of {self.curves.sizes['seed']}")
+        return [*columns[:4], *paper, *columns[4:], reached]
 
     def figure(self) -> Figure:
         """Critic gap against virtual time, objective against samples per worker, speedup against workers."""
@@ -272,23 +260,16 @@ def _empty(
     minibatch = getattr(learner, "minibatch", 1)
     time = np.zeros((*shape, at.size))
     time[..., 1:] = schedule.time[:, at[1:] - 1].reshape(*shape, -1)
-    curves = layout(goal.metric, metrics).dataset(
-        {
-            "sampling": samplings,
-            "workers": workers,
-            "seed": seeds,
-            "updates": at,
-            "time": time,
-            "samples_per_worker": at * minibatch / np.array(workers)[:, None],
-            "mean_delay": np.asarray(schedule.mean_delay).reshape(shape),
-            "max_delay": np.asarray(schedule.max_delay).reshape(shape),
-        },
-        minibatch=minibatch,
-        # Whose figures are of a finite MDP.
-        beside_paper=int(isinstance(getattr(learner, "mdp", None), FiniteMDP)),
-        num_updates=schedule.num_updates,
-        **goal.attributes(learner),
-    )
+    values = {
+        "sampling": samplings, "workers": workers, "seed": seeds, "updates": at, "time": time,
+        "samples_per_worker": at * minibatch / np.array(workers)[:, None],
+        "mean_delay": np.asarray(schedule.mean_delay).reshape(shape),
+        "max_delay": np.asarray(schedule.max_delay).reshape(shape),
+    }  # fmt: skip
+    # The paper's figures are of a finite MDP.
+    told = {"minibatch": minibatch, "beside_paper": int(isinstance(getattr(learner, "mdp", None), FiniteMDP))}
+    told |= {"num_updates": schedule.num_updates, **goal.attributes(learner)}
+    curves = layout(goal.metric, metrics).dataset(values, **told)
     for name in metrics:
         curves[name].values[..., 0] = goal.start if name == goal.metric else targets.initial_value(learner, name)
     return curves

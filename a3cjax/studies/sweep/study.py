@@ -18,7 +18,7 @@ from a3cjax.schedules import Schedule
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import begin, counted
 from a3cjax.studies.frame.layout import Layout, Var
-from a3cjax.studies.frame.rows import Column, make_rows, rows_text, with_ends
+from a3cjax.studies.frame.rows import Column, column, make_rows, row_columns, rows_text, table_row, with_ends
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_SHARES, about_intervals, mean_interval, proportion_interval
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, interval, number, versions
@@ -72,7 +72,7 @@ class SweepRow:
     nonfinite_runs: int
 
 
-@dataclasses.dataclass(frozen=True)
+@table_row
 class DelayRow:
     """One law and delay: what the steps make of it.
 
@@ -80,11 +80,11 @@ class DelayRow:
     NaN if there is none. ``diverging_from``: the next one; NaN if there is none.
     """
 
-    law: str
-    delay: int
-    mean_delay: float
-    max_delay: int
-    best: SweepRow | None
+    law: str = column("law")
+    delay: int = column("{delay_is}\ndelay")
+    mean_delay: float = column("measured\nmean", ".2f")
+    max_delay: int = column("\nlargest")
+    best: SweepRow | None = column("best\nfactor", cell=lambda line: _of_best(line, lambda row: f"{row.factor:g}"))
     stable_up_to: float
     diverging_from: float
 
@@ -207,11 +207,7 @@ class SweepStudy(Study):
         limits = dict(zip(curves.delay.values.tolist(), curves.stability_limit.values, strict=True))
         what = "β" if critic else "factor"
         columns = [
-            Column("law", "law"),
-            Column(f"{curves.attrs['delay_is']}\ndelay", "delay"),
-            Column("measured\nmean", "mean_delay", ".2f"),
-            Column("\nlargest", "max_delay"),
-            Column("best\nfactor", lambda line: _of_best(line, lambda best: f"{best.factor:g}")),
+            *row_columns(DelayRow, delay_is=curves.attrs["delay_is"]),
             Column("\nJ there", lambda line: _of_best(line, lambda best: number(best.objective, ".4f"))),
             Column(f"\n{self.percent}", lambda line: _of_best(line, _best_interval)),
             Column(f"stable\nup to {what}", lambda line: number(unit * line.stable_up_to, ".4g")),
