@@ -61,9 +61,8 @@ def test_speedup_meets_a_value_from_above(tmp_path):
 
 def test_a_share_of_the_way_to_the_optimum_is_the_same_target():
     options: Any = dict(metric="distance", workers=(1,), seeds=1, num_updates=20, record_every=1)
-    share, value = (
-        studies.speedup(Halving(0.5), **options, **given) for given in ({"target": 0.7}, {"target_value": 0.3})
-    )
+    share = studies.speedup(Halving(0.5), target=0.7, **options)
+    value = studies.speedup(Halving(0.5), target_value=0.3, **options)
     assert share.curves.attrs["target_distance"] == pytest.approx(0.3)
     assert share.rows[0].updates_to_target == pytest.approx(value.rows[0].updates_to_target)
 

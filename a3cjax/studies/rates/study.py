@@ -338,8 +338,10 @@ def _draw(key: jax.Array, law: str, longest: Sequence[int], seeds: int, num_upda
     keys = jnp.tile(seed_keys(key, num_updates, seeds), len(longest))
     high = jnp.repeat(jnp.asarray(longest), seeds)
 
-    def one(own, high):
-        return Schedule.from_law(own, laws.Constant(high) if law == "constant" else laws.Uniform(0, high), num_updates)
+    def one(run_key, high):
+        return Schedule.from_law(
+            run_key, laws.Constant(high) if law == "constant" else laws.Uniform(0, high), num_updates
+        )
 
     return jax.tree.map(np.asarray, jax.vmap(one)(keys, high))
 
