@@ -145,7 +145,8 @@ class EstimatorsStudy(Study):
 
 
 def estimators(
-    learner: A3C, *, kinds: Sequence[Kind] = ("advantage", "td", "q+baseline", "q", "reinforce+baseline", "reinforce"),
+    learner: A3C, *,
+    kinds: Sequence[Kind] | Sequence[str] = ("advantage", "td", "q+baseline", "q", "reinforce+baseline", "reinforce"),
     workers: Sequence[int] = (1, 16), seeds: int = 16, num_updates: int = 20_000,
     compute_times: ComputeTime | runs.WorkerLaws | None = None, confidence: float = 0.95, seed: int = 0,
     progress: bool | None = None,
@@ -196,7 +197,7 @@ def estimators(
     return runs.run_batches(EstimatorsStudy.of, curves, batches, record, confidence, progress)
 
 
-def _check(learner: A3C, kinds: Sequence[Kind], workers: Sequence[int]) -> tuple[tuple[Kind, ...], tuple[int, ...]]:
+def _check(learner: A3C, kinds: Sequence[str], workers: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if not isinstance(learner.policy, TabularSoftmax):
         raise ValueError(
             f"learner has a {type(learner.policy).__name__} policy, but the variances are for a tabular softmax; use "
@@ -208,7 +209,7 @@ def _check(learner: A3C, kinds: Sequence[Kind], workers: Sequence[int]) -> tuple
     return kinds, runs.distinct_integers("workers", workers, 1, " numbers of workers")
 
 
-def _learners(learner: A3C, kinds: Sequence[Kind]) -> list[A3C]:
+def _learners(learner: A3C, kinds: Sequence[str]) -> list[A3C]:
     """The learner with each estimator; a baseline is V of θ_0's policy throughout."""
     values = exact.state_values(learner.mdp, learner.policy.probabilities(learner.theta))
     return [
