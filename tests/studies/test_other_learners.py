@@ -53,6 +53,7 @@ def test_speedup_meets_a_value_from_above(tmp_path):
     assert two.speedup == pytest.approx(2 * 1.8 / 1.4)
     assert study.curves.distance.attrs["long_name"] == "distance"
     assert "critic_error_sq" not in study.curves
+    assert study.curves.attrs["title"] == "Speedup of asynchronous Halving with the number of workers"
     assert "At the start distance = 1; the target is 0.3, 70% of the way to the optimum 0." in study.summary()
     assert study.facts()["target_share"] == pytest.approx(0.7)
     study.save(tmp_path)

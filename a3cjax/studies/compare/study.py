@@ -24,7 +24,15 @@ from a3cjax.studies.frame.runs import Batch, WorkerLaws, check_repeats, distinct
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, Ratio, about_intervals, mean_interval, ratio_of_means
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, interval
-from a3cjax.studies.frame.target import Target, find_target, levels, step_fields, target_crossing, target_sentence
+from a3cjax.studies.frame.target import (
+    Target,
+    find_target,
+    levels,
+    step_fields,
+    target_crossing,
+    target_sentence,
+    titled,
+)
 from a3cjax.studies.frame.types import Dataset, Figure
 
 METHODS = ("async", "barrier", "barrier, N × step")
@@ -347,7 +355,7 @@ def _empty(
     curves = layout(goal.metric).dataset(values, **goal.attributes(learner), num_samples=int(at[-1]))
     curves.attrs["minibatch"] = getattr(learner, "minibatch", 1)
     curves[goal.metric].values[..., 0] = goal.start
-    return curves
+    return titled(curves, learner)
 
 
 def _by_row(values: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from a3cjax.learners import A3C
 from a3cjax.problems import exact
 from a3cjax.studies.frame.crossing import Crossing, first_crossing
 from a3cjax.studies.frame.runs import distinct_samplings
+from a3cjax.studies.frame.types import Dataset
 
 AS_GIVEN = "as given"  # the sampling of a learner that has no such field
 
@@ -134,6 +135,13 @@ def step_fields(learner: Any) -> tuple[str, ...]:
     return names
 
 
+def titled(curves: Dataset, learner: Any) -> Dataset:
+    """The dataset, whose title speaks of the learner if that is no actor-critic."""
+    if not isinstance(learner, A3C):
+        curves.attrs["title"] = curves.attrs["title"].replace("advantage actor-critic", type(learner).__name__)
+    return curves
+
+
 def metric_of(attributes: Mapping[str, Any]) -> str:
     """The metric that a dataset's levels are of."""
     return attributes.get("metric", "objective")
@@ -158,7 +166,7 @@ def target_sentence(attributes: Mapping[str, Any]) -> str:
     return said + ("." if math.isnan(share) else f", {share:.0%} of the way to the optimum {optimum:.4g}.")
 
 
-def target_crossing(curves: Any) -> Crossing:
+def target_crossing(curves: Dataset) -> Crossing:
     """Where each curve of a dataset's metric first meets the target, from the side on which it starts."""
     metric = metric_of(curves.attrs)
     value, start = curves.attrs[f"target_{metric}"], curves.attrs.get(f"initial_{metric}", -math.inf)

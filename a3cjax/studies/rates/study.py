@@ -19,7 +19,7 @@ from a3cjax.studies.frame.rows import column, table_row
 from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, seed_keys, told_of_lost
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_SLOPES, about_intervals, mean_interval, power_law
 from a3cjax.studies.frame.study import Study
-from a3cjax.studies.frame.target import by_sampling
+from a3cjax.studies.frame.target import by_sampling, titled
 from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.rates.averages import LAWS, average_weights, curves_of, is_exact, recorded
 from a3cjax.studies.rates.delays import DELAYS, MaximalDelay
@@ -369,7 +369,7 @@ def _empty(
         values["bound"] = [[float(delay.bound(name)) for delay in delays] for name in samplings]
         weight = 0.0 if learner.prior is None else float(learner.prior.weight)
         told = {"actor_constant": constants[0], "critic_constant": constants[1], "weight": weight}
-    return layout(metrics).dataset(values, delay_law=law, **told)
+    return titled(layout(metrics).dataset(values, delay_law=law, **told), learner)
 
 
 def _fill(curves: Dataset, where: tuple[int, int], learner: Any, result: Result) -> None:

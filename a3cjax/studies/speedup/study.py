@@ -269,7 +269,7 @@ def _empty(
     # The paper's figures are of a finite MDP.
     told = {"minibatch": minibatch, "beside_paper": int(isinstance(getattr(learner, "mdp", None), FiniteMDP))}
     told |= {"num_updates": schedule.num_updates, **goal.attributes(learner)}
-    curves = layout(goal.metric, metrics).dataset(values, **told)
+    curves = targets.titled(layout(goal.metric, metrics).dataset(values, **told), learner)
     for name in metrics:
         curves[name].values[..., 0] = goal.start if name == goal.metric else targets.initial_value(learner, name)
     return curves

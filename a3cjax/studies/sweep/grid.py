@@ -12,7 +12,7 @@ from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame.layout import SEED, UPDATES, Layout, Var, lost_from
 from a3cjax.studies.frame.runs import numbered_keys
-from a3cjax.studies.frame.target import initial_value, known_optimum
+from a3cjax.studies.frame.target import initial_value, known_optimum, titled
 from a3cjax.studies.frame.types import Dataset
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep.laws import DelayIs, find_law
@@ -148,4 +148,4 @@ def empty_curves(scaled: Scaled, grid: Grid, schedule: Schedule, every: int, div
     if not isinstance(learner, A3C) or (metric, gap) != ("objective", "critic_error_sq"):
         # The smaller the better, where what is to be seen is the gap itself or lies below its start at the optimum.
         curves.attrs |= {"metric": metric, "gap": gap, "falls": int(metric == gap or optimum < starts[metric])}
-    return curves
+    return titled(curves, learner)
