@@ -43,9 +43,9 @@ class Study(abc.ABC):
 
     def columns(self) -> list[Column]:
         """The table's columns: those that the rows' class declares, or every field."""
-        (kind, *_) = get_args(get_type_hints(type(self))["rows"])
         first = next(iter(self.rows), None)
-        return row_columns(type(first) if first is not None else kind, percent=self.percent, row=first)
+        kind = get_args(get_type_hints(type(self))["rows"])[0] if first is None else type(first)
+        return row_columns(kind, percent=self.percent, row=first)
 
     def table(self) -> str:
         """The rows as text."""
