@@ -23,9 +23,8 @@ import jax
 import numpy as np
 
 import a3cjax
-from a3cjax.cli.commands.sweep import SweepOptions
-from a3cjax.studies.sweep.frame import Grid
-from a3cjax.studies.sweep.run import draw_schedules
+from a3cjax.cli.commands import SweepOptions
+from a3cjax.studies.sweep.grid import Grid, draw_schedules
 from benchmarks.numpy_loop import NumpyRun, numpy_loop
 from benchmarks.workload import arrays_of, time_rounds
 

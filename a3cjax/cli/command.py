@@ -1,35 +1,46 @@
-"""What a command is: typed options that know which study they ask for."""
+"""What a command is: options derived from a study's parameters, and what it makes for the study from others."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from a3cjax.studies import Study
 
 
-class Command(Protocol):
-    """A frozen dataclass: its fields, and those of the option groups in it, are the command's options."""
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """The base of every command, a frozen dataclass: its fields, and those of the groups in it, are its options.
+
+    ``study``: what the command shows and saves. ``function``: what computes it. ``parameters``: from the function's
+    parameters to the options that stand for them. ``out``: the folder for the files.
+    """
 
     study: ClassVar[type[Study]]
+    function: ClassVar[Callable[..., Study]]
+    parameters: ClassVar[dict[str, str]]
+    if TYPE_CHECKING:  # a field of every command, but not its first
+        out: Path
 
-    @property
-    def out(self) -> Path:
-        """The folder for the files."""
-        ...
-
-    def prepare(self) -> tuple[str, Callable[[], Study]]:
-        """What will be done, as the beginning of a sentence, and the doing of it.
+    def made(self) -> dict[str, Any]:
+        """The study's other arguments: its learner, the workers' laws, or what a command makes besides.
 
         Options that do not fit each other are refused here, before anything is computed.
         """
-        ...
+        parts: Any = self
+        made = {"learner": parts.build_learner()} if hasattr(self, "build_learner") else {}
+        return made | ({"compute_times": parts.team.build()} if hasattr(self, "team") else {})
+
+    def compute(self) -> Study:
+        """The study that the options ask for."""
+        given = {parameter: getattr(self, name) for parameter, name in self.parameters.items()}
+        return type(self).function(**self.made(), **given)
 
 
 def as_json(options: Any) -> dict[str, Any]:
     """All options by name, those of nested groups too, in values that JSON has.
 
-    >>> from a3cjax.cli.commands.speedup import SpeedupOptions
+    >>> from a3cjax.cli.commands import SpeedupOptions
     >>> told = as_json(SpeedupOptions())
     >>> told["workers"], told["mdp"], told["compute_time"], told["out"]
     ((1, 2, 4, 8, 16), 'synthetic', 'exponential', 'out/speedup')

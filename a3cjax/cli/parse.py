@@ -10,7 +10,8 @@ from typing import Any
 
 import tyro
 
-from a3cjax.cli.commands import COMMANDS, Command
+from a3cjax.cli.command import Command
+from a3cjax.cli.commands import COMMANDS
 
 # What tyro says, as a pattern, and what we say instead.
 _OURS = {
@@ -57,9 +58,9 @@ def parse(args: Sequence[str]) -> Command | None:
 def option_names(options: Any) -> Iterator[str]:
     """The names, as typed, of a command's options; ``options`` is its class or one of its kind.
 
-    >>> from a3cjax.cli.commands.knee import KneeOptions
+    >>> from a3cjax.cli.commands import KneeOptions
     >>> list(option_names(KneeOptions))[:3]
-    ['--problems', '--states', '--branching']
+    ['--factors', '--workers', '--sampling']
     """
     for field in dataclasses.fields(options):
         if dataclasses.is_dataclass(field.type) or dataclasses.is_dataclass(field.default_factory):

@@ -12,7 +12,7 @@ import a3cjax
 from a3cjax._core import terminal
 
 if TYPE_CHECKING:
-    from a3cjax.cli.commands import Command
+    from a3cjax.cli.command import Command
 
 _DONE, _NOT_SHOWN, _BAD_INPUT, _INTERRUPTED, _READER_LEFT = 0, 1, 2, 130, 141
 
@@ -90,18 +90,17 @@ def run(options: "Command") -> int:
 
 
 def _run(options: "Command") -> int:
-    from a3cjax.cli.commands import as_json
+    from a3cjax.cli.command import as_json
     from a3cjax.engine.host import interruptible
     from a3cjax.studies import StudyInterrupted
     from a3cjax.studies.frame.beginning import announced
 
     start = time.monotonic()
     output = terminal.Output()
-    task, work = options.prepare()
     with contextlib.ExitStack() as stack:
         interrupted: list[Callable[[], bool]] = []
 
-        def begin() -> None:
+        def begin(task: str) -> None:
             if signal.getsignal(signal.SIGINT) is _leave:  # from now on there is something to keep
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             interrupted.append(stack.enter_context(interruptible()))
@@ -113,7 +112,7 @@ def _run(options: "Command") -> int:
 
         with announced(begin):
             try:
-                study, stopped = work(), None
+                study, stopped = options.compute(), None
             except StudyInterrupted as error:
                 study, stopped = error.study, str(error)
         # First the files, which a reader of standard output that has left, or a full one, must not cost.

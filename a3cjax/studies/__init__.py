@@ -6,6 +6,7 @@ from a3cjax.studies.critical_step import CriticalStepRow, CriticalStepStudy, cri
 from a3cjax.studies.delay_errors import DelayBound, DelayErrorRow, DelayErrorStudy, delay_bound, delay_errors
 from a3cjax.studies.estimators import EstimatorsRow, EstimatorsStudy, estimators
 from a3cjax.studies.frame.crossing import first_crossing
+from a3cjax.studies.frame.runs import SAMPLING
 from a3cjax.studies.frame.statistics import mean_interval, power_law, proportion_interval, ratio_of_means
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.knee import KneeRow, KneeStudy, knee
@@ -16,52 +17,16 @@ from a3cjax.studies.regularisation import (
     regularisation,
     typical_priors,
 )
-from a3cjax.studies.speedup import SAMPLING, SpeedupRow, SpeedupStudy, speedup
+from a3cjax.studies.speedup import SpeedupRow, SpeedupStudy, speedup
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [
-    "SAMPLING",
-    "ChainsRow",
-    "ChainsStudy",
-    "CompareRow",
-    "CompareStudy",
-    "CriticalStepRow",
-    "CriticalStepStudy",
-    "DelayBound",
-    "DelayErrorRow",
-    "DelayErrorStudy",
-    "EstimatorsRow",
-    "EstimatorsStudy",
-    "KneeRow",
-    "KneeStudy",
-    "RatesRow",
-    "RatesStudy",
-    "RegularisationRow",
-    "RegularisationStudy",
-    "SpeedupRow",
-    "SpeedupStudy",
-    "Study",
-    "StudyInterrupted",
-    "SweepRow",
-    "SweepStudy",
-    "chains",
-    "compare",
-    "critic_eigenvalues",
-    "critical_step",
-    "delay_bound",
-    "delay_errors",
-    "estimators",
-    "first_crossing",
-    "knee",
-    "mean_interval",
-    "power_law",
-    "proportion_interval",
-    "rates",
-    "ratio_of_means",
-    "regularisation",
-    "speedup",
-    "stability_limit",
-    "sweep",
+    "SAMPLING", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy", "CriticalStepRow", "CriticalStepStudy",
+    "DelayBound", "DelayErrorRow", "DelayErrorStudy", "EstimatorsRow", "EstimatorsStudy", "KneeRow", "KneeStudy",
+    "RatesRow", "RatesStudy", "RegularisationRow", "RegularisationStudy", "SpeedupRow", "SpeedupStudy", "Study",
+    "StudyInterrupted", "SweepRow", "SweepStudy", "chains", "compare", "critic_eigenvalues", "critical_step",
+    "delay_bound", "delay_errors", "estimators", "first_crossing", "knee", "mean_interval", "power_law",
+    "proportion_interval", "rates", "ratio_of_means", "regularisation", "speedup", "stability_limit", "sweep",
     "typical_priors",
-]
+]  # fmt: skip

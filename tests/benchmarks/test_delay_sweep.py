@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax.studies.sweep.frame import Grid
-from a3cjax.studies.sweep.run import draw_schedules
+from a3cjax.studies.sweep.grid import Grid, draw_schedules
 from benchmarks.delay_sweep import Times, numpy_runs, report
 
 

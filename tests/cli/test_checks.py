@@ -10,8 +10,7 @@ import pytest
 
 from a3cjax import Schedule
 from a3cjax.cli.commands import COMMANDS
-from a3cjax.cli.commands._problem import ProblemOptions
-from a3cjax.cli.commands._small import SmallProblemOptions
+from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions
 from a3cjax.cli.process import run
 
 NAN, INF = float("nan"), float("inf")

@@ -131,7 +131,7 @@ def test_diverged_runs_are_said(tmp_path, capsys):
 
 
 def test_ctrl_c_leaves_what_was_done(tmp_path, capsys, monkeypatch):
-    study: Any = importlib.import_module("a3cjax.studies.speedup.run")
+    study: Any = importlib.import_module("a3cjax.studies.frame.runs")
     simulate = study.simulate
 
     def stopped(learner, schedule, key, **options):
@@ -154,7 +154,7 @@ def test_ctrl_c_leaves_what_was_done(tmp_path, capsys, monkeypatch):
 
 
 def test_ctrl_c_between_two_simulations_keeps_the_first(tmp_path, capsys, monkeypatch):
-    study: Any = importlib.import_module("a3cjax.studies.speedup.run")
+    study: Any = importlib.import_module("a3cjax.studies.frame.runs")
     simulate = study.simulate
 
     def then_pressed(learner, schedule, key, **options):
@@ -170,7 +170,7 @@ def test_ctrl_c_between_two_simulations_keeps_the_first(tmp_path, capsys, monkey
 
 
 def test_ctrl_c_before_the_first_simulation_leaves_no_files(tmp_path, capsys, monkeypatch):
-    study: Any = importlib.import_module("a3cjax.studies.speedup.run")
+    study: Any = importlib.import_module("a3cjax.studies.frame.runs")
     draw = study.worker_schedules
 
     def pressed(*arguments):

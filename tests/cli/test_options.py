@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from a3cjax import families
-from a3cjax.cli.commands._problem import ProblemOptions
-from a3cjax.cli.commands._team import TeamOptions
-from a3cjax.cli.commands.speedup import SpeedupOptions
+from a3cjax.cli.commands import SpeedupOptions
+from a3cjax.cli.groups import ProblemOptions, TeamOptions
 
 
 def same(mdp, other):

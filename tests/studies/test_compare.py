@@ -15,7 +15,8 @@ import xarray as xr
 import a3cjax
 from a3cjax.cli.process import main
 from a3cjax.studies import CompareRow, CompareStudy, StudyInterrupted, compare
-from a3cjax.studies.compare import expected_round, idle_shares, run
+from a3cjax.studies.compare import expected_round, idle_shares, rounds
+from a3cjax.studies.frame import runs as run
 
 ct = a3cjax.compute_times
 KEY = jax.random.key(0)
@@ -42,7 +43,7 @@ def test_one_straggler_keeps_everybody_waiting():
     np.testing.assert_allclose(idle_shares(barrier), [0.9, 0.9, 0.9, 0], rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(barrier.time[3::4], 10.0 * np.arange(1, 51))
     assert expected_round(team) == 10
-    assert run.expected_samples_time(team) == pytest.approx(4 / 3.1)
+    assert rounds.expected_samples_time(team) == pytest.approx(4 / 3.1)
     assert free.time[-1] == 65  # at time 65: 3 · 65 samples, which are 195, and 6 of the straggler; the 200th is there
     assert barrier.time[-1] / (4 / 3.1 * 50) == pytest.approx(7.75)
 

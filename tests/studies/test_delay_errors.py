@@ -12,7 +12,7 @@ import xarray as xr
 import a3cjax
 from a3cjax import cli
 from a3cjax.studies import DelayBound, DelayErrorStudy, delay_bound, delay_errors
-from a3cjax.studies.delay_errors import run
+from a3cjax.studies.delay_errors import study as run
 
 wrong: Any = 2.5
 

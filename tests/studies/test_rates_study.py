@@ -13,9 +13,9 @@ from scipy import stats
 import a3cjax
 from a3cjax.cli.process import main
 from a3cjax.studies import RatesStudy, StudyInterrupted, power_law
-from a3cjax.studies.frame.layout import seed_keys
+from a3cjax.studies.frame.runs import seed_keys
 
-RUN: Any = sys.modules["a3cjax.studies.rates.run"]
+RUN: Any = sys.modules["a3cjax.studies.rates.study"]
 DELAYS: Any = sys.modules["a3cjax.studies.rates.delays"]
 COUNTS = (64, 640)
 
@@ -182,7 +182,7 @@ def test_steps_beyond_the_stability_limit_are_told(exact_sums):
     # the limit at delay τ is 2 sin(π/(2(2τ + 1))) / (5/12).
     own = a3cjax.A3C(a3cjax.families.ring(3, discount=0.5), actor_step=0.1, critic_step=0.1)
     delays = tuple(DELAYS.MaximalDelay.parse("delays[0]", text) for text in ("0", "K^1/2"))
-    curves = RUN._frame(own, (100, 10_000), delays, "constant", ("iid",), 2, None, (5.0, 3.0))
+    curves = RUN._empty(own, (100, 10_000), delays, "constant", ("iid",), 2, None, (5.0, 3.0))
     tau = np.array([[0, 0], [10, 100]])
     np.testing.assert_allclose(curves.critic_limit, 2 * np.sin(np.pi / 2 / (2 * tau + 1)) / (5 / 12), rtol=1e-5)
     # β = 3 · 100^(−2/5) = 0.475 > 0.359, and 3 · 10000^(−2/5) = 0.0754 > 0.0375.

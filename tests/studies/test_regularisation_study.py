@@ -274,7 +274,7 @@ def test_ctrl_c_leaves_the_maximisers(problem, study, tmp_path, monkeypatch):
     def stopped(*_, **__):
         raise a3cjax.Interrupted("stopped", nothing)
 
-    monkeypatch.setattr(sys.modules["a3cjax.studies.regularisation.run"], "simulate", stopped)
+    monkeypatch.setattr(sys.modules["a3cjax.studies.regularisation.study"], "simulate", stopped)
     priors = {"uniform": a3cjax.Prior.uniform(1.0, 3, 2)}
     with pytest.raises(StudyInterrupted, match="Interrupted in the runs with the uniform prior") as caught:
         regularisation(problem.mdp(), priors=priors, weights=[0.05, 1.0], seeds=2, num_updates=600)

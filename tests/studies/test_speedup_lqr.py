@@ -6,8 +6,7 @@ import pytest
 import scipy.linalg
 
 from a3cjax import families, studies
-from a3cjax.cli.commands import COMMANDS
-from a3cjax.cli.commands.speedup_lqr import LQRSpeedupOptions
+from a3cjax.cli.commands import COMMANDS, LQRSpeedupOptions
 
 
 def test_two_workers_halve_the_samples_on_a_regulator():

@@ -21,9 +21,10 @@ from a3cjax import studies
 from a3cjax.cli.process import main
 from a3cjax.engine import origin
 from a3cjax.studies import StudyInterrupted, SweepStudy
-from a3cjax.studies.sweep.partial import Partial, updates_kept
+from a3cjax.studies.sweep.partial import Partial
 
-module: Any = sys.modules["a3cjax.studies.sweep.run"]
+module: Any = sys.modules["a3cjax.studies.sweep.study"]
+runs: Any = sys.modules["a3cjax.studies.frame.runs"]
 
 SMALL: dict[str, Any] = dict(laws=("constant", "geometric"), delays=(0, 5), factors=(1, 4), seeds=3, num_updates=60,
                              record_every=7)  # fmt: skip
@@ -70,7 +71,7 @@ def test_a_seed_does_not_depend_on_how_many_there_are(learner, whole):
 def test_an_interrupted_sweep_goes_on_to_the_same_bits(learner, whole, tmp_path, monkeypatch):
     """Pieces of 28 updates; stopped by Ctrl-C in the second, off any record; gone on with; the files are the same."""
     monkeypatch.setattr(module, "PIECE_WORK", 24 * 28)
-    simulate, calls = module.simulate, []
+    simulate, calls = runs.simulate, []
 
     def stopped(learner, schedule, keys, **options):
         calls.append(schedule.num_updates)
@@ -80,7 +81,7 @@ def test_an_interrupted_sweep_goes_on_to_the_same_bits(learner, whole, tmp_path,
         return simulate(learner, schedule, keys, **options)
 
     folder = tmp_path / "partial"
-    monkeypatch.setattr(module, "simulate", stopped)
+    monkeypatch.setattr(runs, "simulate", stopped)
     monkeypatch.setattr(origin, "_rows_digest", never)  # the options say what the pieces are; schedules can be large
     with pytest.raises(StudyInterrupted, match=r"after 31 of 60 updates\. The same command goes on") as caught:
         studies.sweep(learner, **SMALL, partial=folder)
@@ -89,7 +90,7 @@ def test_an_interrupted_sweep_goes_on_to_the_same_bits(learner, whole, tmp_path,
     assert int(part.curves.updates_done) == 31
     assert np.isfinite(part.curves.objective.values).all((0, 1, 2, 3)).sum() == 5  # 0, 7, 14, 21, 28
     assert os.listdir(folder) == ["unfinished.npz"]
-    monkeypatch.setattr(module, "simulate", simulate)
+    monkeypatch.setattr(runs, "simulate", simulate)
     joined = studies.sweep(learner, **SMALL, partial=folder)
     xr.testing.assert_identical(joined.curves, whole.curves)
     assert joined.table() == whole.table()
@@ -122,12 +123,12 @@ def test_a_real_ctrl_c_is_kept_and_gone_on_with(learner, whole, tmp_path, monkey
 
 def test_other_options_do_not_go_on_from_there(learner, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PIECE_WORK", 24 * 14)
-    simulate = module.simulate
+    simulate = runs.simulate
 
     def stopped(learner, schedule, keys, **options):
         raise a3cjax.Interrupted("stopped", simulate(learner, schedule, keys, **options))
 
-    monkeypatch.setattr(module, "simulate", stopped)
+    monkeypatch.setattr(runs, "simulate", stopped)
     with pytest.raises(StudyInterrupted):
         studies.sweep(learner, **SMALL, partial=tmp_path)
     others = [
@@ -161,7 +162,7 @@ def test_a_finished_sweep_is_kept_until_it_is_saved(learner, whole, kept, tmp_pa
     folder.mkdir()
     (folder / "unfinished.npz").write_bytes(kept)
     (folder / "mine.txt").write_text("mine")
-    monkeypatch.setattr(module, "simulate", never)
+    monkeypatch.setattr(runs, "simulate", never)
     again = studies.sweep(learner, **SMALL, partial=folder)
     xr.testing.assert_identical(again.curves, whole.curves)
     pickle.loads(pickle.dumps(again)).save(tmp_path / "out")
@@ -187,7 +188,6 @@ def test_what_cannot_be_read_is_told_and_begun_again(kind, learner, whole, kept,
     else:
         path.write_bytes({"empty": b"", "half": kept[: len(kept) // 2], "text": b"law,delay\n"}[kind])
     sentence = r"unfinished\.npz is not an unfinished sweep.*\. The sweep begins again and will write over it\."
-    assert re.search(sentence, str(updates_kept(tmp_path)[1]))
     state, values, trouble = Partial(tmp_path, {}).load()
     assert (state, values) == (None, {})
     assert re.search(sentence, str(trouble))
@@ -195,7 +195,8 @@ def test_what_cannot_be_read_is_told_and_begun_again(kind, learner, whole, kept,
         with pytest.warns(UserWarning, match=sentence):
             again = studies.sweep(learner, **SMALL, partial=tmp_path)
         xr.testing.assert_identical(again.curves, whole.curves)
-        assert updates_kept(tmp_path) == (60, None)
+        with np.load(path) as kept_now:
+            assert kept_now["updates_done"] == 60
 
 
 def test_whatever_ends_a_command_its_runs_are_kept_until_its_files_are_written(tmp_path, capsys, monkeypatch):
@@ -207,7 +208,7 @@ def test_whatever_ends_a_command_its_runs_are_kept_until_its_files_are_written(t
     few = shlex.split("--laws constant --delays 0 3 --factors 1 4 --seeds 2 --updates 40 --states 5")
     command = ["sweep", *few, "--out", str(out)]
     killed = (
-        "import importlib, os, signal; figure = importlib.import_module('a3cjax.studies.sweep.figure')\n"
+        "import importlib, os, signal; figure = importlib.import_module('a3cjax.studies.sweep.study')\n"
         "figure.sweep_figure = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"from a3cjax.cli.process import main; main({command})"
     )
@@ -219,14 +220,14 @@ def test_whatever_ends_a_command_its_runs_are_kept_until_its_files_are_written(t
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "simulate", never)
+    monkeypatch.setattr(runs, "simulate", never)
     monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
     assert main(command) == 2
     said = capsys.readouterr()
     assert "going on after update 40" in said.out
     assert "sweep.nc: No space left on device" in said.err
     monkeypatch.undo()
-    monkeypatch.setattr(module, "simulate", never)
+    monkeypatch.setattr(runs, "simulate", never)
     assert main(command) == 0
     assert (out / "sweep.csv").read_bytes() == numbers
     assert sorted(os.listdir(out)) == ["run.json", "sweep.csv", "sweep.nc", "sweep.png"]

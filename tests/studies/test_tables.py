@@ -2,9 +2,10 @@
 
 import dataclasses
 
+import xarray as xr
+
+from a3cjax.studies import RegularisationRow, RegularisationStudy
 from a3cjax.studies.frame import tables
-from a3cjax.studies.regularisation.result import RegularisationRow
-from a3cjax.studies.regularisation.table import regularisation_text
 
 
 def test_a_table_that_would_be_wider_stands_closer():
@@ -17,6 +18,6 @@ def test_a_table_that_would_be_wider_stands_closer():
 def test_the_widest_row_of_regularisation_fits():
     numbers = [field.name for field in dataclasses.fields(RegularisationRow) if field.name != "prior"]
     row = RegularisationRow("informed", **dict.fromkeys(numbers, 0.0123456))
-    text = regularisation_text([row], confidence=0.95)
+    text = RegularisationStudy(xr.Dataset(), (row,)).table()
     assert "0.0123 to 0.0123" in text
     assert max(map(len, text.split("\n"))) <= 120

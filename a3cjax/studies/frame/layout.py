@@ -1,60 +1,83 @@
-"""How a study lays out its runs: the numbers that name them, their keys, their schedules."""
+"""The layout of a study's dataset, declared: every variable's dimensions, meaning, units and what it holds at first."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from a3cjax._core import check
-from a3cjax.learners.sampling import SAMPLERS
-from a3cjax.schedules import Schedule
-from a3cjax.schedules.compute_times import ComputeTime
-
-Team = Callable[[int], Sequence[ComputeTime]]
+from a3cjax.studies.frame.types import Dataset
 
 
-def distinct_workers(workers: Sequence[int], least: int = 1) -> tuple[int, ...]:
-    """Numbers of workers in ascending order; none at all, or one twice, is refused.
+class Var(NamedTuple):
+    """One variable: its dimensions ("workers seed"), what it means, its units if it is a number.
 
-    >>> distinct_workers([4, 1])
-    (1, 4)
+    ``fill``: what it holds until something is known. None: it comes with its values, or not at all.
     """
-    numbers = tuple(check.integer(f"workers[{i}]", n, least) for i, n in enumerate(workers))
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ValueError(f"workers is {list(numbers)}; give one or more numbers of workers, each once.")
-    return tuple(sorted(numbers))
+
+    dims: str
+    long_name: str
+    units: str | None = None
+    fill: Any = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """As xarray and netCDF have them."""
+        return {"long_name": self.long_name} | ({} if self.units is None else {"units": self.units})
 
 
-def distinct_samplings(sampling: Sequence[str]) -> tuple[str, ...]:
-    """Names of sampling options; none at all, or one twice, is refused.
+WORKERS = Var("workers", "number of workers N", "1")
+SEED = Var("seed", "seed", "1")
+UPDATES = Var("record", "updates applied", "updates")
 
-    >>> distinct_samplings("iid")
-    ('iid',)
+
+def lost_from(dims: str) -> Var:
+    """The update at which each run was lost."""
+    return Var(dims, "first recorded update with a parameter that is not finite, or -1", "updates", -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A dataset's title, coordinates and variables.
+
+    >>> layout = Layout("Heads", {"seed": SEED}, {"share": Var("seed", "share of heads", "1", np.nan)})
+    >>> curves = layout.dataset({"seed": 3}, coins=10)
+    >>> curves.share.values.tolist(), curves.attrs
+    ([nan, nan, nan], {'title': 'Heads', 'coins': 10})
     """
-    names = (sampling,) if isinstance(sampling, str) else tuple(sampling)
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"sampling is {list(names)}; give one or more of {list(SAMPLERS)}, each once.")
-    for i, name in enumerate(names):
-        check.choice(f"sampling[{i}]", name, tuple(SAMPLERS))
-    return names
 
+    title: str
+    coordinates: Mapping[str, Var]
+    variables: Mapping[str, Var]
 
-def seed_keys(key: jax.Array, group: int, seeds: int) -> jax.Array:
-    """A key for each seed of a group of runs, [seeds]; the n-th is the same however many seeds there are."""
-    own = jax.random.fold_in(key, group)
-    return jax.vmap(lambda s: jax.random.fold_in(own, s))(jnp.arange(seeds))
+    def dataset(self, values: Mapping[str, Any], **attributes: Any) -> Dataset:
+        """The dataset with these values; the other variables hold their ``fill``, or come later by ``add``.
 
+        A coordinate given as a whole number n is 0, 1, …, n − 1.
+        """
+        import xarray as xr  # here, because it brings pandas, which only those who run a study need
 
-def worker_schedules(key: jax.Array, team: Team, workers: Sequence[int], seeds: int, num_updates: int) -> Schedule:
-    """Every seed's schedule of ``from_workers`` for every N, one batch [N × seeds, K]."""
-    batches = []
-    for n in workers:
-        laws = list(team(n))
-        if len(laws) != n:
-            raise ValueError(f"compute_times({n}) gave {len(laws)} laws, but must give one for each of {n} workers.")
-        draw = jax.vmap(lambda own, laws=laws: Schedule.from_workers(own, laws, num_updates))
-        batch = draw(seed_keys(key, n, seeds))
-        batches.append([np.asarray(column) for column in (batch.worker, batch.delay, batch.time)])
-    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
-    return Schedule(*columns, num_workers=max(workers))
+        given = {
+            name: np.arange(value) if name in self.coordinates and isinstance(value, int) else np.asarray(value)
+            for name, value in values.items()
+        }
+        places = {name: self.coordinates[name] for name in self.coordinates if name in given}
+        sizes = {place.dims: given[name].size for name, place in places.items()}
+        filled = {
+            name: np.full([sizes[dim] for dim in place.dims.split()], place.fill)
+            for name, place in self.variables.items()
+            if place.fill is not None and name not in given
+        }
+        known = given | filled
+        parts = [
+            {name: (place.dims.split(), known[name], place.attributes) for name, place in some.items() if name in known}
+            for some in (self.variables, places)
+        ]
+        return xr.Dataset(parts[0], parts[1], {"title": self.title, **attributes})
+
+    def add(self, curves: Dataset, **arrays: Any) -> Dataset:
+        """The dataset with more of the declared variables."""
+        places = {name: self.variables[name] for name in arrays}
+        return curves.assign(
+            {name: (place.dims.split(), arrays[name], place.attributes) for name, place in places.items()}
+        )

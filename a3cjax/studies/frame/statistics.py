@@ -224,10 +224,10 @@ def proportion_interval(successes: ArrayLike, trials: int, *, confidence: float 
     share = np.asarray(successes, np.float64) / trials
     middle = share + z**2 / (2 * trials)
     reach = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    whole = 1 + z**2 / trials
+    scale = 1 + z**2 / trials
     # At none and at all, an end is 0 and 1 but for rounding.
-    low = np.where(share == 0, 0, (middle - reach) / whole)
-    high = np.where(share == 1, 1, (middle + reach) / whole)
+    low = np.where(share == 0, 0, (middle - reach) / scale)
+    high = np.where(share == 1, 1, (middle + reach) / scale)
     return Mean(share, low, high)
 
 

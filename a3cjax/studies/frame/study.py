@@ -1,44 +1,60 @@
 """What every study gives: sentences, a table, a figure, and four files."""
 
 import abc
+import dataclasses
 import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from a3cjax._core import files
 from a3cjax.studies.frame import tables
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.figure import Figure
+from a3cjax.studies.frame.rows import Column, row_columns, rows_text
+from a3cjax.studies.frame.types import Dataset, Figure
 
 
+@dataclasses.dataclass(frozen=True)
 class Study(abc.ABC):
-    """The outcome of a study.
+    """The outcome of a study: what it found, in sentences, a table, a picture and four files.
+
+    A study of your own derives from this and writes ``name``, ``summary`` and ``figure``.
 
     ``name``: of its files. ``rows``: frozen dataclasses of one kind, the lines of ``<name>.csv``. ``curves``: the
     ``xarray.Dataset`` that they were made of, every variable with a long name and units; if the rows have intervals,
-    its attribute ``intervals`` says which. ``interrupted``: whether Ctrl-C ended the study early.
+    its attribute ``intervals`` says which. ``confidence``: coverage of the intervals. ``interrupted``: whether Ctrl-C
+    ended the study early.
     """
 
     name: ClassVar[str]
+
+    curves: Dataset
     rows: tuple[Any, ...]
-    curves: "xr.Dataset"
-    interrupted: bool
+    confidence: float = 0.95
+    interrupted: bool = False
 
     @abc.abstractmethod
     def summary(self) -> str:
         """What was asked, and the answer, in a sentence or a few."""
 
     @abc.abstractmethod
+    def figure(self) -> Figure:
+        """The study as a picture."""
+
+    def columns(self) -> list[Column]:
+        """The table's columns: those that the rows' class declares, or every field."""
+        first = next(iter(self.rows), None)
+        kind = get_args(get_type_hints(type(self))["rows"])[0] if first is None else type(first)
+        return row_columns(kind, percent=self.percent, row=first)
+
     def table(self) -> str:
         """The rows as text."""
+        return rows_text(self.rows, self.columns())
 
-    @abc.abstractmethod
-    def figure(self) -> "Figure":
-        """The study as a picture."""
+    @property
+    def percent(self) -> str:
+        """The intervals' coverage in words."""
+        return f"{100 * self.confidence:g} %"
 
     def notes(self) -> list[str]:
         """A sentence for each thing that a reader of the rows must know."""
@@ -90,8 +106,3 @@ class StudyInterrupted(KeyboardInterrupt):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (*self.args, self.study), self.__dict__
-
-
-def about(long_name: str, units: str) -> dict[str, str]:
-    """The attributes of a variable in ``curves``."""
-    return {"long_name": long_name, "units": units}

@@ -77,13 +77,13 @@ def _finite(value: Any) -> Any:
     return str(float(value)) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def number(value: float, how: str) -> str:
-    """A number in the format ``how``; a dash where there is none.
+def number(value: float, form: str) -> str:
+    """A number in the format ``form``; a dash where there is none.
 
     >>> number(1234.5, ",.0f"), number(float("nan"), ".2f")
     ('1,234', '–')
     """
-    return format(value, how) if math.isfinite(value) else DASH
+    return format(value, form) if math.isfinite(value) else DASH
 
 
 def short(value: float) -> str:
@@ -91,7 +91,7 @@ def short(value: float) -> str:
     return number(value, ".2f" if abs(value) < 100 else ",.0f")
 
 
-def interval(low: float, high: float, how: str | None = None) -> str:
+def interval(low: float, high: float, form: str | None = None) -> str:
     """Both ends, or a dash.
 
     >>> interval(1.8, 2.04)
@@ -99,7 +99,7 @@ def interval(low: float, high: float, how: str | None = None) -> str:
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return DASH
-    return " to ".join(short(end) if how is None else number(end, how) for end in (low, high))
+    return " to ".join(short(end) if form is None else number(end, form) for end in (low, high))
 
 
 def versions() -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The number of workers at which linear speedup breaks."""
 
-from a3cjax.studies.knee.result import KneeRow, KneeStudy
-from a3cjax.studies.knee.run import knee
+from a3cjax.studies.knee.study import KneeRow, KneeStudy, knee
 
 __all__ = ["KneeRow", "KneeStudy", "knee"]

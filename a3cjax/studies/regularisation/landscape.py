@@ -98,10 +98,10 @@ class Landscape:
         with jax.enable_x64(True):
             given = self.mdp, *_laws(prior), self.optimal_policy, self.optimal_visitation
             for first in range(0, len(flat), _POINTS):
-                own, lam = flat[first : first + _POINTS], weights[first : first + _POINTS]
-                idle = _POINTS - len(own) if len(flat) > _POINTS else 0  # blocks of one size are compiled once
-                own, lam = (np.concatenate([x, np.repeat(x[-1:], idle, axis=0)]) for x in (own, lam))
-                found = _points(*given, lam, own)
+                block, lam = flat[first : first + _POINTS], weights[first : first + _POINTS]
+                idle = _POINTS - len(block) if len(flat) > _POINTS else 0  # blocks of one size are compiled once
+                block, lam = (np.concatenate([x, np.repeat(x[-1:], idle, axis=0)]) for x in (block, lam))
+                found = _points(*given, lam, block)
                 parts.append([np.asarray(x)[: len(x) - idle] for x in found])
         return Point(*(np.concatenate(column).reshape(batch) for column in zip(*parts, strict=True)))
 

@@ -1,6 +1,5 @@
 """Delay laws × delays × step sizes × seeds."""
 
-from a3cjax.studies.sweep.result import SweepRow, SweepStudy
-from a3cjax.studies.sweep.run import sweep
+from a3cjax.studies.sweep.study import SweepRow, SweepStudy, sweep
 
 __all__ = ["SweepRow", "SweepStudy", "sweep"]

@@ -31,6 +31,11 @@ class Partial:
         self._options = json.loads(json.dumps(options))
         self._ours = False  # whether the file is known to be of this sweep
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an interrupted sweep is kept."""
+        return self._path is not None
+
     def load(self) -> tuple[SavedState | None, dict[str, np.ndarray], str | None]:
         """Where the runs stand and what they recorded until then; nothing if there is nothing.
 
@@ -79,19 +84,8 @@ class Partial:
             self._path.parent.rmdir()
 
 
-def updates_kept(folder: str | os.PathLike[str]) -> tuple[int, str | None]:
-    """After how many updates the sweep in ``folder`` stands, 0 if there is none; and why, if it cannot be read."""
-    path = Path(folder) / _FILE
-    if not path.is_file():
-        return 0, None
-    try:
-        return int(_read(path, only=(_OPTIONS, _UPDATES))[_UPDATES]), None
-    except ValueError as error:
-        return 0, f"{error} {_AGAIN}"
-
-
-def _read(path: Path, only: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
-    arrays = files.read_arrays(path, *_IS, only)
+def _read(path: Path) -> dict[str, np.ndarray]:
+    arrays = files.read_arrays(path, *_IS)
     if not {_OPTIONS, _UPDATES} <= arrays.keys():
         raise ValueError(f"{path} is not an unfinished sweep; it holds other arrays.")
     return arrays
