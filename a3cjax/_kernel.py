@@ -41,7 +41,7 @@ except ImportError:  # an experimental module: without it everything is right, a
 
 
 T = TypeVar("T")
-Target = Literal["kernel", "loops", "accelerator"]
+Target = Literal["kernel", "loops", "accelerator", "persistent kernel"]
 
 _target: ContextVar[Target] = ContextVar("target", default="accelerator")
 _zero: ContextVar[Any] = ContextVar("zero")  # within a kernel: an integer 0 that the compiler does not know to be one
@@ -51,7 +51,10 @@ _FOLD, _MOST_BLOCKS = 8, 64  # a sum is written out up to 8·64 terms
 
 @contextlib.contextmanager
 def compiling_for(target: Target) -> Iterator[None]:
-    """What is traced within is meant for one CPU kernel, for kernels of single operations, or for an accelerator."""
+    """What is traced within is meant for one CPU kernel, for kernels of single operations, or for an accelerator.
+
+    That takes operations one by one, or a step of one run for its "persistent kernel" (``engine/persistent.py``).
+    """
     token = _target.set(target)
     try:
         yield
@@ -62,7 +65,7 @@ def compiling_for(target: Target) -> Iterator[None]:
 def stage(function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)``, computed once and stored before anything uses it."""
     target = _target.get()
-    if target == "accelerator":
+    if target in ("accelerator", "persistent kernel"):
         return function(*args)
     if target == "loops":
         return stored(function, *args)
@@ -107,6 +110,11 @@ def stage_words(function: Callable[..., tuple[Array, Array]], *args: Any) -> tup
 def in_kernel() -> bool:
     """Whether what is traced is meant for one CPU kernel."""
     return _target.get() == "kernel"
+
+
+def in_lanes() -> bool:
+    """Whether what is traced is one run's part of an accelerator's kernel."""
+    return _target.get() == "persistent kernel"
 
 
 def stored(function: Callable[..., Any], *args: Any) -> Any:

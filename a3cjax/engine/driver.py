@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax.engine.histories import Carry
+from a3cjax.engine import persistent
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import Block, Plan, advance, runs_of, start, tile_of
@@ -26,6 +27,8 @@ from a3cjax.engine.saved import SavedState
 
 BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
+_KERNEL_WORK = 1 << 30  # likewise of an accelerator's kernel,
+_KERNEL_WORK_OWN = 1 << 28  # and where each update of each run is told, or tells, something of its own
 _MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
 
 
@@ -44,9 +47,11 @@ def drive(
     """
     available = jax.local_devices() if devices is None else list(devices)
     workers = _workers(available)
-    layout = Layout.of(runs.count, share_count(runs.count, len(workers)), plan.history, plan.num_workers, plan.target)
+    shares = share_count(runs.count, len(workers))
+    multiple = persistent.block_lanes(-(-runs.count // shares)) if plan.target == "persistent kernel" else 1
+    layout = Layout.of(runs.count, shares, plan.history, plan.num_workers, plan.target, multiple)
     used = workers[: layout.shares]
-    block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
+    block_updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates, runs.worker.shape[0] > 1)
     one = runs.one_learner()
     chunk = plan.chunk(one, layout.lanes)
     parts = _Parts(layout, used)
@@ -204,11 +209,13 @@ _start = jax.jit(start, static_argnums=0, compiler_options=_FOR_CPU)
 _compiled_advance = jax.jit(advance, static_argnums=0, donate_argnums=2, compiler_options=_FOR_CPU)
 _start_elsewhere = jax.jit(start, static_argnums=0)
 _advance_elsewhere = jax.jit(advance, static_argnums=0, donate_argnums=2)
+_advance_in_kernel = jax.jit(persistent.advance, static_argnums=0, donate_argnums=2)
+_ADVANCES = {"accelerator": _advance_elsewhere, "persistent kernel": _advance_in_kernel}
 
 
 def _start_share(plan: Plan, workers: Int[Array, ""], tiles: Sequence[_Tile]) -> list[Carry]:
     """What a share's tiles begin with."""
-    begin = _start_elsewhere if plan.target == "accelerator" else _start
+    begin = _start_elsewhere if plan.target in _ADVANCES else _start
     return [begin(plan, tile.learner, tile.keys, workers) for tile in tiles]
 
 
@@ -223,7 +230,7 @@ def _advance(
 ) -> tuple[list[Carry], list[dict[str, Any]], list[Any]]:
     """One block of a share, tile by tile, each waited for, so that the thread is busy as long as its core is."""
     out: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-    go_on = _advance_elsewhere if plan.target == "accelerator" else _compiled_advance
+    go_on = _ADVANCES.get(plan.target, _compiled_advance)
     begin = jnp.int32(first)
     for tile, carry, block in zip(tiles, carries, blocks, strict=True):
         after = go_on(plan, tile.learner, carry, tile.keys, block, begin, *lengths_and_marks, tile.real)
@@ -237,10 +244,13 @@ def _nothing(segments: int) -> tuple[jax.Array, jax.Array]:
     return jnp.zeros(segments, jnp.int32), jnp.zeros(segments, bool)
 
 
-def _shape_blocks(plan: Plan, layout: Layout, num_updates: int) -> tuple[int, int, Plan]:
+def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: bool) -> tuple[int, int, Plan]:
     """Updates per block, segments per block, and the plan with its segments no longer than a block."""
     per_device = min(layout.tiles // layout.shares, _MOST_TILES) * layout.lanes
-    block = min(max(1, BLOCK_WORK // per_device), LONGEST_BLOCK, num_updates)
+    work = BLOCK_WORK
+    if plan.target == "persistent kernel":
+        work = _KERNEL_WORK_OWN if own_schedules or plan.log else _KERNEL_WORK
+    block = min(max(1, work // per_device), LONGEST_BLOCK, num_updates)
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)
     return segments * segment, segments, dataclasses.replace(plan, segment=segment)

@@ -29,15 +29,21 @@ class Layout:
     shares: int
 
     @classmethod
-    def of(cls, runs: int, shares: int, history: str, num_workers: int, target: Target) -> "Layout":
-        """Equal tiles, as many for each of the ``shares`` that work side by side; on an accelerator one for each."""
+    def of(
+        cls, runs: int, shares: int, history: str, num_workers: int, target: Target, multiple: int = 1
+    ) -> "Layout":
+        """Equal tiles, as many for each of the ``shares`` that work side by side; on an accelerator one for each.
+
+        An accelerator's kernel takes a ``multiple`` of lanes.
+        """
         most = LANES[history] if target == "kernel" else _LANES_FOR_LOOPS[history]
         if target == "kernel" and num_workers > _MANY_WORKERS:
             most = min(most, _LANES_OF_MANY)
-        tiles = shares if target == "accelerator" else math.ceil(math.ceil(runs / most) / shares) * shares
+        tiles = shares if target in ("accelerator", "persistent kernel") else math.ceil(math.ceil(runs / most) / shares) * shares
         lanes = math.ceil(runs / tiles)
         if target != "kernel":
             lanes = max(lanes, 2)  # a single lane would compile to another program, with other roundings
+            lanes = math.ceil(lanes / multiple) * multiple
         elif lanes > _FEW_LANES:
             lanes = math.ceil(max(lanes, min(_LEAST_LANES, most)) / LANES_AT_ONCE) * LANES_AT_ONCE
         return cls(runs, tiles, lanes, shares)

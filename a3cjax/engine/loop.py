@@ -68,11 +68,16 @@ class Plan:
 
     def chunk(self, learner: Any, lanes: int) -> int:
         """Updates whose random words are made at once, a power of two."""
+        if self.target == "persistent kernel":  # which makes them where they are used
+            return BLOCK
         most = CHUNK_WORDS // (words_per_proposal(learner) * lanes)
         return 1 << max(0, most.bit_length() - 1)
 
     def choose_target(self, learner: Any, platform: str) -> Target:
-        """One CPU kernel if all that this learner does can be part of one."""
+        """One CPU kernel if all that this learner does can be part of one.
+
+        For the kernel of a GPU see ``persistent.fits``.
+        """
         if platform != "cpu":
             return "accelerator"
         return _cpu_target(Kind.of(learner), self.gathers)
@@ -96,7 +101,7 @@ def _cpu_target(kind: Kind, gathers: bool) -> Target:
 
 def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int[Array, ""]) -> Carry:
     """The carry before the first update; the learner's leaves with a run axis are [lanes]. ``workers`` is N."""
-    own = _Batched.of(learner, plan.axes)
+    own = Batched.of(learner, plan.axes)
 
     def enlist_all(workers, keys):
         slots = jnp.zeros(carry.slots.shape, carry.slots.dtype)
@@ -154,12 +159,12 @@ def advance(
     [updates, lanes, …] (None without logging).
     """
     with compiling_for(plan.target):
-        return _advance(plan, _Batched.of(learner, plan.axes), carry, keys, block, first, lengths, measured, real)
+        return _advance(plan, Batched.of(learner, plan.axes), carry, keys, block, first, lengths, measured, real)
 
 
 def _advance(
     plan: Plan,
-    learner: "_Batched",
+    learner: "Batched",
     carry: Carry,
     keys: UInt32[Array, "lanes 2"],
     block: Block,
@@ -303,7 +308,7 @@ def _over_pieces(size: int, begin: Array, end: Array, body: Callable[[Any, Any],
 
 
 @dataclass(frozen=True)
-class _Batched:
+class Batched:
     """A learner some of whose leaves carry a run axis."""
 
     leaves: list[Array]
@@ -311,7 +316,7 @@ class _Batched:
     structure: Any
 
     @classmethod
-    def of(cls, learner: Any, axes: tuple[int | None, ...]) -> "_Batched":
+    def of(cls, learner: Any, axes: tuple[int | None, ...]) -> "Batched":
         """A learner whose leaves have the run axis where ``axes`` is 0."""
         leaves, structure = jax.tree.flatten(learner)
         return cls(leaves, axes, structure)

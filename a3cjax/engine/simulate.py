@@ -12,6 +12,7 @@ from jax import lax
 from a3cjax import _check
 from a3cjax._broadcasting import broadcasting
 from a3cjax._kernel import compiling_for, hidden
+from a3cjax.engine import persistent
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive
 from a3cjax.engine.gather import check_gathers, check_update
@@ -133,7 +134,11 @@ def simulate(
         gathers=runs.commit is not None,
     )
     platform = jax.default_backend() if traced or not devices else devices[0].platform
-    plan = dataclasses.replace(plan, target=plan.choose_target(runs.one_learner(), platform))
+    target = plan.choose_target(runs.one_learner(), platform)
+    on_gpu = platform == "gpu" or persistent.is_interpreted()
+    if on_gpu and not traced and persistent.fits(plan, runs.one_learner(), runs.worker.shape[0] > 1, runs.count):
+        target = "persistent kernel"
+    plan = dataclasses.replace(plan, target=target)
     check_memory(plan, runs, metrics, spacing)
     if traced:
         state, saved, values, log = _trace(plan, runs, spacing, outside)
@@ -141,6 +146,7 @@ def simulate(
     else:
         state, saved, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
     result = _result(runs, metrics, spacing, state, saved, values, log, 0 if resume is None else resume.updates)
+    result = dataclasses.replace(result, backend=plan.target)
     if interrupted is not None:
         raise interrupted(result)
     if throw and not traced:
