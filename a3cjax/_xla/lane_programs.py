@@ -171,7 +171,7 @@ class Held:
                 raise DoesNotFit(f"a loop hands on an array of shape {x.shape}")
             else:
                 entries += [self._lanes.spread(entry) for entry in x.flat]
-        return (*entries, np.int32(0))
+        return tuple(entries)
 
     def taken(self, entries: Sequence[Any]) -> list[Value]:
         """A carry of these entries; tables as they are now."""
@@ -211,7 +211,7 @@ def while_loop(lanes: Lanes, eqn: Any, *inputs: Value) -> list[Value]:
         (on,) = run(lanes, params["cond_jaxpr"], [*test, *now])
         with lanes.only(on[()]):
             after = held.given(run(lanes, params["body_jaxpr"], [*body, *now]))
-        return (*(lanes.select(on[()], new, old) for new, old in zip(after[:-1], entries[:-1])), entries[-1])
+        return tuple(lanes.select(on[()], new, old) for new, old in zip(after, entries, strict=True))
 
     return held.taken(lax.while_loop(goes_on, turn, held.given(carry)))
 

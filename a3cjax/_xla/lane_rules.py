@@ -78,11 +78,14 @@ _NUMPY: dict[str, Callable[..., Any]] = {
 
 @rule(*_ELEMENTWISE)
 def elementwise(lanes: Lanes, eqn: Any, *values: Value) -> Value:
-    """Entry by entry; a scalar goes with all."""
+    """Entry by entry; a scalar, or an axis of length one, goes with all."""
     out = eqn.outvars[0].aval
 
     def read(index: Index) -> Entry:
-        return operate(lanes, eqn, [entry_at(lanes, x, index if x.shape else ()) for x in values])
+        return operate(lanes, eqn, [entry_at(lanes, x, own(x, index)) for x in values])
+
+    def own(x: Value, index: Index) -> Index:
+        return tuple(0 if n == 1 else at for n, at in zip(x.shape, index, strict=False))
 
     return made(out.shape, out.dtype, read)
 
@@ -353,7 +356,7 @@ def dynamic_update_slice(lanes: Lanes, eqn: Any, x: Value, update: Value, *start
     if isinstance(x, Table):
         x.note_rows(first, update.shape[-1])
         with x.written() as after:
-            over(lanes, update.shape, lambda at: after.put(tuple(map(plus, first, at)), _later(lanes, update, at)))
+            over(update, lambda at, entry: after.put(tuple(map(plus, first, at)), entry))
         return after
 
     def read(index: Index) -> Entry:
@@ -363,11 +366,6 @@ def dynamic_update_slice(lanes: Lanes, eqn: Any, x: Value, update: Value, *start
         return _either(lanes, inside, lambda: entry_at(lanes, update, near), lambda: entry_at(lanes, x, index))
 
     return made(out.shape, out.dtype, read)
-
-
-def _later(lanes: Lanes, value: Value, index: Index) -> Any:
-    """An entry, or how to compute it."""
-    return (lambda: value.read(index)) if isinstance(value, Long) else entry_at(lanes, value, index)
 
 
 def _minus(x: Any, y: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -54,9 +55,15 @@ class Place:
         """Entries of one run in memory."""
         return math.prod(self.padded)
 
+    def memory(self, runs: int) -> jax.ShapeDtypeStruct:
+        """What holds the arrays of so many runs; something even where they are empty."""
+        return jax.ShapeDtypeStruct((max(1, self.size * runs),), self.stored)
+
     def lay(self, x: Any) -> Any:
         """[runs, …] → memory."""
         x = x.astype(self.stored)
+        if not self.size:
+            return jnp.zeros((1,), self.stored)
         if self.layout == "apart":
             x = jnp.pad(x, [(0, 0), *((0, p - n) for p, n in zip(self.padded, self.shape, strict=True))])
             return x.reshape(-1)
@@ -64,6 +71,8 @@ class Place:
 
     def unlay(self, memory: Any, runs: int) -> Any:
         """The inverse."""
+        if not self.size:
+            return jnp.zeros((runs, *self.shape), self.dtype)
         if self.layout == "apart":
             x = memory.reshape(runs, *self.padded)[(slice(None), *(slice(n) for n in self.shape))]
         else:

@@ -22,6 +22,7 @@ import numpy as np
 from jax import lax
 
 MOST_IN_REGISTERS = 64  # entries of one array
+_SHORT_LOOP = 16  # turns that are written out
 Entry = Any
 Index = tuple[Any, ...]  # of an entry: whole numbers, known or traced
 
@@ -185,16 +186,25 @@ def unflat(shape: Sequence[int], place: Any) -> Index:
     return (*([place] if shape else ()), *reversed(index))
 
 
-def over(lanes: Lanes, shape: Sequence[int], body: Callable[[Index], None]) -> None:
-    """``body(index)`` for every index of an array, in a loop of the kernel if they are many."""
+def over(value: Value, body: Callable[[Index, Any], None]) -> None:
+    """``body(index, entry)`` for every entry of an array; a long one's are functions, in a loop of the kernel."""
+    shape = value.shape
     size = math.prod(shape)
-    if size <= MOST_IN_REGISTERS // 4:
+    if not isinstance(value, Long):
         for index in np.ndindex(*shape):
-            body(index)
+            body(index, value[index])
+        return
+
+    def of_long(index: Index) -> None:
+        body(index, lambda: value.read(index))
+
+    if size <= _SHORT_LOOP:
+        for index in np.ndindex(*shape):
+            of_long(index)
         return
 
     def step(place, nothing):
-        body(unflat(shape, place))
+        of_long(unflat(shape, place))
         return nothing
 
     lax.fori_loop(np.int32(0), np.int32(size), step, np.int32(0))

@@ -127,7 +127,7 @@ def advance(
         return memory, log, end, jax.tree.map(lambda m, v: m.at[j].set(v), metrics, values)
 
     memory = [place.lay(leaf) for place, leaf in zip(program.places, leaves, strict=True)]
-    log = [jnp.zeros(updates * place.size * lanes, place.stored) for place in program.samples]
+    log = [jnp.zeros(place.memory(updates * lanes).shape, place.stored) for place in program.samples]
     shapes = jax.eval_shape(of_state, (memory, first))
     metrics = jax.tree.map(lambda x: jnp.zeros((lengths.shape[0], *x.shape), x.dtype), shapes)
     loop = (memory, log, first, metrics)
@@ -219,13 +219,13 @@ def _program(plan: Plan, kind: Kind, own_schedules: bool, lanes: int, interpret:
         (worker or uses_words, delay, uses_words, *commit),
     )
     try:
-        _try(program)
+        _try(program, translate=False)
         layouts = tuple(
             dataclasses.replace(place, layout="apart") if place.rows_of_own and not stays else place
             for place, stays in zip(program.places, few, strict=True)
         )
         program = dataclasses.replace(program, places=layouts)
-        _try(program)
+        _try(program, translate=not interpret)
     except DoesNotFit:
         return None
     return program
@@ -245,8 +245,8 @@ def _beside(leaf: Any) -> Place:
     return Place(tuple(leaf.shape), np.dtype(leaf.dtype), "beside")
 
 
-def _try(program: Program) -> None:
-    """Trace the kernel for two blocks of lanes; for an accelerator also translate it, as its compiler would."""
+def _try(program: Program, translate: bool) -> None:
+    """Trace the kernel for two blocks of lanes, and if so wanted translate it for an accelerator's compiler."""
     lanes, plan = 2 * program.lanes, program.plan
     many = lanes if program.own_schedules else 1
     length = 3 * CHUNK
@@ -258,11 +258,11 @@ def _try(program: Program) -> None:
     ]
     words = [jax.ShapeDtypeStruct((lanes,), u32)] * 2
     given = [jax.ShapeDtypeStruct((4,), i32), *words, *columns, *leaves]
-    memory = [jax.ShapeDtypeStruct((place.size * lanes,), place.stored) for place in program.places]
+    memory = [place.memory(lanes) for place in program.places]
     updates = CHUNK if plan.log else 0
-    memory += [jax.ShapeDtypeStruct((updates * place.size * lanes,), place.stored) for place in program.samples]
+    memory += [place.memory(updates * lanes) for place in program.samples]
     called = functools.partial(_call, program, lanes, updates)
-    if program.interpret:
+    if not translate:
         jax.eval_shape(called, given, memory)
         return
     try:
@@ -393,12 +393,8 @@ def _put(lanes: Lanes, buffer: Buffer, value: Value) -> Table:
         value.check()
         return value
     with buffer.table().written() as after:
-        over(lanes, value.shape, lambda at: after.put(at, _entry_of(value, at)))
+        over(value, after.put)
     return after
-
-
-def _entry_of(value: Value, index: Index) -> Any:
-    return (lambda: value.read(index)) if isinstance(value, Long) else value[index]
 
 
 def _note(lanes: Lanes, place: Place, ref: Any, runs: int, row: Any, sample: Value) -> None:
