@@ -98,7 +98,8 @@ def call(lanes: Lanes, eqn: Any, *inputs: Value) -> list[Value]:
 def scan(lanes: Lanes, eqn: Any, *inputs: Value) -> list[Value]:
     """A loop of a known number of turns: written out if it stacks something, else a loop of the kernel."""
     params = eqn.params
-    body, length, consts, count = params["jaxpr"], params["length"], params["num_consts"], params["num_carry"]
+    body, length = params["jaxpr"], params["length"]
+    consts, count = _counts(params)
     shared, carry, columns = inputs[:consts], list(inputs[consts : consts + count]), inputs[consts + count :]
 
     def turn(i: Any, carry: Sequence[Value]) -> tuple[list[Value], list[Value]]:
@@ -118,6 +119,14 @@ def scan(lanes: Lanes, eqn: Any, *inputs: Value) -> list[Value]:
     if params["reverse"]:
         stacked.reverse()
     return [*carry, *(_stacked(lanes, rows, var.aval) for rows, var in zip(zip(*stacked), eqn.outvars[count:]))]
+
+
+def _counts(params: Any) -> tuple[int, int]:
+    """How many constants a loop has, and how many arrays it hands on."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carry, _ = (len(list(part)) for part in params["ft_in"].unpack())  # jax 0.11 and later
+    return consts, carry
 
 
 def _row(lanes: Lanes, column: Value, at: Any) -> Value:
