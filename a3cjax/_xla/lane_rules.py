@@ -149,6 +149,26 @@ def _pick(lanes: Lanes, index: Index, low: Entry, high: Entry) -> Entry:
     return lanes.select(lax.eq(index[-1], np.int32(1)), high, low)
 
 
+@rule("round")
+def round_off(lanes: Lanes, eqn: Any, x: Value) -> Value:
+    """To the nearest whole number; halves away from zero, or to the even one."""
+    out, even = eqn.outvars[0].aval, eqn.params["rounding_method"] == lax.RoundingMethod.TO_NEAREST_EVEN
+
+    def read(index: Index) -> Entry:
+        entry = lanes.spread(entry_at(lanes, x, index))
+        size = lax.abs(entry)
+        below = lax.floor(size)
+        beyond, half = lax.sub(size, below), lanes.spread(out.dtype.type(0.5))
+        up = lax.ge(beyond, half)
+        if even:
+            halves = lax.mul(half, below)
+            odd = lax.ne(lax.floor(halves), halves)
+            up = lax.bitwise_or(lax.gt(beyond, half), lax.bitwise_and(lax.eq(beyond, half), odd))
+        return lax.mul(lax.sign(entry), lax.add(below, lax.convert_element_type(up, out.dtype)))
+
+    return made(out.shape, out.dtype, read)
+
+
 @rule("iota")
 def iota(lanes: Lanes, eqn: Any) -> Value:
     """An index as a number."""

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
+from a3cjax.engine.columns import narrow_block, types_of
 from a3cjax.engine.histories import Carry
 from a3cjax.engine import persistent
 from a3cjax.engine.host import interruptible, progress_bar
@@ -57,6 +58,7 @@ def drive(
     parts = _Parts(layout, used)
     shares = parts.put_tiles(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
 
+    block_of = _blocks_of(plan, runs, layout)
     num_workers = jnp.int32(runs.num_workers)
     done = 0 if resume is None else resume.updates
     metrics: list[dict[str, np.ndarray]] = []
@@ -82,7 +84,7 @@ def drive(
             restored = parts.take(_restore(resume, plan, runs, layout, expected))
             carries = parts.place([[tile_of(plan, one, carry) for carry in carries] for carries in restored])
         for lengths, measured in _blocks(done, runs.num_updates, spacing, plan.segment, segments):
-            blocks = parts.place(parts.take(runs.block(layout, done, block_updates, chunk, room)))
+            blocks = parts.place(parts.take(block_of(done, block_updates, chunk, room)))
             idle = segments - len(lengths)
             lengths_and_marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
             call = functools.partial(_advance, plan, first=done, lengths_and_marks=lengths_and_marks)
@@ -237,6 +239,19 @@ def _advance(
         for column, part in zip(out, jax.block_until_ready(after), strict=True):
             column.append(part)
     return out
+
+
+def _blocks_of(plan: Plan, runs: Runs, layout: Layout) -> Callable[..., Block]:
+    """How a block of the schedule is put together."""
+    if plan.target != "persistent kernel":
+        return functools.partial(runs.block, layout)
+    used = persistent.used_columns(plan, runs.one_learner(), runs.worker.shape[0] > 1, layout.lanes)
+    types = types_of(runs, plan.depth, used)
+
+    def narrow(first: int, updates: int, chunk: int, room: dict[int, np.ndarray]) -> Block:
+        return narrow_block(runs, layout, first, updates, chunk, types, room)
+
+    return narrow
 
 
 def _nothing(segments: int) -> tuple[jax.Array, jax.Array]:

@@ -76,6 +76,18 @@ def fits(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> bool:
     return program is not None and all(place.size * padded <= _MOST_ENTRIES for place in program.places)
 
 
+def used_columns(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> tuple[bool, ...]:
+    """Which columns of the schedule a step that fits looks at: worker, delay, turn and commit."""
+    return _program_for(plan, learner, own_schedules, runs).used
+
+
+def _program_for(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> "Program":
+    plan = dataclasses.replace(plan, metrics=(), segment=1)
+    program = _program(plan, Kind.of(learner), own_schedules, block_lanes(runs), _interpreted.get())
+    assert program is not None
+    return program
+
+
 def advance(
     plan: Plan,
     learner: Any,
@@ -91,10 +103,8 @@ def advance(
     batched = Batched.of(learner, plan.axes)
     one = batched.of_run(0)
     lanes = keys.shape[0]
-    kind = Kind.of(one)
-    bare = dataclasses.replace(plan, metrics=(), segment=1)
-    program = _program(bare, kind, block.worker.shape[0] > 1, block_lanes(lanes), _interpreted.get())
-    assert program is not None
+    own_schedules = any(column.shape[0] > 1 for column in jax.tree.leaves(block))
+    program = _program_for(plan, one, own_schedules, lanes)
     with compiling_for(plan.target):
         history = plan.build(one)
     leaves, structure = jax.tree.flatten(carry)
@@ -417,7 +427,8 @@ def _words(program: Program, lanes: Lanes, key: Any, worker: Entry, turn: Entry)
     def pair(i: Any) -> tuple[Any, Any]:
         number = np.uint32(i) if isinstance(i, int) else lax.convert_element_type(i, jnp.uint32)
         number = lax.add(*lanes.alike([first, number]))
-        return threefry2x32(key, (lanes.spread(number), later))
+        made = threefry2x32(key, (lanes.spread(number), later))
+        return lax.optimization_barrier(made) if program.interpret else made  # or it is compiled for each use
 
     if program.num_words <= _FEW_WORDS:
         both = [word for i in range(pairs) for word in pair(i)][: program.num_words]
