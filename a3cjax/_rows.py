@@ -39,6 +39,9 @@ def read_row(table: Array, index: Int[Array, ""]) -> Array:
 
 def write_row(table: Array, index: Int[Array, ""], row: Array) -> Array:
     """The table with another row ``index``, which must exist."""
+    if in_lanes():
+        window = lax.ScatterDimensionNumbers(tuple(range(table.ndim - 1)), (0,), (0,))
+        return lax.scatter(table, index[None], jnp.asarray(row, table.dtype), window, unique_indices=True, **_IN_BOUNDS)
     if not in_kernel():
         return table.at[index].set(row, unique_indices=True, **_IN_BOUNDS)
     return _write(table, index, row)

@@ -153,7 +153,7 @@ def _loop(
     held = Held(lanes, carry)
 
     def step(i: Any, entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        return held.given(turn(i, held.taken(entries)))
+        return held.given(turn(index_of(i), held.taken(entries)))
 
     return held.taken(lax.fori_loop(np.int32(0), np.int32(length), step, held.given(carry)))
 
@@ -173,9 +173,7 @@ class Held:
         entries: list[Any] = []
         for x, like in zip(carry, self._like, strict=True):
             if isinstance(like, Table):
-                if not isinstance(x, Table) or x.buffer is not like.buffer:
-                    raise DoesNotFit("a loop puts another array in place of a table")
-                x.check()
+                like.buffer.put(x)
             elif isinstance(x, Long):
                 raise DoesNotFit(f"a loop hands on an array of shape {x.shape}")
             else:

@@ -588,7 +588,7 @@ def reduce(lanes: Lanes, eqn: Any, x: Value) -> Value:
             return functools.reduce(add, (at(inner) for inner in np.ndindex(*along)))
 
         def step(place: Any, total: Any) -> Any:
-            return lanes.spread(add(total, at(unflat(along, place))))
+            return lanes.spread(add(total, at(unflat(along, index_of(place)))))
 
         return lax.fori_loop(np.int32(0), np.int32(size), step, lanes.spread(start))
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from a3cjax._xla.lane_values import DoesNotFit, Entry, Index, Lanes, Long, flat, known, plus, times
+from a3cjax._xla.lane_values import DoesNotFit, Entry, Index, Lanes, Long, Value, flat, known, over, plus, times
 
 Layout = Literal["shared", "beside", "apart"]
 
@@ -98,6 +98,15 @@ class Buffer:
     def table(self) -> "Table":
         """What lies there now."""
         return Table(self)
+
+    def put(self, value: Value) -> "Table":
+        """What is to lie there from now on."""
+        if isinstance(value, Table) and value.buffer is self:
+            value.check()
+            return value
+        with self.table().written() as after:
+            over(value, after.put)
+        return after
 
     def address(self, index: Index) -> Any:
         """Where an entry lies."""

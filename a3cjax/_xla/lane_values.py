@@ -204,7 +204,7 @@ def over(value: Value, body: Callable[[Index, Any], None]) -> None:
         return
 
     def step(place, nothing):
-        of_long(unflat(shape, place))
+        of_long(unflat(shape, index_of(place)))
         return nothing
 
     lax.fori_loop(np.int32(0), np.int32(size), step, np.int32(0))

@@ -25,8 +25,8 @@ from a3cjax._kernel import compiling_for
 from a3cjax._threefry import threefry2x32
 from a3cjax._xla.lane_programs import Held, run, used_inputs
 from a3cjax._xla.lane_rules import made
-from a3cjax._xla.lane_tables import Buffer, Place, Table
-from a3cjax._xla.lane_values import DoesNotFit, Entry, Index, Lanes, Long, Value, entries_of, over
+from a3cjax._xla.lane_tables import Buffer, Place
+from a3cjax._xla.lane_values import DoesNotFit, Entry, Index, Lanes, Long, Value, entries_of
 from a3cjax.engine.histories import Carry, Event, Kind, words_per_proposal
 from a3cjax.engine.loop import Batched, Block, Plan
 from a3cjax.engine.measure import measure_state
@@ -193,7 +193,7 @@ def _program(plan: Plan, kind: Kind, own_schedules: bool, lanes: int, interpret:
     """The program, its tables laid out by how its lanes look rows up; None if it does not fit."""
     leaves = kind.shapes()
     with compiling_for("persistent kernel"):
-        history = plan.build(jax.tree.unflatten(kind.structure, [jnp.zeros(x.shape, x.dtype) for x in leaves]))
+        history = plan.build(jax.tree.unflatten(kind.structure, [np.zeros(x.shape, x.dtype) for x in leaves]))
         key, i32 = jax.ShapeDtypeStruct((2,), jnp.uint32), jax.ShapeDtypeStruct((), jnp.int32)
         learner = jax.tree.unflatten(kind.structure, leaves)
         num_words = words_per_proposal(learner)
@@ -345,7 +345,7 @@ def _take_updates(program: Program, lanes: Lanes, runs: int, given: Sequence[Any
     def settled(after: Sequence[Value]) -> list[Value]:
         """The carry after an update, what is in memory at its place."""
         pairs = zip(buffers, program.in_registers, after, strict=True)
-        return [entries_of(x) if stays else _put(lanes, buffer, x) for buffer, stays, x in pairs]
+        return [entries_of(x) if stays else buffer.put(x) for buffer, stays, x in pairs]
 
     def column(i: int, k: Any) -> Entry:
         if not program.used[i]:
@@ -395,16 +395,6 @@ def _leaf(lanes: Lanes, runs: int, ref: Any, leaf: Any, axis: int | None) -> Val
         return entries_of(Buffer(Place((), np.dtype(leaf.dtype), "beside"), ref, lanes, runs).table())
     table = Buffer(Place(shape, np.dtype(leaf.dtype), "shared"), ref, lanes, runs).table()
     return entries_of(table) if leaf.size <= _FEW_SHARED else table
-
-
-def _put(lanes: Lanes, buffer: Buffer, value: Value) -> Table:
-    """A new array of each run, at its place in memory."""
-    if isinstance(value, Table) and value.buffer is buffer:
-        value.check()
-        return value
-    with buffer.table().written() as after:
-        over(value, after.put)
-    return after
 
 
 def _note(lanes: Lanes, place: Place, ref: Any, runs: int, row: Any, sample: Value) -> None:

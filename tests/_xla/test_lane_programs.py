@@ -131,7 +131,7 @@ def test_a_table_is_written_in_place(layout):
         def turn(n, table):
             return table.at[n, n].add(10.0)
 
-        return lax.fori_loop(0, i, turn, table), x
+        return 2 * lax.fori_loop(0, i, lambda n, t: t + n, lax.fori_loop(0, i, turn, table)), x
 
     given = inputs()
     ours, theirs = results_of(written, *given, layout=layout), jax.vmap(written)(*given)
@@ -145,7 +145,7 @@ def test_a_table_is_written_in_place(layout):
         lambda x, table, i: write_row(table, i, 2 * table[i])[0] + table[i],  # what has been overwritten
         lambda x, table, i: write_row(table, i, table[i][::-1])[0].sum() + jnp.sort(x)[0],  # no rule
         lambda x, table, i: jnp.linalg.solve(table[:4, :4], x),
-        lambda x, table, i: lax.fori_loop(0, i, lambda n, t: t + 1.0, table)[0],  # a table in place of another
+        lambda x, table, i: lax.fori_loop(0, i, lambda n, t: t[:, ::-1] + 1.0, table)[0],  # not in place
     ],
 )
 def test_what_does_not_fit_is_refused(program):
