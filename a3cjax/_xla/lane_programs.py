@@ -11,6 +11,7 @@ from jax import lax
 from jax.extend.core import Literal
 
 from a3cjax._threefry import threefry2x32
+from a3cjax._xla import lane_arithmetic, lane_indices, lane_structure, lane_sums
 from a3cjax._xla.lane_rules import RULES, made, rule
 from a3cjax._xla.lane_tables import Table
 from a3cjax._xla.lane_values import (
@@ -29,9 +30,21 @@ from a3cjax._xla.lane_values import (
 )
 
 _MOST_TURNS = 32  # of a loop that is written out
-_TYPES = frozenset("bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 bfloat16 float32 float64".split())
+_FLOATS = ("bfloat16", "float16", "float32", "float64")
+_TYPES = frozenset(("bool", *_FLOATS, *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))))
 
-_CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "custom_vmap_call", "scan", "while", "cond")
+_FILES = (lane_arithmetic, lane_indices, lane_structure, lane_sums)  # each puts its rules among the others
+_CALLS = (
+    "jit",
+    "pjit",
+    "closed_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "custom_vmap_call",
+    "scan",
+    "while",
+    "cond",
+)
 _MOVES = ("reshape", "squeeze", "broadcast_in_dim", "transpose", "slice", "rev")
 _OF_KEYS = frozenset((*_CALLS, *_MOVES, "random_wrap", "random_fold_in", "random_split"))
 
@@ -71,15 +84,16 @@ def _evaluate(lanes: Lanes, jaxpr: Any, consts: Sequence[Value], inputs: Sequenc
             needed |= {var for var in eqn.invars if not isinstance(var, Literal)}
     for eqn in reversed(wanted):
         name = eqn.primitive.name
-        if name not in RULES or not all(_holds(name, var.aval.dtype) for var in eqn.outvars):
-            raise DoesNotFit(f"the operation {name} of {eqn.outvars[0].aval}")
+        if name not in RULES or not all(_holds(name, var) for var in eqn.outvars):
+            raise DoesNotFit(f"the operation {name}")
         results = RULES[name](lanes, eqn, *map(read, eqn.invars))
         results = results if eqn.primitive.multiple_results else [results]
         values |= dict(zip(eqn.outvars, results, strict=True))
     return [read(var) for var in jaxpr.outvars]
 
 
-def _holds(name: str, dtype: Any) -> bool:
+def _holds(name: str, var: Any) -> bool:
+    dtype = var.aval.dtype
     return name in _OF_KEYS if jnp.issubdtype(dtype, jax.dtypes.prng_key) else dtype.name in _TYPES
 
 
@@ -118,7 +132,8 @@ def scan(lanes: Lanes, eqn: Any, *inputs: Value) -> list[Value]:
         stacked.append(rows)
     if params["reverse"]:
         stacked.reverse()
-    return [*carry, *(_stacked(lanes, rows, var.aval) for rows, var in zip(zip(*stacked), eqn.outvars[count:]))]
+    columns = zip(*stacked, strict=True)
+    return [*carry, *(_stacked(lanes, rows, var.aval) for rows, var in zip(columns, eqn.outvars[count:], strict=True))]
 
 
 def _counts(params: Any) -> tuple[int, int]:
@@ -163,7 +178,7 @@ class Held:
 
     def __init__(self, lanes: Lanes, carry: Sequence[Value]) -> None:
         self._lanes = lanes
-        self._like = [x if isinstance(x, Long) else x.shape for x in carry]
+        self._like: list[Any] = [x if isinstance(x, Long) else x.shape for x in carry]
         for x in carry:
             if isinstance(x, Long) and not isinstance(x, Table):
                 raise DoesNotFit(f"a loop hands on an array of shape {x.shape}")
@@ -188,8 +203,9 @@ class Held:
             if isinstance(like, Table):
                 carry.append(like.buffer.table())
                 continue
-            x = np.empty(like, object)
-            for index in np.ndindex(*like):
+            shape: tuple[int, ...] = like
+            x = np.empty(shape, object)
+            for index in np.ndindex(*shape):
                 x[index] = next(rest)
             carry.append(x)
         return carry

@@ -187,5 +187,3 @@ class Table(Long):
 
 def _same(x: Any, y: Any) -> bool:
     return x is y or (known(x) and known(y) and int(x) == int(y))
-
-

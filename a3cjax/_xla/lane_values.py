@@ -16,7 +16,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -208,8 +207,3 @@ def over(value: Value, body: Callable[[Index, Any], None]) -> None:
         return nothing
 
     lax.fori_loop(np.int32(0), np.int32(size), step, np.int32(0))
-
-
-def is_tracer(x: Any) -> bool:
-    """Whether ``x`` is known to nobody yet."""
-    return isinstance(x, jax.core.Tracer)

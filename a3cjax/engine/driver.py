@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
+from a3cjax.engine import persistent
 from a3cjax.engine.columns import narrow_block, types_of
 from a3cjax.engine.histories import Carry
-from a3cjax.engine import persistent
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import Block, Plan, advance, runs_of, start, tile_of
@@ -259,7 +259,7 @@ def _nothing(segments: int) -> tuple[jax.Array, jax.Array]:
     return jnp.zeros(segments, jnp.int32), jnp.zeros(segments, bool)
 
 
-def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: bool) -> tuple[int, int, Plan]:
+def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: bool = False) -> tuple[int, int, Plan]:
     """Updates per block, segments per block, and the plan with its segments no longer than a block."""
     per_device = min(layout.tiles // layout.shares, _MOST_TILES) * layout.lanes
     work = BLOCK_WORK

@@ -29,9 +29,7 @@ class Layout:
     shares: int
 
     @classmethod
-    def of(
-        cls, runs: int, shares: int, history: str, num_workers: int, target: Target, multiple: int = 1
-    ) -> "Layout":
+    def of(cls, runs: int, shares: int, history: str, num_workers: int, target: Target, multiple: int = 1) -> "Layout":
         """Equal tiles, as many for each of the ``shares`` that work side by side; on an accelerator one for each.
 
         An accelerator's kernel takes a ``multiple`` of lanes.
@@ -39,7 +37,11 @@ class Layout:
         most = LANES[history] if target == "kernel" else _LANES_FOR_LOOPS[history]
         if target == "kernel" and num_workers > _MANY_WORKERS:
             most = min(most, _LANES_OF_MANY)
-        tiles = shares if target in ("accelerator", "persistent kernel") else math.ceil(math.ceil(runs / most) / shares) * shares
+        tiles = (
+            shares
+            if target in ("accelerator", "persistent kernel")
+            else math.ceil(math.ceil(runs / most) / shares) * shares
+        )
         lanes = math.ceil(runs / tiles)
         if target != "kernel":
             lanes = max(lanes, 2)  # a single lane would compile to another program, with other roundings

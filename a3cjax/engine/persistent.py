@@ -10,9 +10,8 @@ operation.
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -22,21 +21,16 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
 from a3cjax._kernel import compiling_for
-from a3cjax._threefry import threefry2x32
-from a3cjax._xla.lane_programs import Held, run, used_inputs
-from a3cjax._xla.lane_rules import made
-from a3cjax._xla.lane_tables import Buffer, Place
-from a3cjax._xla.lane_values import DoesNotFit, Entry, Index, Lanes, Long, Value, entries_of
+from a3cjax._xla.lane_programs import used_inputs
+from a3cjax._xla.lane_tables import Place
+from a3cjax._xla.lane_values import DoesNotFit
 from a3cjax.engine.histories import Carry, Event, Kind, words_per_proposal
 from a3cjax.engine.loop import Batched, Block, Plan
 from a3cjax.engine.measure import measure_state
-from a3cjax.engine.past_table import BLOCK
+from a3cjax.engine.persistent_kernel import CHUNK, Program, call
 
-CHUNK = BLOCK  # updates between two looks at where rows are
 _FEW = 32  # entries of an array of each run that stay in registers
 _FEW_ROWS = 16  # likewise, if rows of it are looked up
-_FEW_SHARED = 8  # likewise, of a learner's array
-_FEW_WORDS = 16  # words of a proposal that are made before it; of more, each where it is used
 _WIDE = 1 << 15  # runs from which on four warps work together
 _MOST_ENTRIES = (1 << 31) - 1  # of an array in memory: indices have 32 bits
 
@@ -81,7 +75,7 @@ def used_columns(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> tu
     return _program_for(plan, learner, own_schedules, runs).used
 
 
-def _program_for(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> "Program":
+def _program_for(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> Program:
     plan = dataclasses.replace(plan, metrics=(), segment=1)
     program = _program(plan, Kind.of(learner), own_schedules, block_lanes(runs), _interpreted.get())
     assert program is not None
@@ -119,7 +113,7 @@ def advance(
 
     def take(memory, log, begin, end):
         limits = jnp.stack([begin, end, base, first]).astype(jnp.int32)
-        results = _call(program, lanes, updates, [limits, *given], [*memory, *log])
+        results = call(program, lanes, [limits, *given], [*memory, *log])
         return results[: len(memory)], results[len(memory) :]
 
     def of_state(known):
@@ -168,26 +162,6 @@ def _logged(place: Place, memory: Array, updates: int, lanes: int) -> Array:
 # ------------------------------------------------------------------------------------------------------------- program
 
 
-@dataclass(frozen=True, eq=False)
-class Program:
-    """One run's step and its entering of a part, traced; where the carry lies; what of the schedule they use."""
-
-    plan: Plan
-    kind: Kind
-    own_schedules: bool
-    lanes: int  # of a block
-    interpret: bool
-    step: Any
-    enter: Any  # None where it does nothing
-    offset: int
-    num_words: int
-    places: tuple[Place, ...]
-    in_registers: tuple[bool, ...]
-    samples: tuple[Place, ...]
-    samples_structure: Any
-    used: tuple[bool, ...]  # of worker, delay, turn and commit
-
-
 @functools.lru_cache(maxsize=64)
 def _program(plan: Plan, kind: Kind, own_schedules: bool, lanes: int, interpret: bool) -> Program | None:
     """The program, its tables laid out by how its lanes look rows up; None if it does not fit."""
@@ -199,7 +173,8 @@ def _program(plan: Plan, kind: Kind, own_schedules: bool, lanes: int, interpret:
         num_words = words_per_proposal(learner)
         words = jax.ShapeDtypeStruct((num_words,), jnp.uint32)
         carry = jax.eval_shape(_with(kind, history.start), leaves, key)
-        event = Event(i32, i32, words, i32 if plan.gathers else None)
+        shapes_of_event: Any = i32, i32, words, i32 if plan.gathers else None
+        event = Event(*shapes_of_event)
 
         def step(leaves, carry, k, event):
             after, samples, _ = history.step(jax.tree.unflatten(kind.structure, leaves), carry, k, event)
@@ -271,7 +246,7 @@ def _try(program: Program, translate: bool) -> None:
     memory = [place.memory(lanes) for place in program.places]
     updates = CHUNK if plan.log else 0
     memory += [place.memory(updates * lanes) for place in program.samples]
-    called = functools.partial(_call, program, lanes, updates)
+    called = functools.partial(call, program, lanes)
     if not translate:
         jax.eval_shape(called, given, memory)
         return
@@ -283,158 +258,3 @@ def _try(program: Program, translate: bool) -> None:
 
 def _stored(dtype: Any) -> Any:
     return np.dtype(np.int8) if dtype == np.bool_ else np.dtype(dtype)
-
-
-# -------------------------------------------------------------------------------------------------------------- kernel
-
-
-def _call(program: Program, lanes: int, updates: int, given: Sequence[Any], memory: Sequence[Any]) -> list[Any]:
-    """The kernel for all lanes. ``given`` is read; ``memory``, of the carry and the samples, is overwritten."""
-    from jax.experimental import pallas as pl
-    from jax.experimental.pallas import triton
-
-    del updates
-
-    def load(ref, address, mask):
-        if mask is None:
-            return triton.load(ref.at[address])
-        return triton.load(ref.at[address], mask=mask, other=np.zeros((), ref.dtype)[()])
-
-    def store(ref, address, entry, mask):
-        triton.store(ref.at[address], entry, mask=mask)
-
-    def kernel(*refs):
-        mine = pl.program_id(0) * np.int32(program.lanes) + lax.iota(jnp.int32, program.lanes)
-        block = Lanes(program.lanes, mine, load, store)
-        _take_updates(program, block, lanes, refs[: len(given)], refs[len(given) + len(memory) :])
-
-    options: dict[str, Any] = {}
-    if not program.interpret:
-        options = {"compiler_params": triton.CompilerParams(num_warps=program.lanes // 32, num_stages=1)}
-    call = pl.pallas_call(
-        kernel,
-        grid=(lanes // program.lanes,),
-        out_shape=[jax.ShapeDtypeStruct(part.shape, part.dtype) for part in memory],
-        input_output_aliases={len(given) + i: i for i in range(len(memory))},
-        interpret=program.interpret,
-        **options,
-    )
-    return list(call(*given, *memory))
-
-
-def _take_updates(program: Program, lanes: Lanes, runs: int, given: Sequence[Any], memory: Sequence[Any]) -> None:
-    """The kernel of one block of lanes: its updates, one after the other."""
-    limits, first_word, second_word, *rest = given
-    columns, leaves = rest[: len(program.used)], rest[len(program.used) :]
-    begin, end, base, logged_from = (lanes.load(limits, np.int32(i), None) for i in range(4))
-    key = tuple(lanes.load(ref, lanes.runs, None) for ref in (first_word, second_word))
-    axes = program.plan.axes
-    learner = [
-        _leaf(lanes, runs, ref, leaf, axis)
-        for ref, leaf, axis in zip(leaves, program.kind.shapes(), axes, strict=True)
-    ]
-    count = len(program.places)
-    buffers = [Buffer(place, ref, lanes, runs) for place, ref in zip(program.places, memory[:count], strict=True)]
-    logs = list(zip(program.samples, memory[count:], strict=True))
-    carry = [
-        entries_of(made(b.place.shape, b.place.dtype, b.load)) if stays else b.table()
-        for b, stays in zip(buffers, program.in_registers, strict=True)
-    ]
-    held = Held(lanes, carry)
-
-    def settled(after: Sequence[Value]) -> list[Value]:
-        """The carry after an update, what is in memory at its place."""
-        pairs = zip(buffers, program.in_registers, after, strict=True)
-        return [entries_of(x) if stays else buffer.put(x) for buffer, stays, x in pairs]
-
-    def column(i: int, k: Any) -> Entry:
-        if not program.used[i]:
-            return np.int32(0)
-        place = lax.sub(k, base)
-        if program.own_schedules:
-            place = lax.add(lanes.spread(lax.mul(place, np.int32(runs))), lanes.runs)
-        return lax.convert_element_type(lanes.load(columns[i], place, None), jnp.int32)
-
-    def take_update(k: Any, entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        worker, delay, turn, *commit = (column(i, k) for i in range(len(program.used)))
-        words = _words(program, lanes, key, worker, lax.add(turn, np.int32(program.offset)) if program.used[2] else turn)
-        event = [_scalar(worker), _scalar(delay), words, *map(_scalar, commit)]
-        results = run(lanes, program.step, [*learner, *held.taken(entries), _scalar(k), *event])
-        for (place, ref), sample in zip(logs, results[count:], strict=True):
-            _note(lanes, place, ref, runs, lax.sub(k, logged_from), sample)
-        return held.given(settled(results[:count]))
-
-    def take_part(p: Any, entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        start = lax.max(begin, lax.mul(p, np.int32(CHUNK)))
-        stop = lax.min(end, lax.mul(lax.add(p, np.int32(1)), np.int32(CHUNK)))
-        entered = settled(run(lanes, program.enter, [*learner, *held.taken(entries), _scalar(start)]))
-        return lax.fori_loop(start, stop, take_update, held.given(entered))
-
-    if program.enter is None:
-        entries = lax.fori_loop(begin, end, take_update, held.given(carry))
-    else:
-        by = np.int32(CHUNK)
-        parts = lax.div(begin, by), lax.div(lax.add(end, np.int32(CHUNK - 1)), by)
-        entries = lax.fori_loop(*parts, take_part, held.given(carry))
-    for buffer, stays, x in zip(buffers, program.in_registers, held.taken(entries), strict=True):
-        if stays:
-            for index in np.ndindex(*x.shape):
-                buffer.store(index, x[index])
-
-
-def _scalar(entry: Entry) -> Value:
-    out = np.empty((), object)
-    out[()] = entry
-    return out
-
-
-def _leaf(lanes: Lanes, runs: int, ref: Any, leaf: Any, axis: int | None) -> Value:
-    """An array of the learner: a number for each lane, a few for all, or a table."""
-    shape = () if axis == 0 else tuple(leaf.shape)
-    if axis == 0:
-        return entries_of(Buffer(Place((), np.dtype(leaf.dtype), "beside"), ref, lanes, runs).table())
-    table = Buffer(Place(shape, np.dtype(leaf.dtype), "shared"), ref, lanes, runs).table()
-    return entries_of(table) if leaf.size <= _FEW_SHARED else table
-
-
-def _note(lanes: Lanes, place: Place, ref: Any, runs: int, row: Any, sample: Value) -> None:
-    """Log one sample of each lane."""
-    first = lax.mul(row, np.int32(place.size * runs))
-    sample = entries_of(sample)
-    for j, index in enumerate(np.ndindex(*place.shape)):
-        address = lax.add(lanes.spread(lax.add(first, np.int32(j * runs))), lanes.runs)
-        lanes.store(ref, address, lax.convert_element_type(lanes.spread(sample[index]), place.stored), None)
-
-
-def _words(program: Program, lanes: Lanes, key: Any, worker: Entry, turn: Entry) -> Value:
-    """The random words of one proposal, as ``randomness.proposal_words`` makes them."""
-    pairs = -(-program.num_words // 2)
-    if not program.used[2]:
-        return made((program.num_words,), np.uint32, lambda index: np.uint32(0))
-    worker, turn = (lax.convert_element_type(x, jnp.uint32) for x in (worker, turn))
-    first, later = lax.mul(worker, np.uint32(pairs)), lanes.spread(turn)
-
-    def pair(i: Any) -> tuple[Any, Any]:
-        number = np.uint32(i) if isinstance(i, int) else lax.convert_element_type(i, jnp.uint32)
-        number = lax.add(*lanes.alike([first, number]))
-        made = threefry2x32(key, (lanes.spread(number), later))
-        return lax.optimization_barrier(made) if program.interpret else made  # or it is compiled for each use
-
-    if program.num_words <= _FEW_WORDS:
-        both = [word for i in range(pairs) for word in pair(i)][: program.num_words]
-        out = np.empty((program.num_words,), object)
-        for i, word in enumerate(both):
-            out[i] = word
-        return out
-
-    def read(index: Index) -> Entry:
-        (at,) = index
-        if isinstance(at, int):
-            return pair(at // 2)[at % 2]
-        x, y = pair(lax.div(at, np.int32(2)))
-        return lanes.select(lax.eq(lax.rem(at, np.int32(2)), np.int32(1)), y, x)
-
-    return Long((program.num_words,), np.uint32, read)
-
-
-__all__ = ["CHUNK", "advance", "block_lanes", "fits", "interpreted", "is_interpreted"]

@@ -15,9 +15,11 @@ CASES = [(1, 1), (2, 2), (9, 1), (67, 2), (128, 1), (129, 1), (4097, 2)]
 
 @pytest.mark.parametrize(("runs", "shares"), CASES)
 @pytest.mark.parametrize("history", ["mailbox", "ring"])
-@pytest.mark.parametrize("target", ["kernel", "loops", "accelerator"])
+@pytest.mark.parametrize("target", ["kernel", "loops", "accelerator", "persistent kernel"])
 def test_every_run_has_a_place(runs, shares, history, target):
-    layout = Layout.of(runs, shares, history, 16, target)
+    multiple = 32 if target == "persistent kernel" else 1
+    layout = Layout.of(runs, shares, history, 16, target, multiple)
+    assert layout.lanes % multiple == 0
     assert layout.tiles % shares == 0
     assert layout.tiles * layout.lanes >= runs
     assert layout.real_lanes().sum() == runs

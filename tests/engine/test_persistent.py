@@ -4,6 +4,7 @@ What a card's compiler is given is made without a card, for an abstract device.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,9 +33,7 @@ def keys(runs=RUNS):
 
 
 def shared(updates=UPDATES):
-    return a3cjax.Schedule.from_workers(
-        jax.random.key(0), [a3cjax.compute_times.Exponential(1.0)] * WORKERS, updates
-    )
+    return a3cjax.Schedule.from_workers(jax.random.key(0), [a3cjax.compute_times.Exponential(1.0)] * WORKERS, updates)
 
 
 def own(updates=UPDATES):
@@ -76,7 +75,7 @@ def test_the_same_draws_and_parameters_as_on_a_cpu(case):
     learner = a3cjax.A3C(mdp(), **{"actor_step": 0.3, "critic_step": 0.4, "radius": 1.0, **options})
     given = learner, schedule(), keys()
     record = a3cjax.Record(every=20, metrics=["objective", "mean_delay"])
-    how = dict(history=history, record=record, transitions=True)
+    how: dict[str, Any] = dict(history=history, record=record, transitions=True)
     assert_alike(in_kernel(*given, **how), a3cjax.simulate(*given, **how))
 
 
@@ -111,6 +110,8 @@ def test_a_learner_of_ones_own_in_double_precision(x64):
     result, expected = in_kernel(*given), a3cjax.simulate(*given)
     assert result.params.dtype == np.float64
     np.testing.assert_allclose(result.params, expected.params, rtol=1e-12)
+    assert result.state is not None
+    assert expected.state is not None
     for one, other in zip(result.state.leaves, expected.state.leaves, strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_allclose(one, other, rtol=1e-12)
@@ -120,7 +121,7 @@ def test_a_run_goes_on_from_a_state_saved_elsewhere():
     """Twenty-three updates on a CPU, the rest in the kernel, and the other way round: one run."""
     learner = a3cjax.QuadraticSGD(curvature=[1.0, 0.5], step=0.1, noise=1.0)
     schedule, key = shared(), keys(3)
-    options = dict(history="ring", depth=8)
+    options: dict[str, Any] = dict(history="ring", depth=8)
     whole = a3cjax.simulate(learner, schedule, key, **options)
     half = a3cjax.simulate(learner, schedule[:23], key, **options)
     rest = in_kernel(learner, schedule, key, resume=half.state, **options)
