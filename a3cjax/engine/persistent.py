@@ -251,9 +251,15 @@ def _try(program: Program, translate: bool) -> None:
         jax.eval_shape(called, given, memory)
         return
     try:
-        jax.jit(called).trace(given, memory).lower(lowering_platforms=("cuda",))
+        jax.jit(called).trace(given, memory).lower(lowering_platforms=(_platform(),))
     except NotImplementedError as error:
         raise DoesNotFit(str(error)) from error
+
+
+def _platform() -> str:
+    """Whose compiler the kernel is for; NVIDIA's where there is no GPU."""
+    on_amd = jax.default_backend() == "gpu" and "rocm" in jax.devices()[0].client.platform_version.lower()
+    return "rocm" if on_amd else "cuda"
 
 
 def _stored(dtype: Any) -> Any:

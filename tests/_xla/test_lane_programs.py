@@ -78,7 +78,7 @@ def counted(x, table, i):
 def keyed(x, table, i):
     key = jax.random.fold_in(jax.random.wrap_key_data(jnp.stack([i, i + 7]).astype(jnp.uint32)), i)
     one, other = jax.random.split(key)
-    return jax.random.normal(one, (2,)), jax.random.bits(other, (2,))
+    return jax.random.bits(one, (2,)), jax.random.key_data(other)
 
 
 PROGRAMS = {
