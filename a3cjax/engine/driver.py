@@ -29,7 +29,8 @@ from a3cjax.engine.saved import SavedState
 BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
 LONGEST_BLOCK = 1 << 17
 _KERNEL_WORK = 1 << 30  # likewise of an accelerator's kernel,
-_KERNEL_WORK_OWN = 1 << 28  # and where each update of each run is told, or tells, something of its own
+_KERNEL_WORK_OWN = 1 << 28  # where each update of each run is told something of its own,
+_KERNEL_WORK_LOGGED = persistent.LOGGED_WORK  # and where it logs its samples
 _MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
 
 
@@ -212,6 +213,12 @@ _compiled_advance = jax.jit(advance, static_argnums=0, donate_argnums=2, compile
 _start_elsewhere = jax.jit(start, static_argnums=0)
 _advance_elsewhere = jax.jit(advance, static_argnums=0, donate_argnums=2)
 _advance_in_kernel = jax.jit(persistent.advance, static_argnums=0, donate_argnums=2)
+_advance_interpreted = jax.jit(  # for tests: quick to compile
+    persistent.advance,
+    static_argnums=0,
+    donate_argnums=2,
+    compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True},
+)
 _ADVANCES = {"accelerator": _advance_elsewhere, "persistent kernel": _advance_in_kernel}
 
 
@@ -233,6 +240,8 @@ def _advance(
     """One block of a share, tile by tile, each waited for, so that the thread is busy as long as its core is."""
     out: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
     go_on = _ADVANCES.get(plan.target, _compiled_advance)
+    if plan.target == "persistent kernel" and persistent.is_interpreted():
+        go_on = _advance_interpreted
     begin = jnp.int32(first)
     for tile, carry, block in zip(tiles, carries, blocks, strict=True):
         after = go_on(plan, tile.learner, carry, tile.keys, block, begin, *lengths_and_marks, tile.real)
@@ -264,7 +273,8 @@ def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: b
     per_device = min(layout.tiles // layout.shares, _MOST_TILES) * layout.lanes
     work = BLOCK_WORK
     if plan.target == "persistent kernel":
-        work = _KERNEL_WORK_OWN if own_schedules or plan.log else _KERNEL_WORK
+        work = _KERNEL_WORK_OWN if own_schedules else _KERNEL_WORK
+        work = min(work, _KERNEL_WORK_LOGGED) if plan.log else work
     block = min(max(1, work // per_device), LONGEST_BLOCK, num_updates)
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)

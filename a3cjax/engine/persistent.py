@@ -23,7 +23,6 @@ from jaxtyping import Array, Bool, Int, UInt32
 from a3cjax._kernel import compiling_for
 from a3cjax._xla.lane_programs import used_inputs
 from a3cjax._xla.lane_tables import Place
-from a3cjax._xla.lane_values import DoesNotFit
 from a3cjax.engine.histories import Carry, Event, Kind, words_per_proposal
 from a3cjax.engine.loop import Batched, Block, Plan
 from a3cjax.engine.measure import measure_state
@@ -32,6 +31,7 @@ from a3cjax.engine.persistent_kernel import CHUNK, Program, call
 _FEW = 32  # entries of an array of each run that stay in registers
 _FEW_ROWS = 16  # likewise, if rows of it are looked up
 _WIDE = 1 << 15  # runs from which on four warps work together
+LOGGED_WORK = 1 << 25  # run-updates of a block whose samples are logged
 _MOST_ENTRIES = (1 << 31) - 1  # of an array in memory: indices have 32 bits
 
 _interpreted: ContextVar[bool] = ContextVar("interpreted", default=False)
@@ -67,7 +67,10 @@ def fits(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> bool:
     lanes = block_lanes(runs)
     program = _program(plan, Kind.of(learner), own_schedules, lanes, _interpreted.get())
     padded = -(-runs // lanes) * lanes
-    return program is not None and all(place.size * padded <= _MOST_ENTRIES for place in program.places)
+    if program is None:
+        return False
+    kept = (place.size * padded for place in program.places)
+    return max(*kept, *(place.size * LOGGED_WORK for place in program.samples), 0) <= _MOST_ENTRIES
 
 
 def used_columns(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> tuple[bool, ...]:
@@ -211,7 +214,7 @@ def _program(plan: Plan, kind: Kind, own_schedules: bool, lanes: int, interpret:
         )
         program = dataclasses.replace(program, places=layouts)
         _try(program, translate=not interpret)
-    except DoesNotFit:
+    except Exception:  # of our own rules (``DoesNotFit``) or of JAX's, which differ from version to version
         return None
     return program
 
@@ -250,10 +253,7 @@ def _try(program: Program, translate: bool) -> None:
     if not translate:
         jax.eval_shape(called, given, memory)
         return
-    try:
-        jax.jit(called).trace(given, memory).lower(lowering_platforms=(_platform(),))
-    except NotImplementedError as error:
-        raise DoesNotFit(str(error)) from error
+    jax.jit(called).trace(given, memory).lower(lowering_platforms=(_platform(),))
 
 
 def _platform() -> str:

@@ -77,7 +77,7 @@ def test_the_same_draws_and_parameters_as_on_a_cpu(case):
     schedule, history, options = CASES[case]
     learner = a3cjax.A3C(mdp(), **{"actor_step": 0.3, "critic_step": 0.4, "radius": 1.0, **options})
     given = learner, schedule(), keys()
-    record = a3cjax.Record(every=20, metrics=["objective", "mean_delay"])
+    record = a3cjax.Record(every=20, metrics={"largest": lambda state: state.theta.max(), "mean_delay": "mean_delay"})
     how: dict[str, Any] = dict(history=history, record=record, transitions=True)
     assert_alike(in_kernel(*given, **how), a3cjax.simulate(*given, **how))
 
