@@ -2,6 +2,7 @@
 
     python -m benchmarks.gpu [--runs 1000 10000] [--seconds 1]     # times
     python -m benchmarks.gpu --check                                # the accelerator's results against the CPU's
+    python -m benchmarks.gpu --all [--yardstick FILE.cu]            # both, case by case (benchmarks/gpu_kernel.py)
 
 Runs on whatever JAX finds first; on a CPU with fewer runs by default. Mailbox, 16 workers, one schedule for all runs.
 What one update of the whole batch costs is the time of a call less that of a call of one update, which holds start,
@@ -27,6 +28,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 import a3cjax
+from benchmarks.gpu_kernel import run_all
 from benchmarks.workload import Rounds, looked_at, paper_learner, paper_mdp, shared_schedule, time_rounds
 
 WORKERS = 16
@@ -66,11 +68,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, nargs="+", help="batch sizes; by default 10^3 to 10^6, on a CPU to 10^4")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long one timing should take")
     parser.add_argument("--check", action="store_true", help="compare results with the CPU's instead")
+    parser.add_argument("--all", action="store_true", help="check, and time the kernel's cases and the whole command")
+    parser.add_argument("--yardstick", help="with --all, a CUDA program to compile and run beside")
     options = parser.parse_args()
     device = jax.devices()[0]
     print(f"{device.device_kind} ({device.platform}), jax {jax.__version__}\n")
     if options.check:
         check(device)
+        return
+    if options.all:
+        check(device)
+        print()
+        run_all(device, options.yardstick)
         return
     bandwidth = copy_bandwidth(device)
     print(f"Memory: a copy of a large array reads and writes {bandwidth / 1e9:,.0f} GB/s.")
@@ -335,6 +344,7 @@ def _simulate(learner: a3cjax.A3C, schedule: a3cjax.Schedule, keys: Any, history
         result = a3cjax.simulate(
             learner, schedule, jax.device_put(keys, device), history=history, transitions=True, devices=[device]
         )
+    print(f"{history} on {device.platform}: it ran as {result.backend!r}", flush=True)
     return jax.tree.map(np.asarray, (result.params, result.transitions))
 
 

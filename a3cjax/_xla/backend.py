@@ -27,6 +27,7 @@ class Backend:
     name: ClassVar[str] = "accelerator"
     compiler_options: ClassVar[dict[str, Any] | None] = None
     pads_blocks: ClassVar[bool] = False  # so that runs of about the same length share a program
+    draws_in_place: ClassVar[bool] = False  # whether random words are made update by update, and not for a chunk
     maps_sequentially: ClassVar[bool] = False  # whether the caller's vmap over runs has to become a loop
     versions_beside: ClassVar[bool] = False  # whether the same version of all runs lies side by side
     most_lanes: ClassVar[Mapping[str, int]] = {}  # the most runs in a tile, for each history; as many as there are

@@ -16,6 +16,9 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import Backend
+from a3cjax._xla.lane_kernel import LANE_KERNEL, is_interpreted
+from a3cjax.engine import persistent
+from a3cjax.engine.columns import narrow_block, types_of
 from a3cjax.engine.history.protocol import Carry
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
@@ -97,7 +100,7 @@ class _Course:
         layout = Layout.of(runs.count, shares, plan.history, plan.num_workers, plan.backend)
         tiles = Tiles(layout, available[:shares])
         on_devices = tiles.put(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
-        updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates)
+        updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates, runs.worker.shape[0] > 1)
         room_for = updates, segments
         if updates >= runs.num_updates and plan.backend.pads_blocks:  # one block, idle where it is not needed
             room_for = _roomy(updates, 256), _roomy(segments, 16)
@@ -134,7 +137,7 @@ class _Course:
         """A block of updates, measured where it is marked."""
         chunk = self.plan.chunk(self.runs.one_learner(), self.layout.lanes)
         updates, segments = self.room_for
-        block = self.runs.block(self.layout, done, updates, chunk, self._room)
+        block = _block_of(self.plan, self.runs, self.layout, done, updates, chunk, self._room)
         blocks = self.tiles.place(self.tiles.take(block))
         idle = segments - len(lengths)
         marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
@@ -211,13 +214,18 @@ class Programs(NamedTuple):
     advance: Any
 
 
-@functools.cache
 def programs(backend: Backend) -> Programs:
     """Compiled once for each plan and shapes; the carry that ``advance`` is given is overwritten."""
-    options = backend.compiler_options
+    return _programs(backend, backend is LANE_KERNEL and is_interpreted())
+
+
+@functools.cache
+def _programs(backend: Backend, interpreted: bool) -> Programs:
+    take = persistent.advance if backend is LANE_KERNEL else advance
+    options = persistent.INTERPRETERS_OPTIONS if interpreted else backend.compiler_options
     return Programs(
-        jax.jit(start, static_argnums=0, compiler_options=options),
-        jax.jit(advance, static_argnums=0, donate_argnums=2, compiler_options=options),
+        jax.jit(start, static_argnums=0, compiler_options=backend.compiler_options),
+        jax.jit(take, static_argnums=0, donate_argnums=2, compiler_options=options),
     )
 
 
@@ -247,10 +255,21 @@ def _advance(
     return out
 
 
-def _shape_blocks(plan: Plan, layout: Layout, num_updates: int) -> tuple[int, int, Plan]:
+def _block_of(
+    plan: Plan, runs: Runs, layout: Layout, first: int, updates: int, chunk: int, room: dict[int, np.ndarray]
+) -> Block:
+    """A stretch of the schedule, as the backend takes it."""
+    if plan.backend is not LANE_KERNEL:
+        return runs.block(layout, first, updates, chunk, room)
+    used = persistent.used_columns(plan, runs.one_learner(), runs.worker.shape[0] > 1, layout.lanes)
+    return narrow_block(runs, layout, first, updates, chunk, types_of(runs, plan.depth, used), room)
+
+
+def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: bool = False) -> tuple[int, int, Plan]:
     """Updates per block, segments per block, and the plan with its segments no longer than a block."""
     per_device = min(layout.tiles // layout.shares, _MOST_TILES) * layout.lanes
-    block = min(max(1, BLOCK_WORK // per_device), LONGEST_BLOCK, num_updates)
+    work = persistent.block_work(plan, own_schedules) if plan.backend is LANE_KERNEL else BLOCK_WORK
+    block = min(max(1, work // per_device), LONGEST_BLOCK, num_updates)
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)
     return segments * segment, segments, dataclasses.replace(plan, segment=segment)

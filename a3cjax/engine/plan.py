@@ -15,6 +15,7 @@ from a3cjax._xla.fitting import fits_kernel
 from a3cjax._xla.loops import LOOPS
 from a3cjax.engine.history.gathering import GatheringRing
 from a3cjax.engine.history.mailbox import Mailbox
+from a3cjax.engine.history.past_table import BLOCK
 from a3cjax.engine.history.protocol import Kind, propose, shapes_of, words_per_proposal
 from a3cjax.engine.history.ring import Ring
 from a3cjax.engine.randomness import key_from_words
@@ -59,6 +60,8 @@ class Plan:
 
     def chunk(self, learner: Any, lanes: int) -> int:
         """Updates whose random words are made at once, a power of two."""
+        if self.backend.draws_in_place:
+            return BLOCK
         most = CHUNK_WORDS // (words_per_proposal(learner) * lanes)
         return 1 << max(0, most.bit_length() - 1)
 

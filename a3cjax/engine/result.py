@@ -21,6 +21,9 @@ class Result:
     ``transitions``: with ``transitions=True`` the samples that each update used, leaves [K]; otherwise None.
     ``nonfinite_from``: the first recorded update count at which a parameter was not finite, or −1. From there on the
     run's numbers mean nothing.
+    ``backend``: what the loop over updates was compiled to. On a CPU "kernel" (one function of machine code) or "loops"
+    (an operation at a time: a learner with operations that no kernel holds); on an accelerator "persistent kernel" (one
+    kernel for a block of updates) or "accelerator" (an operation at a time).
     ``state``: what ``simulate(..., resume=state)`` continues from; ``state.save(path)`` keeps it.
     """
 
@@ -32,6 +35,7 @@ class Result:
     nonfinite_from: Int[Array, "*B"]
     state: SavedState | None
     num_updates: int = static()
+    backend: str = static(default="")
 
     def __repr__(self) -> str:
         lines = [f"Result of {self.num_updates} updates, {_size(self)} in all"]

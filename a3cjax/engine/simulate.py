@@ -12,7 +12,9 @@ from jax import lax
 from a3cjax._core import check
 from a3cjax._core.broadcasting import broadcasting
 from a3cjax._xla.backend import compiling_for
+from a3cjax._xla.lane_kernel import LANE_KERNEL
 from a3cjax._xla.marks import opaque
+from a3cjax.engine import persistent
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive
 from a3cjax.engine.history.gathering import check_gathers, check_update
@@ -129,6 +131,12 @@ def simulate(
         backend=backend_for(runs.one_learner(), platform, runs.commit is not None),
         gathers=runs.commit is not None,
     )
+    if (
+        not traced
+        and persistent.is_wanted(platform)
+        and persistent.fits(plan, runs.one_learner(), runs.worker.shape[0] > 1, runs.count)
+    ):
+        plan = dataclasses.replace(plan, backend=LANE_KERNEL)
     check_memory(plan, runs, metrics, spacing)
     if traced:
         state, saved, values, log = _trace(plan, runs, spacing, outside)
@@ -136,6 +144,7 @@ def simulate(
     else:
         state, saved, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
     result = _result(runs, metrics, spacing, state, saved, values, log, 0 if resume is None else resume.updates)
+    result = dataclasses.replace(result, backend=plan.backend.name)
     if interrupted is not None:
         raise interrupted(result)
     if throw and not traced:

@@ -8,6 +8,7 @@ import pytest
 
 from a3cjax._xla.backend import ACCELERATOR
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax._xla.lane_kernel import LANE_KERNEL
 from a3cjax._xla.loops import LOOPS
 from a3cjax.engine import driver
 from a3cjax.engine.layout import Layout
@@ -18,10 +19,11 @@ CASES = [(1, 1), (2, 2), (9, 1), (67, 2), (128, 1), (129, 1), (4097, 2)]
 
 @pytest.mark.parametrize(("runs", "shares"), CASES)
 @pytest.mark.parametrize("history", ["mailbox", "ring"])
-@pytest.mark.parametrize("backend", [CPU_KERNEL, LOOPS, ACCELERATOR])
+@pytest.mark.parametrize("backend", [CPU_KERNEL, LOOPS, ACCELERATOR, LANE_KERNEL])
 def test_every_run_has_a_place(runs, shares, history, backend):
     layout = Layout.of(runs, shares, history, 16, backend)
     assert layout.tiles % shares == 0
+    assert backend is not LANE_KERNEL or layout.lanes % 32 == 0
     assert layout.tiles * layout.lanes >= runs
     assert layout.real_lanes().sum() == runs
     for module in (np, jnp):
