@@ -73,7 +73,8 @@ def _evaluate(lanes: Lanes, jaxpr: Any, consts: Sequence[Value], inputs: Sequenc
 
     def read(var: Any) -> Value:
         if isinstance(var, Literal):
-            return constant(np.asarray(var.val, var.aval.dtype))
+            aval: Any = var.aval
+            return constant(np.asarray(var.val, aval.dtype))
         return values[var]
 
     needed = {var for var in jaxpr.outvars if not isinstance(var, Literal)}
