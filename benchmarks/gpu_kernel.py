@@ -57,7 +57,7 @@ CASES = (
     Case("mailbox", 100_000, 1 << 15, False, 5e9, 3e9),
     Case("mailbox", 10_000, 1 << 16, False, 2.5e9, 1.5e9),
     Case("mailbox", 1_000, 1 << 16, False, 3.5e8, 2e8),
-    Case("mailbox", 100_000, 2_000, True, 3e9, 1.5e9),
+    Case("mailbox", 100_000, 1_000, True, 3e9, 1.5e9),
     Case("ring", 100_000, 1 << 13, False, 2.5e9, 1e9),
     Case("ring", 100_000, 1_000, True, None, None),
     Case("mailbox", 100_000, 1 << 12, False, None, None, (("sampling", "iid"),)),

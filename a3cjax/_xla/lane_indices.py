@@ -46,7 +46,7 @@ def dynamic_slice(lanes: Lanes, eqn: Any, x: Value, *starts: Value) -> Value:
     first = _starts(starts, sizes, x.shape)
     if isinstance(x, Table):
         x.note_rows(first, sizes[-1])
-    return made(out.shape, out.dtype, lambda at: entry_at(lanes, x, tuple(map(plus, first, at))))
+    return made(out.shape, out.dtype, lambda at: entry_at(lanes, x, tuple(map(plus, first, at))), x)
 
 
 @rule("dynamic_update_slice")

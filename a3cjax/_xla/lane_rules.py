@@ -22,7 +22,11 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def made(shape: Sequence[int], dtype: Any, read: Callable[[Index], Entry]) -> Value:
-    """The array of entries ``read(index)``: at once if they are few, else when they are asked for."""
-    whole = Long(shape, dtype, read)
-    return entries_of(whole) if math.prod(shape) <= MOST_IN_REGISTERS else whole
+def made(shape: Sequence[int], dtype: Any, read: Callable[[Index], Entry], part_of: Value = None) -> Value:
+    """The array of entries ``read(index)``: at once if they are few, else when they are asked for.
+
+    ``part_of``: of what it is a part, which may be costly.
+    """
+    costly = isinstance(part_of, Long) and part_of.costly
+    whole = Long(shape, dtype, read, costly)
+    return entries_of(whole) if math.prod(shape) <= (1 if costly else MOST_IN_REGISTERS) else whole

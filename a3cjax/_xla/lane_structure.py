@@ -36,7 +36,7 @@ def moved(name: str) -> Callable[[Callable[..., Callable[[Index], Index]]], Any]
                 origin = origin_of(eqn, tuple(x.shape[:-1]))
                 return made((*out.shape, 2), np.uint32, lambda at: entry_at(lanes, x, (*origin(at[:-1]), at[-1])))
             origin = origin_of(eqn, tuple(x.shape))
-            return made(out.shape, out.dtype, lambda index: entry_at(lanes, x, origin(index)))
+            return made(out.shape, out.dtype, lambda index: entry_at(lanes, x, origin(index)), x)
 
         RULES[name] = move
         return move

@@ -31,12 +31,16 @@ class DoesNotFit(Exception):
 
 
 class Long:
-    """An array too long for registers: ``read(index)`` gives one entry."""
+    """An array too long for registers: ``read(index)`` gives one entry.
 
-    def __init__(self, shape: Sequence[int], dtype: Any, read: Callable[[Index], Entry]) -> None:
+    A ``costly`` one is computed for each entry that is asked for, and for no others: parts of it are not taken ahead.
+    """
+
+    def __init__(self, shape: Sequence[int], dtype: Any, read: Callable[[Index], Entry], costly: bool = False) -> None:
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.read = read
+        self.costly = costly
 
 
 Value = Any  # an object array of entries, or a Long

@@ -188,4 +188,4 @@ def _words(program: Program, lanes: Lanes, key: Any, worker: Entry, turn: Entry)
         x, y = pair(lax.div(at, np.int32(2)))
         return lanes.select(lax.eq(lax.rem(at, np.int32(2)), np.int32(1)), y, x)
 
-    return Long((program.num_words,), np.uint32, read)
+    return Long((program.num_words,), np.uint32, read, costly=True)
