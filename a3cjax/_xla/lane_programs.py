@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Literal
 
 from a3cjax._xla import lane_arithmetic, lane_indices, lane_structure, lane_sums
 from a3cjax._xla.lane_rules import RULES, made, rule
@@ -60,10 +59,10 @@ def run(lanes: Lanes, program: Any, inputs: Sequence[Value]) -> list[Value]:
 
 def used_inputs(program: Any) -> list[bool]:
     """Which inputs of a closed program its results depend on."""
-    needed = {id(var) for var in program.jaxpr.outvars if not isinstance(var, Literal)}
+    needed = {id(var) for var in program.jaxpr.outvars if not hasattr(var, "val")}
     for eqn in reversed(program.jaxpr.eqns):
         if any(id(var) in needed for var in eqn.outvars):
-            needed |= {id(var) for var in eqn.invars if not isinstance(var, Literal)}
+            needed |= {id(var) for var in eqn.invars if not hasattr(var, "val")}
     return [id(var) in needed for var in program.jaxpr.invars]
 
 
@@ -72,17 +71,17 @@ def _evaluate(lanes: Lanes, jaxpr: Any, consts: Sequence[Value], inputs: Sequenc
     values |= dict(zip(jaxpr.invars, inputs, strict=True))
 
     def read(var: Any) -> Value:
-        if isinstance(var, Literal):
+        if hasattr(var, "val"):  # a literal; its class lies in a module that takes long to import
             aval: Any = var.aval
             return constant(np.asarray(var.val, aval.dtype))
         return values[var]
 
-    needed = {var for var in jaxpr.outvars if not isinstance(var, Literal)}
+    needed = {var for var in jaxpr.outvars if not hasattr(var, "val")}
     wanted = []
     for eqn in reversed(jaxpr.eqns):
         if any(var in needed for var in eqn.outvars):
             wanted.append(eqn)
-            needed |= {var for var in eqn.invars if not isinstance(var, Literal)}
+            needed |= {var for var in eqn.invars if not hasattr(var, "val")}
     for eqn in reversed(wanted):
         name = eqn.primitive.name
         if name not in RULES or not all(_holds(name, var) for var in eqn.outvars):

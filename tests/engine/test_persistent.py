@@ -161,13 +161,13 @@ def test_what_does_not_fit_runs_as_before_and_the_result_says_so():
         assert inside.backend == "kernel"
 
 
-def programs(learner, history, own_schedules):
+def programs(learner, history, own_schedules, gathers=False):
     """The traced kernel for a card that is not there."""
     device = getattr(jax.sharding, "AbstractDevice", None)
     if device is None:
         pytest.skip("this version of JAX has no abstract devices")
     axes = tuple(None for _ in jax.tree.leaves(learner))
-    plan = Plan(history, 16, 4 * (history == "ring"), 1, (), (), False, axes, LANE_KERNEL)
+    plan = Plan(history, 16, 4 * (history == "ring"), 1, (), (), False, axes, LANE_KERNEL, gathers)
     mesh = AbstractMesh((1,), ("x",), (AxisType.Auto,), abstract_device=device("NVIDIA H100", 132, "gpu"))
     with use_abstract_mesh(mesh):
         return persistent._program(plan, Kind.of(learner), own_schedules, 32, False)
@@ -188,6 +188,14 @@ def test_a_cards_compiler_takes_the_kernel(history, own_schedules):
 @pytest.mark.parametrize("options", [{"sampling": "iid"}, {"minibatch": 2}, {"estimator": "reinforce"}])
 def test_other_learners_of_the_cpus_kernel_are_taken_too(options):
     assert programs(a3cjax.A3C(mdp(), 0.1, 0.1, radius=1.0, **options), "mailbox", False) is not None
+
+
+def test_averaged_messages_are_taken_too():
+    """Sums of 80 entries wait in memory, and θ is written whole: neither is looked up by rows, past versions are."""
+    program = programs(a3cjax.A3C(mdp(), 0.1, 0.1, radius=1.0), "ring", False, gathers=True)
+    assert program is not None
+    assert program.used == (True, True, True, True)
+    assert next(place for place in program.places if place.shape == (4, 40, 2)).layout == "apart"
 
 
 def test_columns_travel_in_the_bytes_that_hold_them():
