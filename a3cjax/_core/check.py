@@ -93,9 +93,13 @@ def discount(value: Any) -> jax.Array:
 
 
 def level_of_caller() -> int:
-    """The ``stacklevel``, for the function that asks, of the first frame outside this package."""
+    """The ``stacklevel``, for the function that asks, of the first frame outside this package.
+
+    Calls that ``functools.singledispatch`` hands on go through a frame of ``functools``.
+    """
     frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
+    ours = (__name__.split(".")[0], "functools")
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in ours:
         frame, level = frame.f_back, level + 1
     return level
 

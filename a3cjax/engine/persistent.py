@@ -1,7 +1,7 @@
 """The loop on an accelerator as one kernel: a lane is a run, and a call takes all its updates of a block.
 
 An accelerator is handed every operation of a loop by itself, ten to fifteen launches an update, and waits for each. So
-the step of one run is traced once (``history/protocol.py``) and interpreted for a kernel's lanes (``lane_programs.py``),
+the step of one run is traced once and interpreted for the lanes of a kernel (``lane_programs.py``),
 which holds the loop over updates: tables lie in memory, everything short stays in registers, and random words are made
 where they are used. Measuring happens between calls, as elsewhere. A step that does not fit runs operation by
 operation.
