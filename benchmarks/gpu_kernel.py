@@ -1,6 +1,6 @@
 """The kernel that holds the loop, on a GPU: its throughput case by case, and the whole command ``a3cjax speedup``.
 
-    python -m benchmarks.gpu --all [--yardstick FILE.cu]     # under eight minutes
+    python -m benchmarks.gpu --all [--yardstick FILE.cu]     # about ten minutes
 
 First the accelerator's results against the CPU's, then the cases, then a hand-written CUDA program if one is given and
 nvcc is there (its own output, in the same minutes), then the command as a process of its own on the GPU and on two

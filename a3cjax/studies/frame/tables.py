@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+import a3cjax
+
 DASH = "–"
 WIDTH = 120  # columns of a table; one that would be wider stands closer
 
@@ -104,5 +106,5 @@ def interval(low: float, high: float, form: str | None = None) -> str:
 
 def versions() -> dict[str, str]:
     """The versions of whatever the numbers depend on."""
-    names = ("a3cjax", "jax", "jaxlib", "numpy", "scipy", "xarray")
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
+    ours = {"python": platform.python_version(), "a3cjax": a3cjax.__version__}  # which need not be installed
+    return ours | {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "scipy", "xarray")}
