@@ -19,7 +19,7 @@ from a3cjax._xla.backend import Backend
 from a3cjax._xla.lane_kernel import LANE_KERNEL, is_interpreted
 from a3cjax.engine import persistent
 from a3cjax.engine.columns import narrow_block, types_of
-from a3cjax.engine.history.protocol import Carry
+from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import advance, runs_of, start, tile_of
@@ -102,7 +102,8 @@ class _Course:
         on_devices = tiles.put(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
         updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates, runs.worker.shape[0] > 1)
         room_for = updates, segments
-        if updates >= runs.num_updates and plan.backend.pads_blocks:  # one block, idle where it is not needed
+        one_block = updates >= runs.num_updates
+        if one_block and plan.backend.pads_blocks and not _has_tiny_floats(runs):  # idle where it is not needed
             room_for = _roomy(updates, 256), _roomy(segments, 16)
         segment, plan = plan.segment, dataclasses.replace(plan, segment=0)  # of which the program knows nothing
         return cls(plan, runs, layout, tiles, on_devices, segment, segments, room_for)
@@ -273,6 +274,12 @@ def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: b
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)
     return segments * segment, segments, dataclasses.replace(plan, segment=segment)
+
+
+def _has_tiny_floats(runs: Runs) -> bool:
+    """Whether the state holds floats of 8 bits: XLA may quiet their NaNs in a loop over segments, so one is best."""
+    state = jax.tree.leaves(shapes_of(Kind.of(runs.one_learner())).state)
+    return any(jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.dtype.itemsize == 1 for leaf in state)
 
 
 def _roomy(count: int, least: int) -> int:

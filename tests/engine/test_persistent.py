@@ -202,7 +202,8 @@ def test_columns_travel_in_the_bytes_that_hold_them():
     """Entry by entry what the block holds otherwise; surplus lanes repeat run 0, and the end is padded with zeros."""
     schedule = own()
     runs = Runs.of(a3cjax.QuadraticSGD(curvature=[1.0], step=0.1), schedule, keys())
-    layout = Layout.of(RUNS, 1, "ring", WORKERS, LANE_KERNEL)
+    with interpreted():
+        layout = Layout.of(RUNS, 1, "ring", WORKERS, LANE_KERNEL)
     assert (layout.tiles, layout.lanes) == (1, 16)
     types = types_of(runs, 4, (True, True, False))
     assert types == [np.uint8, np.uint8, None]
