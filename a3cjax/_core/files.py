@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import IO
 
 import numpy as np
@@ -51,10 +51,8 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
     _sync_folder(folder)
 
 
-def read_arrays(
-    path: str | os.PathLike[str], what: str, remedy: str, only: Collection[str] | None = None
-) -> dict[str, np.ndarray]:
-    """The arrays of an archive that ``np.savez`` wrote, by name; those named in ``only``, if it is given.
+def read_arrays(path: str | os.PathLike[str], what: str, remedy: str) -> dict[str, np.ndarray]:
+    """The arrays of an archive that ``np.savez`` wrote, by name.
 
     The sizes that its headers declare are compared with the bytes that are there before anything is allocated.
 
@@ -77,8 +75,6 @@ def read_arrays(
                     raise _Foreign("it declares more than it holds")
                 for member in members:
                     name = member.filename.removesuffix(".npy")
-                    if only is not None and name not in only:
-                        continue
                     with archive.open(member) as part:
                         arrays[name] = _array(part, member.file_size)
                 return arrays

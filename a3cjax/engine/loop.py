@@ -80,7 +80,7 @@ def advance(
         end = begin + lengths[j]
         if plan.delay_metrics:
             carry, log, known = way.take_and_peek(begin, end, carry, log)
-            delay_metrics = _note(delay_metrics, j, measured[j], lambda known: measures.of_last(*known), known)
+            delay_metrics = note(delay_metrics, j, measured[j], lambda known: measures.of_last(*known), known)
         else:
             carry, log = kernel(way.take_updates, end, carry, log, begin)
         known = (carry.state, carry.slots), end
@@ -88,7 +88,7 @@ def advance(
             carry,
             log,
             end,
-            _note(metrics, j, measured[j], lambda known: measures.of_state(*known), known),
+            note(metrics, j, measured[j], lambda known: measures.of_state(*known), known),
             delay_metrics,
         )
 
@@ -96,12 +96,12 @@ def advance(
         learners = Batched.of(learner, plan.axes)
         way = _Way(plan, learners, plan.build(learners.of_run(0)), carry, keys, block, first)
         measures = _Measures(plan, learners, way.history, keys, real)
-        log = _room(block.worker.shape[1] - 2 * way.chunk, way.used[0]) if plan.log else None
+        log = room(block.worker.shape[1] - 2 * way.chunk, way.used[0]) if plan.log else None
         segments = lengths.shape[0]
-        metrics = _room(segments, jax.eval_shape(measures.of_state, (carry.state, carry.slots), first))
+        metrics = room(segments, jax.eval_shape(measures.of_state, (carry.state, carry.slots), first))
         delay_metrics: dict[str, Array] = {}
         if plan.delay_metrics:
-            delay_metrics = _room(segments, jax.eval_shape(measures.of_last, *way.used, carry.state))
+            delay_metrics = room(segments, jax.eval_shape(measures.of_last, *way.used, carry.state))
         loop = (carry, log, first, metrics, delay_metrics)
         carry, log, _, metrics, delay_metrics = lax.fori_loop(0, segments, take_segment, loop)
         return carry, metrics | delay_metrics, log
@@ -244,12 +244,12 @@ class _Measures:
         return measure_delay(self.plan.delay_metrics, self.learners, samples, stale, before, self.real)
 
 
-def _room(count: int, shapes: Any) -> Any:
+def room(count: int, shapes: Any) -> Any:
     """Zeros for ``count`` of something."""
     return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), shapes)
 
 
-def _note(noted: Any, j: Int[Array, ""], wanted: Bool[Array, ""], measure: Callable[[Any], Any], known: Any) -> Any:
+def note(noted: Any, j: Int[Array, ""], wanted: Bool[Array, ""], measure: Callable[[Any], Any], known: Any) -> Any:
     """Metrics [segments, lanes, …] with those of segment j, if it is to be measured."""
     nothing = jax.tree.map(lambda m: jnp.zeros(m.shape[1:], m.dtype), noted)
     values = lax.cond(wanted, measure, lambda _: nothing, known)

@@ -1,10 +1,9 @@
 """The loop on an accelerator as one kernel: a lane is a run, and a call takes all its updates of a block.
 
 An accelerator is handed every operation of a loop by itself, ten to fifteen launches an update, and waits for each. So
-the step of one run is traced once and interpreted for the lanes of a kernel (``lane_programs.py``),
-which holds the loop over updates: tables lie in memory, everything short stays in registers, and random words are made
-where they are used. Measuring happens between calls, as elsewhere. A step that does not fit runs operation by
-operation.
+the step of one run is traced once and interpreted for a kernel's lanes (``lane_programs.py``), which holds the loop
+over updates: tables lie in memory, everything short stays in registers, and random words are made where they are used.
+Measuring happens between calls, as elsewhere. A step that does not fit runs operation by operation.
 """
 
 import dataclasses
@@ -23,6 +22,7 @@ from a3cjax._xla.lane_programs import used_inputs
 from a3cjax._xla.lane_tables import Place
 from a3cjax.engine.batched import Batched
 from a3cjax.engine.history.protocol import Carry, Event, Kind, words_per_proposal
+from a3cjax.engine.loop import note, room
 from a3cjax.engine.measure import measure_state
 from a3cjax.engine.persistent_kernel import CHUNK, Program, call
 from a3cjax.engine.plan import Block, Plan
@@ -34,10 +34,8 @@ _WORK_OF_EACH = 1 << 28
 LOGGED_WORK = 1 << 25  # run-updates of a block whose samples are logged
 _MOST_ENTRIES = (1 << 31) - 1  # of an array in memory: indices have 32 bits
 
-INTERPRETERS_OPTIONS = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-}  # quick to compile
+# For tests: quick to compile.
+INTERPRETERS_OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def fits(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> bool:
@@ -121,14 +119,12 @@ def advance(
         memory, log, begin, metrics = loop
         end = begin + lengths[j]
         memory, log = take(memory, log, begin, end)
-        nothing = jax.tree.map(lambda m: jnp.zeros(m.shape[1:], m.dtype), metrics)
-        values = lax.cond(measured[j], of_state, lambda _: nothing, (memory, end))
-        return memory, log, end, jax.tree.map(lambda m, v: m.at[j].set(v), metrics, values)
+        return memory, log, end, note(metrics, j, measured[j], of_state, (memory, end))
 
     memory = [place.lay(leaf) for place, leaf in zip(program.places, leaves, strict=True)]
     log = [jnp.zeros(place.memory(updates * lanes).shape, place.stored) for place in program.samples]
     shapes = jax.eval_shape(of_state, (memory, first))
-    metrics = jax.tree.map(lambda x: jnp.zeros((lengths.shape[0], *x.shape), x.dtype), shapes)
+    metrics = room(lengths.shape[0], shapes)
     loop = (memory, log, first, metrics)
     memory, log, _, metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
     samples = None
