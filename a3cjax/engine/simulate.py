@@ -12,9 +12,7 @@ from jax import lax
 from a3cjax._core import check
 from a3cjax._core.broadcasting import broadcasting
 from a3cjax._xla.backend import compiling_for
-from a3cjax._xla.lane_kernel import LANE_KERNEL
 from a3cjax._xla.marks import opaque
-from a3cjax.engine import persistent
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive, on_its_way
 from a3cjax.engine.history.gathering import check_gathers, check_update

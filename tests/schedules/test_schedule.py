@@ -235,7 +235,9 @@ def test_a_wrong_file_is_refused(tmp_path, kind):
     else:
         with path.open("wb") as file:
             np.save(file, np.arange(3)) if kind == "array" else np.savez(file, delay=np.arange(3))
-    with pytest.raises(ValueError, match=r"wrong.npz is not a schedule \(it .*\); give a file written by Schedule.save"):
+    with pytest.raises(
+        ValueError, match=r"wrong.npz is not a schedule \(it .*\); give a file written by Schedule.save"
+    ):
         Schedule.load(path)
 
 
