@@ -177,7 +177,7 @@ def test_sizes_are_compared_before_anything_is_allocated(tmp_path):
     ):
         read(path)
     np.savez_compressed(path, a=np.zeros(10**6))
-    with pytest.raises(ValueError, match="a.npy is compressed"):
+    with pytest.raises(ValueError, match=r"a\.npy is compressed"):
         read(path.with_suffix(".npz"))
     with zipfile.ZipFile(path, "w") as archive:  # the same bytes, told of twice
         archive.writestr("a.npy", bytes(1000))
