@@ -3,9 +3,7 @@
 import contextlib
 import ctypes
 import gc
-import hashlib
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +12,8 @@ from typing import Any
 
 import jax
 import pytest
+
+from a3cjax._xla import compilation_cache
 
 _MUCH_MEMORY, _MOST_MEMORY = 1 << 30, 3 << 29  # bytes of a process: after a file, and after any test
 _KEPT_FOR = 7 * 24 * 3600  # seconds, since a program was compiled
@@ -46,11 +46,7 @@ def _programs(config: pytest.Config) -> str:
         made = tempfile.TemporaryDirectory(prefix="a3cjax-programs-")
         config.add_cleanup(made.cleanup)
         return made.name
-    machine = platform.machine()
-    with contextlib.suppress(OSError):  # what its processor can do, where Linux says so
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        machine += next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    folder = cache.mkdir(f"programs-{hashlib.sha256(machine.encode()).hexdigest()[:12]}")
+    folder = cache.mkdir(f"programs-{compilation_cache.machine()}")
     for program in folder.iterdir():
         with contextlib.suppress(OSError):  # another session is as tidy
             if time.time() - program.stat().st_mtime > _KEPT_FOR:

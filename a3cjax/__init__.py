@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from a3cjax import environments, networks, studies, testing
     from a3cjax._core.tree import static
+    from a3cjax._xla.compilation_cache import compilation_cache
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
     from a3cjax.learners import A3C, AbstractLearner, ActorCritic, Learner, QuadraticSGD, WrappedLearner, policies
     from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
@@ -29,6 +30,7 @@ __all__ = [
     "SavedState",
     "Schedule",
     "WrappedLearner",
+    "compilation_cache",
     "compute_times",
     "delays",
     "environments",
@@ -54,6 +56,7 @@ _FOLDERS = {
     "studies": (),
     "testing": (),
     "_core.tree": ("static",),
+    "_xla.compilation_cache": ("compilation_cache",),
 }
 
 

@@ -73,10 +73,12 @@ def run(options: "Command") -> int:
     """Do what a command's options ask for and return the exit status, as ``main`` does."""
     import jax
 
+    from a3cjax._xla import compilation_cache
     from a3cjax.cli.naming import as_typed
 
     try:
-        return _run(options)
+        with compilation_cache.of_commands():
+            return _run(options)
     except ValueError as error:
         return _refuse(as_typed(str(error), options))
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
