@@ -102,15 +102,13 @@ def untouched(monkeypatch):
 
     told = {}
     monkeypatch.setattr(jax.config, "update", told.__setitem__)
+    monkeypatch.setattr(type(jax.config), "jax_compilation_cache_dir", None, raising=False)
     monkeypatch.setattr("atexit.register", lambda *_: None)
     return told
 
 
 @pytest.mark.parametrize(("switch", "kept"), [("off", None), ("0", None), ("", None), ("here", "here"), (None, "home")])
 def test_the_switch_of_commands(switch, kept, tmp_path, monkeypatch, untouched):
-    import jax
-
-    monkeypatch.setattr(type(jax.config), "jax_compilation_cache_dir", None, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(cache.SWITCH, raising=False)
@@ -125,10 +123,7 @@ def test_the_switch_of_commands(switch, kept, tmp_path, monkeypatch, untouched):
 
 
 def test_a_folder_that_cannot_be_made_is_told_and_done_without(tmp_path, monkeypatch, untouched, capsys):
-    import jax
-
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(type(jax.config), "jax_compilation_cache_dir", None, raising=False)
     monkeypatch.setenv(cache.SWITCH, str(tmp_path / "file"))
     with cache.of_commands():
         assert not untouched

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SWITCH = "A3CJAX_CACHE"
+_FOLDER = "jax_compilation_cache_dir"
 _OFF = ("off", "0", "no", "false", "")
 _ENTRY, _SUM = "-cache", "-cache.crc32"
 _MOST_BYTES = 1 << 28  # a command's programs are one or two megabytes
@@ -56,7 +57,7 @@ def compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path:
         raise PermissionError(13, "Compiled programs cannot be written there; choose another folder", str(kept))
     tidy(kept)
     for name, value in (
-        ("jax_compilation_cache_dir", str(kept)),
+        (_FOLDER, str(kept)),
         ("jax_persistent_cache_min_compile_time_secs", 0.0),  # small ones too: a command has a hundred of them
         ("jax_persistent_cache_min_entry_size_bytes", 0),
     ):
@@ -77,7 +78,7 @@ def of_commands() -> Iterator[None]:
     import jax
 
     asked = os.environ.get(SWITCH)
-    if jax.config.jax_compilation_cache_dir or (asked is not None and asked.strip().lower() in _OFF):
+    if getattr(jax.config, _FOLDER) or (asked is not None and asked.strip().lower() in _OFF):
         yield
         return
     try:

@@ -137,3 +137,15 @@ def test_pareto_workers_have_stragglers_of_every_size():
     assert delays.mean() == pytest.approx(7, abs=0.1)
     assert 200 < np.median(delays.var(1)) < 1000
     assert 500 < np.median(delays.max(1)) < 3000
+
+
+def test_teams_of_up_to_sixteen_share_a_program():
+    from a3cjax.schedules.events import workers
+
+    def draw(count):
+        return a3cjax.Schedule.from_workers(jax.random.key(0), [ct.Uniform(0.25, 4.0)] * count, 100)
+
+    draw(16)
+    compiled = workers._at_once._cache_size()
+    assert [int(draw(count).worker.max()) for count in (1, 3, 15)] == [0, 2, 14]
+    assert workers._at_once._cache_size() == compiled

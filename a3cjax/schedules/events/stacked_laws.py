@@ -18,11 +18,15 @@ _OURS = tuple(getattr(laws_of_ours, name) for name in laws_of_ours.__all__ if na
 
 
 class StackedLaws(NamedTuple):
-    """The workers' laws, with those of one class (and one shape of parameters) stacked."""
+    """The workers' laws, with those of one class (and one shape of parameters) stacked.
+
+    With ``spare`` there are places for 16, 32 or 64 workers at least, so that schedules of fewer share a compiled
+    program. Who is not there has the first law, and what it draws is not used.
+    """
 
     laws: tuple[Any, ...]
-    kind: Any  # [N], which stack worker i's law is in
-    place: Any  # [kinds, N], where in that stack; 0 in the others
+    kind: Any  # [places], which stack worker i's law is in
+    place: Any  # [kinds, places], where in that stack; 0 in the others
 
     def draw(self, key: Key[Array, ""], worker: Int32[Array, ""], turn: Int32[Array, ""]) -> Float[Array, ""]:
         """c(i, t), from ``key``, the worker's own."""
@@ -36,7 +40,7 @@ class StackedLaws(NamedTuple):
         return jax.lax.select_n(jnp.asarray(self.kind)[worker], *(jnp.asarray(s, float_type) for s in samples))
 
 
-def stack_laws(compute_times: Sequence[ComputeTime], key: Key[Array, ""]) -> StackedLaws:
+def stack_laws(compute_times: Sequence[ComputeTime], key: Key[Array, ""], spare: bool = False) -> StackedLaws:
     """Stack the laws, having checked that they are laws."""
     if isinstance(compute_times, ComputeTime):
         raise ValueError("compute_times is one law, but must be a list with a law for each worker, as in [law] * 8.")
@@ -58,11 +62,17 @@ def stack_laws(compute_times: Sequence[ComputeTime], key: Key[Array, ""]) -> Sta
         kind.append(list(stacks).index(signature))
         place.append(len(stack))
         stack.append(law)
-    kinds = np.array(kind, np.int32)
-    places = np.where(kinds == np.arange(len(stacks))[:, None], np.array(place), 0).astype(np.int32)
+    places = _places if spare else lambda count: count
+    kinds, place = (np.pad(np.array(x, np.int32), (0, places(len(x)) - len(x))) for x in (kind, place))
+    where = np.where(kinds == np.arange(len(stacks))[:, None], place, 0).astype(np.int32)
     xp = np if check.is_concrete(compute_times) else jnp
-    laws = tuple(jax.tree.map(lambda *leaves: xp.stack(leaves), *stack) for stack in stacks.values())
-    return StackedLaws(laws, kinds, places)
+    filled = [stack + [stack[0]] * (places(len(stack)) - len(stack)) for stack in stacks.values()]
+    laws = tuple(jax.tree.map(lambda *leaves: xp.stack(leaves), *stack) for stack in filled)
+    return StackedLaws(laws, kinds, where)
+
+
+def _places(count: int) -> int:
+    return next((places for places in (16, 32, 64) if places >= count), count)
 
 
 def are_watched(compute_times: Sequence[ComputeTime]) -> bool:

@@ -83,11 +83,11 @@ def simulate_workers(
         check.number(name, value, least=0)
         if np.ndim(value):
             raise ValueError(f"{name} has shape {np.shape(value)}, but must be one number for all workers.")
-    laws = stack_laws(compute_times, key)
+    laws, count = stack_laws(compute_times, key, spare=True), jnp.int32(len(compute_times))
     waits, watched = (read_latency, write_time), are_watched(compute_times)
     steps, beginning = _steps(num_updates), partial(jax.tree.map, lambda column: column[:num_updates])
     if check.is_concrete(waits) and read_latency == 0 and write_time == 0:
-        *columns, drawn = _at_once(key, laws, steps=steps, watched=watched)
+        *columns, drawn = _at_once(key, laws, count, steps=steps, watched=watched)
         worker, delay, base, since = beginning(columns)
         _look_at(compute_times, worker, drawn)
         if check.is_concrete(worker, delay, base, since):
@@ -95,7 +95,7 @@ def simulate_workers(
             return Writes(np.asarray(worker), np.asarray(delay), high + (low + since))
         return Writes(worker, delay, add(base, since)[0])
     final = jnp.int32(num_updates - 1)
-    worker, delay, landed, tick, drawn = _waiting(key, laws, *waits, final, steps=steps, watched=watched)
+    worker, delay, landed, tick, drawn = _waiting(key, laws, count, *waits, final, steps=steps, watched=watched)
     worker, delay, landed = beginning((worker, delay, landed))
     _look_at(compute_times, worker, drawn)
     least = smallest_exponent(jnp.result_type(float))
@@ -117,10 +117,10 @@ def _steps(num_updates: int) -> int:
 
 @partial(jax.jit, static_argnames=("steps", "watched"))
 def _at_once(
-    key: Key[Array, ""], laws: StackedLaws, *, steps: int, watched: bool
+    key: Key[Array, ""], laws: StackedLaws, count: Int32[Array, ""], *, steps: int, watched: bool
 ) -> tuple[Int32[Array, "steps"], Int32[Array, "steps"], Pair, Float[Array, "steps"], _Drawn | None]:
     """Worker, delay, base and landing since the base, of every update, where nobody waits."""
-    events, (high, low, _), drawn = _events(key, laws, None, steps, watched)
+    events, (high, low, _), drawn = _events(key, laws, count, None, steps, watched)
     number = jnp.arange(steps, dtype=jnp.int32)
     return events.worker, number - (events.previous + 1), (high, low), events.landed[0], drawn
 
@@ -129,6 +129,7 @@ def _at_once(
 def _waiting(
     key: Key[Array, ""],
     laws: StackedLaws,
+    count: Int32[Array, ""],
     read_latency: Float[Array, ""],
     write_time: Float[Array, ""],
     final: Int32[Array, ""],
@@ -139,7 +140,7 @@ def _waiting(
     """Worker, delay and landing of every update, and the tick of the landings up to update ``final``."""
     float_type = jnp.result_type(float)
     latency = jnp.asarray(read_latency, float_type)
-    events, base, drawn = _events(key, laws, jnp.asarray(write_time, float_type), steps, watched)
+    events, base, drawn = _events(key, laws, count, jnp.asarray(write_time, float_type), steps, watched)
     tick = tick_below(base[0][final] + events.landed[0][final] + latency)
     landed = total(tick, (*base, *events.landed))
     handed = total(tick, (*base, *events.handed))
@@ -170,8 +171,9 @@ class _Clocks(NamedTuple):
 
 
 def _events(
-    key: Key[Array, ""], laws: StackedLaws, write_time: Float[Array, ""] | None, num_updates: int, watched: bool
-) -> tuple[_Event, Triple, _Drawn | None]:
+    key: Key[Array, ""], laws: StackedLaws, count: Int32[Array, ""], write_time: Float[Array, ""] | None,
+    num_updates: int, watched: bool,
+) -> tuple[_Event, Triple, _Drawn | None]:  # fmt: skip
     """Every hand-over in order; the base, in three floats, that its times are relative to; the times that were drawn.
 
     These last only where a user has written a law: ours need not be looked at.
@@ -181,6 +183,7 @@ def _events(
     # the ones that are passed in.
     laws = jax.lax.optimization_barrier(laws)
     workers = jnp.arange(len(laws.kind), dtype=jnp.int32)
+    idle = workers >= count  # places for more workers than there are: they never hand over
     keys = jax.vmap(partial(_random.fold_in, key))(workers)
 
     def compute_time(i, t):
@@ -214,12 +217,12 @@ def _events(
     def epoch(carry, numbers):
         clocks, base = carry
         clocks, (events, drawn) = jax.lax.scan(update, clocks, numbers)
-        clocks, shift = _moved_to_now(clocks)
+        clocks, shift = _moved_to_now(clocks, idle)
         return (clocks, add_exactly(base, shift)), (events, base, drawn)
 
     zero, none = jnp.zeros((), float_type), jnp.int32(0)
     start = _Clocks(
-        handover=jax.vmap(compute_time)(workers, jnp.zeros_like(workers)),
+        handover=jnp.where(idle, jnp.inf, jax.vmap(compute_time)(workers, jnp.zeros_like(workers))),
         rounding=jnp.zeros(workers.shape, float_type),
         draws=jnp.zeros_like(workers),
         previous=jnp.full_like(workers, -1),
@@ -236,14 +239,14 @@ def _events(
     return events, base, None if drawn is None else _Drawn(start.handover, drawn)
 
 
-def _moved_to_now(clocks: _Clocks) -> tuple[_Clocks, Float[Array, ""]]:
+def _moved_to_now(clocks: _Clocks, idle: Bool[Array, "workers"]) -> tuple[_Clocks, Float[Array, ""]]:
     """The clocks relative to a later base, and how much later: so times stay small, and keep their last digits."""
     last = clocks.last
-    shift = _exact_shift(last.handed[0], jnp.maximum(clocks.handover.max(), last.landed[0]))
+    shift = _exact_shift(last.handed[0], jnp.maximum(jnp.where(idle, 0, clocks.handover).max(), last.landed[0]))
     handover, rounding = add((clocks.handover, clocks.rounding), -shift)
     moved = clocks._replace(
-        handover=handover,
-        rounding=rounding,
+        handover=jnp.where(idle, jnp.inf, handover),
+        rounding=jnp.where(idle, 0, rounding),
         last=last._replace(handed=add(last.handed, -shift), landed=add(last.landed, -shift)),
     )
     return moved, shift
@@ -254,7 +257,7 @@ def _look_at(compute_times: Sequence[ComputeTime], worker: Any, drawn: _Drawn | 
         check_drawn(
             compute_times,
             np.concatenate([np.arange(len(compute_times)), worker]),
-            np.concatenate([drawn.first, drawn.then[: len(worker)]]),
+            np.concatenate([drawn.first[: len(compute_times)], drawn.then[: len(worker)]]),
         )
 
 
