@@ -1,6 +1,7 @@
 """What is known of the delays of always-busy workers that read right after their own writes (paper.md, section 4)."""
 
 import heapq
+from typing import Any
 
 import jax
 import numpy as np
@@ -146,6 +147,7 @@ def test_teams_of_up_to_sixteen_share_a_program():
         return a3cjax.Schedule.from_workers(jax.random.key(0), [ct.Uniform(0.25, 4.0)] * count, 100)
 
     draw(16)
-    compiled = workers._at_once._cache_size()
+    program: Any = workers._at_once
+    compiled = program._cache_size()
     assert [int(draw(count).worker.max()) for count in (1, 3, 15)] == [0, 2, 14]
-    assert workers._at_once._cache_size() == compiled
+    assert program._cache_size() == compiled
