@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from a3cjax import environments, networks, studies, testing
+    from a3cjax import environments, networks, optax, studies, testing
     from a3cjax._core.tree import static
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
     from a3cjax.learners import A3C, AbstractLearner, ActorCritic, Learner, QuadraticSGD, WrappedLearner, policies
@@ -35,6 +35,7 @@ __all__ = [
     "exact",
     "families",
     "networks",
+    "optax",
     "policies",
     "simulate",
     "static",
@@ -49,6 +50,7 @@ _FOLDERS = {
     "environments": (),
     "learners": ("A3C", "AbstractLearner", "ActorCritic", "Learner", "QuadraticSGD", "WrappedLearner", "policies"),
     "networks": (),
+    "optax": (),
     "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
     "schedules": ("Schedule", "compute_times", "delays"),
     "studies": (),
