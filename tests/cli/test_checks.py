@@ -8,13 +8,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from a3cjax import Schedule
+from a3cjax import Schedule, environments
 from a3cjax.cli.commands import COMMANDS
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions
 from a3cjax.cli.process import run
 
 NAN, INF = float("nan"), float("inf")
 MAY_BE_ZERO = {"seed", "mdp_seed", "lqr_seed", "delays"}
+MAY_BE_NEGATIVE = {"target_value"}
 # With what an option has an effect at all.
 BESIDE: dict[str, dict[str, Any]] = {
     "branching": {"mdp": "garnet"},
@@ -36,7 +37,9 @@ def bad_values(name: str, kind: Any, default: Any = None) -> list[Any]:
         return [(), default + default[:1], *[(bad,) for bad in bad_values(name, kinds[0])]]
     if int in kinds:
         return [-1] if name in MAY_BE_ZERO else [-1, 0]
-    return [-1.0, NAN, INF] if float in kinds else []
+    if float not in kinds:
+        return []
+    return [NAN, INF] if name in MAY_BE_NEGATIVE else [-1.0, NAN, INF]
 
 
 def cases() -> list[Any]:
@@ -49,7 +52,7 @@ def cases() -> list[Any]:
             for name, kind in kinds.items():
                 for bad in (
                     bad_values(name, kind, getattr(options, name, None))
-                    if name not in ("study", "problem", "team", "out")
+                    if name not in ("study", "problem", "team", "network", "out")
                     else []
                 ):
                     found.append(pytest.param(command, owner, name, bad, id=f"{command} {name} {bad}"))
@@ -103,6 +106,7 @@ def nothing_computed(monkeypatch):
         raise AssertionError("something was computed")
 
     monkeypatch.setattr(importlib.import_module("a3cjax.engine.simulate"), "drive", computed)
+    monkeypatch.setattr(environments, "MinAtar", lambda game: environments.CartPole())  # whose library is an extra
     for draw in ("from_workers", "from_law", "barrier", "stack"):
         monkeypatch.setattr(Schedule, draw, computed)
 
