@@ -23,12 +23,12 @@ def returns_figure(curves: Dataset, rows: Sequence[Any], percent: str) -> Figure
             returns.plot([], [], color=colour, lw=1.8, label=f"{n} worker{'s' if n > 1 else ''}")
         axes.level(returns, "target", curves.attrs["target_episode_return"], "--", zorder=1)
         returns.set(xscale="log", xlabel="samples per worker (environment steps)", ylabel="return of an episode")
-        returns.set_title(f"{curves.sampling.values[0]}: return, middle 80 % of seeds")
+        returns.set_title(f"{curves.sampling.values[0]}: mean and middle 80 % of seeds")
         returns.legend(loc="upper left")
         _speedups(samples, rows, "speedup", "paper", percent)
         samples.set(title="Speedup in samples per worker, eq. (1)", ylabel="speedup(N)")
         _speedups(time, rows, "time_speedup", "paper_time", percent)
-        time.set(title="Speedup in time", ylabel="time with one worker / with N")
+        time.set(title="Speedup in virtual time", ylabel="virtual time with one worker / with N")
     return figure
 
 
