@@ -74,8 +74,11 @@ class ReturnStudy(Study):
         for row, time, reached in zip(found.rows, times, found.reached, strict=True):
             n = row.workers
             ratio = Ratio(*[row.speedup] * 3) if n == 1 else ratio_of_means(times[one], time, confidence=confidence)
-            paper = {"paper": PAPER.get(name, {}).get(n, np.nan), "paper_time": PAPER_TIME.get(name, {}).get(n, np.nan)}
-            same = {field: getattr(row, field) for field in _AS_SPEEDUP}
+            paper: dict[str, Any] = {
+                "paper": PAPER.get(name, {}).get(n, np.nan),
+                "paper_time": PAPER_TIME.get(name, {}).get(n, np.nan),
+            }
+            same: dict[str, Any] = {field: getattr(row, field) for field in _AS_SPEEDUP}
             rows.append(ReturnRow(name, reached=reached, **same, **with_ends("time_speedup", ratio), **paper))
         return cls(found.curves, tuple(rows), confidence, interrupted)
 
