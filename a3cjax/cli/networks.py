@@ -67,12 +67,16 @@ class MinAtarNetworkOptions(NetworkOptions):
 
     hidden: tuple[int, ...] = (128,)
     """Widths of the hidden layers, of the actor's network and of the critic's."""
+    learning_rate: float = 1e-3
+    """Learning rate of RMSProp, whose mean of squares decays by 0.99."""
+    episodes: int = 32
+    """Episodes of each evaluation."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MinAtarSpeedupOptions(
     options_of(
-        studies.speedup_to_return, seeds=8, updates=20_000, target_value=5.0, out="out/speedup-minatar",
+        studies.speedup_to_return, seeds=24, updates=15_000, target_value=4.0, out="out/speedup-minatar",
         network=MinAtarNetworkOptions, team=TeamOptions,
     )
 ):  # fmt: skip

@@ -142,14 +142,10 @@ def speedup_to_return(
         ValueError: if an argument is out of range, or the learner has no such metric.
         StudyInterrupted: on Ctrl-C, with what was done.
 
-    >>> import a3cjax, optax
-    >>> environment, network = a3cjax.environments.CartPole(max_steps=40), a3cjax.networks.MLP(hidden=(8,))
-    >>> learner = a3cjax.ActorCritic(environment, network, optax.adam(0.01), evaluation_episodes=2)
-    >>> study = a3cjax.studies.speedup_to_return(
-    ...     learner, workers=(1, 2), seeds=2, num_updates=40, record_every=20, target_value=30
-    ... )
-    >>> [row.workers for row in study.rows], study.curves.episode_return.dims
-    ([1, 2], ('sampling', 'workers', 'seed', 'record'))
+    >>> import a3cjax
+    >>> a3cjax.studies.speedup_to_return(a3cjax.QuadraticSGD([1.0], step=0.1))
+    Traceback (most recent call last):
+    ValueError: learner is a QuadraticSGD, which has no metric 'episode_return', but objective, ...
     """
     targets.check_metrics(learner, (METRIC,))
     check.number("target_value", target_value)
