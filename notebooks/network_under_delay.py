@@ -107,10 +107,10 @@ def fit(step, schedule):
 
 sixteen = a3cjax.Schedule.from_workers(jax.random.key(0), [a3cjax.compute_times.Exponential(1.0)] * 16, 400)
 figure, ax = plt.subplots(figsize=(6, 3))
-for step in (0.01, 0.15):
+for step in (0.01, 0.3):
     ax.semilogy(fit(step, sixteen), label=f"16 workers, step {step:g}")
-ax.semilogy(fit(0.15, a3cjax.Schedule.sequential(400)), "k--", linewidth=1, label="one worker, step 0.15")
-ax.set(xlabel="updates", ylabel="mean squared error")
+ax.semilogy(fit(0.3, a3cjax.Schedule.sequential(400)), "k--", linewidth=1, label="one worker, step 0.3")
+ax.set(xlabel="updates", ylabel="mean squared error", ylim=(1e-8, 1e8))
 _ = ax.legend()
 
 # %% [markdown]

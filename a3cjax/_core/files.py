@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import stat
@@ -54,7 +55,8 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
 def read_arrays(path: str | os.PathLike[str], what: str, remedy: str) -> dict[str, np.ndarray]:
     """The arrays of an archive that ``np.savez`` wrote, by name.
 
-    The sizes that its headers declare are compared with the bytes that are there before anything is allocated.
+    The sizes that its headers declare are compared with the bytes that are there before anything is allocated, so that
+    a small file, however it was made, cannot ask for much memory.
 
     Raises:
         OSError: if there is no such file, or it may not be read.
@@ -69,37 +71,42 @@ def read_arrays(path: str | os.PathLike[str], what: str, remedy: str) -> dict[st
                 raise _Foreign("it is another kind of file, or the end of it is missing")
             file.seek(0)
             with zipfile.ZipFile(file) as archive:
-                arrays: dict[str, np.ndarray] = {}
                 members = archive.infolist()
+                packed = next((one for one in members if one.compress_type != zipfile.ZIP_STORED), None)
+                if packed is not None:
+                    raise _Foreign(f"{packed.filename} is compressed, and a3cjax does not compress")
                 if sum(member.file_size for member in members) > size:
                     raise _Foreign("it declares more than it holds")
-                for member in members:
-                    name = member.filename.removesuffix(".npy")
-                    with archive.open(member) as part:
-                        arrays[name] = _array(part, member.file_size)
-                return arrays
+                return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
         except Exception as error:  # a file that was cut, changed or made by another program fails in many ways
             reason = str(error) if isinstance(error, _Foreign) else f"it is damaged: {error}".rstrip(".")
-            raise ValueError(f"{os.fspath(path)} is not {what} ({reason}); {remedy}.") from error
+            raise refusal(path, what, reason, remedy) from error
+
+
+def refusal(path: str | os.PathLike[str], what: str, reason: str, remedy: str) -> ValueError:
+    """The error of a file that is not what it should be."""
+    return ValueError(f"{os.fspath(path)} is not {what} ({reason}); {remedy}.")
 
 
 class _Foreign(Exception):
     """What is wrong with a file, as part of a sentence."""
 
 
-def _array(part: IO[bytes], size: int) -> np.ndarray:
-    """The array in ``part``, which has ``size`` bytes."""
-    version = np.lib.format.read_magic(part)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in read:
-        raise _Foreign("an array in it is of a kind that a3cjax does not write")
-    shape, fortran, dtype = read[version](part)
-    count = 1
-    for length in shape:
-        count *= length
-    if dtype.hasobject or part.tell() + count * dtype.itemsize != size:
-        raise _Foreign("an array in it is not of the size that it declares")
-    return np.ndarray(shape, dtype, part.read(), order="F" if fortran else "C")
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    name = member.filename
+    with archive.open(member) as part:
+        if np.lib.format.read_magic(part) != (1, 0):
+            raise _Foreign(f"{name} has a header that a3cjax does not write")
+        try:
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(part)
+        except Exception as error:  # a header is parsed as Python, which fails in as many ways as Python has
+            raise _Foreign(f"{name} has a header that cannot be read") from error
+        size = member.file_size - part.tell()
+        if dtype.hasobject:
+            raise _Foreign(f"{name} holds {dtype}, not numbers")
+        if math.prod(shape) * dtype.itemsize != size:
+            raise _Foreign(f"{name} says that it has shape {shape} of {dtype}, but has {size:,} bytes")
+        return np.ndarray(shape, dtype, part.read(), order="F" if fortran else "C")
 
 
 def _known(path: str | os.PathLike[str]) -> os.stat_result | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -109,6 +109,7 @@ def gather(lanes: Lanes, eqn: Any, x: Value, indices: Value) -> Value:
     mode = eqn.params["mode"]
     gone = (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
     window = [axis for axis in range(len(x.shape)) if axis not in gone]
+    places = _Places(numbers.start_index_map, numbers.operand_batching_dims, numbers.start_indices_batching_dims)
     if mode == GatherScatterMode.ONE_HOT:
         raise DoesNotFit("a gather by one-hot products")
     if isinstance(x, Table):
@@ -116,24 +117,41 @@ def gather(lanes: Lanes, eqn: Any, x: Value, indices: Value) -> Value:
 
     def read(index: Index) -> Entry:
         batch = [at for axis, at in enumerate(index) if axis not in numbers.offset_dims]
-        at: list[Any] = [0] * len(x.shape)
-        for axis, batching in zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True):
-            at[axis] = batch[batching]
-        inside: Entry = np.bool_(True)
-        for i, axis in enumerate(numbers.start_index_map):
-            start, most = index_of(entry_at(lanes, indices, (*batch, i))), x.shape[axis] - sizes[axis]
-            if mode == GatherScatterMode.PROMISE_IN_BOUNDS:
-                start = start if most else 0
-            else:
-                if mode != GatherScatterMode.CLIP:
-                    inside = _and(lanes, inside, _within(lanes, (start,), (most + 1,)))
-                start = _clamped(start, most)
-            at[axis] = start
+        at, inside = _first_corner(lanes, mode, x.shape, sizes, indices, batch, places)
         for axis, offset in zip(window, numbers.offset_dims, strict=True):
             at[axis] = plus(at[axis], index[offset])
         return _either(lanes, inside, lambda: entry_at(lanes, x, tuple(at)), lambda: _fill(eqn.params, out.dtype))
 
     return made(out.shape, out.dtype, read)
+
+
+class _Places(NamedTuple):
+    """Which axes of an array the indices tell places on, and which go along with axes of the indices themselves."""
+
+    told: Sequence[int]
+    along: Sequence[int]
+    of_indices: Sequence[int]
+
+
+def _first_corner(
+    lanes: Lanes, mode: Any, shape: Sequence[int], sizes: Sequence[int], indices: Value, batch: Sequence[Any],
+    places: _Places,
+) -> tuple[list[Any], Entry]:  # fmt: skip
+    """Where the window begins that entry ``batch`` of the indices tells of, moved within, and whether it lay within."""
+    at: list[Any] = [0] * len(shape)
+    for axis, batching in zip(places.along, places.of_indices, strict=True):
+        at[axis] = batch[batching]
+    inside: Entry = np.bool_(True)
+    for i, axis in enumerate(places.told):
+        start, most = index_of(entry_at(lanes, indices, (*batch, i))), shape[axis] - sizes[axis]
+        if mode == GatherScatterMode.PROMISE_IN_BOUNDS:
+            start = start if most else 0
+        else:
+            if mode != GatherScatterMode.CLIP:
+                inside = _and(lanes, inside, _within(lanes, (start,), (most + 1,)))
+            start = _clamped(start, most)
+        at[axis] = start
+    return at, inside
 
 
 def _fill(params: Any, dtype: Any) -> Entry:
@@ -165,6 +183,9 @@ def scatter(lanes: Lanes, eqn: Any, x: Value, indices: Value, updates: Value) ->
     combine, out = _COMBINED[eqn.primitive.name], eqn.outvars[0].aval
     gone = (*numbers.inserted_window_dims, *numbers.operand_batching_dims)
     window = [axis for axis in range(len(x.shape)) if axis not in gone]
+    places = _Places(
+        numbers.scatter_dims_to_operand_dims, numbers.operand_batching_dims, numbers.scatter_indices_batching_dims
+    )
     sizes = [1] * len(x.shape)
     for axis, dimension in zip(window, numbers.update_window_dims, strict=True):
         sizes[axis] = updates.shape[dimension]
@@ -174,19 +195,7 @@ def scatter(lanes: Lanes, eqn: Any, x: Value, indices: Value, updates: Value) ->
     def place(index: Index) -> tuple[Index, Entry]:
         """Where an entry of the updates goes, and whether it does."""
         batch = [at for axis, at in enumerate(index) if axis not in numbers.update_window_dims]
-        at: list[Any] = [0] * len(x.shape)
-        for axis, batching in zip(numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True):
-            at[axis] = batch[batching]
-        inside: Entry = np.bool_(True)
-        for i, axis in enumerate(numbers.scatter_dims_to_operand_dims):
-            start, most = index_of(entry_at(lanes, indices, (*batch, i))), x.shape[axis] - sizes[axis]
-            if mode == GatherScatterMode.PROMISE_IN_BOUNDS:
-                start = start if most else 0
-            elif mode == GatherScatterMode.CLIP:
-                start = _clamped(start, most)
-            else:
-                inside = _and(lanes, inside, _within(lanes, (start,), (most + 1,)))
-            at[axis] = start
+        at, inside = _first_corner(lanes, mode, x.shape, sizes, indices, batch, places)
         for axis, dimension in zip(window, numbers.update_window_dims, strict=True):
             at[axis] = plus(at[axis], index[dimension])
         return tuple(at), inside
@@ -194,10 +203,10 @@ def scatter(lanes: Lanes, eqn: Any, x: Value, indices: Value, updates: Value) ->
     def combined(old: Callable[[], Entry], update: Entry) -> Entry:
         return update if combine is None else combine(*lanes.alike([old(), update]))
 
-    places = [(place(index), index) for index in np.ndindex(*updates.shape)]
+    goes = [(place(index), index) for index in np.ndindex(*updates.shape)]
     if isinstance(x, Table):
-        x.note_rows([at for (where, _), _ in places for at in where], sizes[-1])
-        for (at, inside), index in places:
+        x.note_rows([at for (where, _), _ in goes for at in where], sizes[-1])
+        for (at, inside), index in goes:
             if isinstance(inside, np.bool_) and not inside:
                 continue
             update = entry_at(lanes, updates, index)
@@ -207,7 +216,7 @@ def scatter(lanes: Lanes, eqn: Any, x: Value, indices: Value, updates: Value) ->
             x = after
         return x
 
-    given = [(where, entry_at(lanes, updates, index)) for where, index in places]
+    given = [(where, entry_at(lanes, updates, index)) for where, index in goes]
 
     def read(index: Index) -> Entry:
         found = entry_at(lanes, x, index)

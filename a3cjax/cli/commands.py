@@ -63,8 +63,20 @@ def _settings(options: Any, *names: str) -> dict[str, Any]:
     return {name: getattr(options, name) for name in ("actor_step", "critic_step", *names)}
 
 
+class OnAnMDP:
+    """What the learner of most commands is."""
+
+    def build_learner(self) -> A3C:
+        """The actor-critic on the problem's MDP, with those of its settings that are options of the command's own."""
+        options: Any = self
+        known = [
+            name for name in ("minibatch", "sampling") if hasattr(options, name) and name not in options.parameters
+        ]
+        return actor_critic(options.problem.build(), options, **_settings(options, *known))
+
+
 @dataclasses.dataclass(frozen=True)
-class SpeedupOptions(options_of(studies.speedup, *_METRIC, problem=ProblemOptions, team=TeamOptions)):
+class SpeedupOptions(OnAnMDP, options_of(studies.speedup, *_METRIC, problem=ProblemOptions, team=TeamOptions)):
     """Measure how much sooner a target is met by more asynchronous workers: Fig. 3 of arXiv:2012.15511.
 
     Prints a table beside the paper's figures and writes speedup.csv, speedup.nc, speedup.png and run.json.
@@ -74,10 +86,6 @@ class SpeedupOptions(options_of(studies.speedup, *_METRIC, problem=ProblemOption
     critic_step: CriticStep = 0.03
     radius: Radius = None
     minibatch: Minibatch = 1
-
-    def build_learner(self) -> A3C:
-        """The actor-critic on that MDP."""
-        return actor_critic(self.problem.build(), self, **_settings(self, "minibatch"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +138,7 @@ class KneeOptions(options_of(studies.knee)):
 
 
 @dataclasses.dataclass(frozen=True)
-class CompareOptions(options_of(studies.compare, *_METRIC, problem=ProblemOptions)):
+class CompareOptions(OnAnMDP, options_of(studies.compare, *_METRIC, problem=ProblemOptions)):
     """Compare a synchronous barrier with asynchronous workers on the same compute times: which is sooner, and why.
 
     Prints who wins where and a table, and writes compare.csv, compare.nc, compare.png and run.json.
@@ -170,17 +178,13 @@ class CompareOptions(options_of(studies.compare, *_METRIC, problem=ProblemOption
             raise ValueError(f"--laws is {' '.join(self.laws)}; name each law once.")
         return made
 
-    def build_learner(self) -> A3C:
-        """The actor-critic on that MDP."""
-        return actor_critic(self.problem.build(), self, **_settings(self, "minibatch", "sampling"))
-
     def made(self) -> dict[str, Any]:
         """The laws, and the learner."""
         return {"laws": self.build_laws(), **super().made()}
 
 
 @dataclasses.dataclass(frozen=True)
-class SweepOptions(options_of(studies.sweep, "partial", "metric", "gap", problem=ProblemOptions)):
+class SweepOptions(OnAnMDP, options_of(studies.sweep, "partial", "metric", "gap", problem=ProblemOptions)):
     """Sweep delay laws × delays × step sizes × seeds: what J comes to, and where runs diverge.
 
     Prints a line for each law and delay and writes sweep.csv, sweep.nc, sweep.png and run.json. Until these are
@@ -194,10 +198,6 @@ class SweepOptions(options_of(studies.sweep, "partial", "metric", "gap", problem
     """Step β of the critic at factor 1."""
     radius: Radius = None
     sampling: Sampling = "markov"
-
-    def build_learner(self) -> A3C:
-        """The actor-critic on that MDP, at factor 1."""
-        return actor_critic(self.problem.build(), self, **_settings(self, "sampling"))
 
     def made(self) -> dict[str, Any]:
         """The learner, and the folder for what is unfinished."""
@@ -217,7 +217,7 @@ class CriticalStepOptions(options_of(studies.critical_step, problem=ProblemOptio
 
 
 @dataclasses.dataclass(frozen=True)
-class DelayErrorsOptions(options_of(studies.delay_errors, problem=ProblemOptions, team=TeamOptions)):
+class DelayErrorsOptions(OnAnMDP, options_of(studies.delay_errors, problem=ProblemOptions, team=TeamOptions)):
     """Measure what delay adds to each update of critic and actor, against the delay, beside a bound.
 
     Prints a table and writes delay-errors.csv, delay-errors.nc, delay-errors.png and run.json.
@@ -228,10 +228,6 @@ class DelayErrorsOptions(options_of(studies.delay_errors, problem=ProblemOptions
     critic_step: CriticStep = 0.03
     radius: Radius = None
     minibatch: Minibatch = 1
-
-    def build_learner(self) -> A3C:
-        """The actor-critic on that MDP."""
-        return actor_critic(self.problem.build(), self, **_settings(self, "minibatch", "sampling"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,7 +250,7 @@ class RatesOptions(options_of(studies.rates, "metrics", problem=SmallProblemOpti
 
 
 @dataclasses.dataclass(frozen=True)
-class EstimatorsOptions(options_of(studies.estimators, problem=ProblemOptions, team=TeamOptions)):
+class EstimatorsOptions(OnAnMDP, options_of(studies.estimators, problem=ProblemOptions, team=TeamOptions)):
     """Rank four estimators of the policy gradient by variance, and learn with each of them under delay.
 
     TD error, advantage, action value and return, the last two with and without a baseline. Prints a table and writes
@@ -264,10 +260,6 @@ class EstimatorsOptions(options_of(studies.estimators, problem=ProblemOptions, t
     actor_step: ActorStep = 0.12
     critic_step: CriticStep = 0.03
     radius: Radius = None
-
-    def build_learner(self) -> A3C:
-        """The actor-critic on that MDP."""
-        return actor_critic(self.problem.build(), self, **_settings(self))
 
 
 @dataclasses.dataclass(frozen=True)

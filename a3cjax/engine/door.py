@@ -1,6 +1,5 @@
 """What ``simulate`` is handed, looked at before anything is compiled: learner, steps, scalars, record."""
 
-import functools
 from typing import Any
 
 import jax
@@ -8,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
-from a3cjax.engine.history.protocol import Kind, propose, words_per_proposal
+from a3cjax.engine.history.gathering import check_update
+from a3cjax.engine.history.protocol import Kind
 from a3cjax.engine.record import Record
 from a3cjax.engine.runs import Runs, paths
-from a3cjax.learners.protocol import apply_message
 from a3cjax.learners.wrapped import name_of, unwrapped
 
 _AT_ONCE = 1 << 16  # step sizes that are looked at together
@@ -50,43 +49,40 @@ def check_pytree(learner: Any) -> None:
 
 
 def check_scalars(learner: Any, runs: Runs) -> None:
-    """Refuse one value per run in a field that is not among ``run_scalars``, where the learner cannot work with it."""
+    """Refuse one value per run in a field that is not among ``run_scalars``, where only a single number would work."""
     bare = unwrapped(learner)
     if type(bare).__module__.startswith("a3cjax."):  # ours have looked at their own fields
         return
     leaves, names = runs.learner_leaves, paths(bare)
     vectors = [i for i, axis in enumerate(runs.axes) if axis is None and np.ndim(leaves[i]) == 1]
-    trouble = _trouble(Kind.of(runs.one_learner())) if vectors else None
-    if trouble:
-        name, leaf = names[vectors[0]], leaves[vectors[0]]
-        listed = ", ".join(sorted(getattr(bare, "run_scalars", ()))) or "none"
-        raise ValueError(
-            f"learner.{name} of {name_of(learner)} has shape {np.shape(leaf)}, which every run gets whole, "
-            f"and then {trouble}. If it is one number per run, name {name!r} in the class's run_scalars "
-            f"(now: {listed})."
-        )
+    kind = Kind.of(runs.one_learner())
+    trouble = _trouble(kind) if vectors else None
+    if trouble is None:
+        return
+    # One number in its place would mend it; or one in the place of each, if there are several.
+    for meant in (*([i] for i in vectors), vectors):
+        if _trouble(_with_scalars(kind, meant)) is None:
+            i = meant[0]
+            listed = ", ".join(sorted(getattr(bare, "run_scalars", ()))) or "none"
+            raise ValueError(
+                f"learner.{names[i]} of {name_of(learner)} has shape {np.shape(leaves[i])}, which every run gets "
+                f"whole, and then {trouble}. If it is one number per run, name {names[i]!r} in the class's run_scalars "
+                f"(now: {listed})."
+            )
 
 
-@functools.lru_cache(maxsize=64)
+def _with_scalars(kind: Kind, places: list[int]) -> Kind:
+    """The kind whose leaves in these places are single numbers."""
+    leaves = [((), dtype) if i in places else (shape, dtype) for i, (shape, dtype) in enumerate(kind.leaves)]
+    return kind._replace(leaves=tuple(leaves))
+
+
 def _trouble(kind: Kind) -> str | None:
     """What is wrong with one update of learners of this kind, in a few words."""
-
-    def update(leaves):
-        learner = jax.tree.unflatten(kind.structure, leaves)
-        key = jax.random.key(0)
-        state, worker_state = learner.init(key), learner.init_worker(key)
-        words = jnp.zeros((words_per_proposal(learner),), jnp.uint32)
-        message, _ = propose(learner, learner.view(state), worker_state, words)
-        return state, apply_message(learner, state, message, jnp.int32(0), learner.view(state))
-
     try:
-        state, after = jax.eval_shape(update, kind.shapes())
+        check_update(kind, gathers=False)
     except (TypeError, ValueError) as error:
-        return f"an update fails: {str(error).splitlines()[0].rstrip('.')}"
-    for (path, one), (_, two) in zip(*map(jax.tree_util.tree_leaves_with_path, (state, after)), strict=False):
-        if one.shape != two.shape:
-            where = jax.tree_util.keystr(path)
-            return f"apply makes of state{where}, of shape {one.shape}, one of shape {two.shape}"
+        return f"an update fails: {str(error).splitlines()[0].partition(';')[0].rstrip('.')}"
     return None
 
 

@@ -16,21 +16,22 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import Backend
-from a3cjax._xla.lane_kernel import LANE_KERNEL, is_interpreted
-from a3cjax.engine import persistent
-from a3cjax.engine.columns import narrow_block, types_of
+from a3cjax._xla.lane_kernel import LANE_KERNEL
 from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
-from a3cjax.engine.loop import advance, runs_of, start, tile_of
+from a3cjax.engine.loop import runs_of, start, tile_of
+from a3cjax.engine.persistent import KernelWay
 from a3cjax.engine.plan import Block, Plan
 from a3cjax.engine.restore import restored
 from a3cjax.engine.result import Interrupted, Result
 from a3cjax.engine.runs import Runs
 from a3cjax.engine.saved import SavedState
 from a3cjax.engine.tiles import Tile, Tiles, side_by_side
+from a3cjax.engine.way import Way
 
-BLOCK_WORK = 1 << 22  # run-updates per call and core: a fraction of a second, the grain of progress and Ctrl-C
+WAYS: dict[Backend, Way] = {LANE_KERNEL: KernelWay()}  # of backends that have their own
+_USUAL = Way()
 LONGEST_BLOCK = 1 << 17
 _MOST_ROOM = 1 << 12  # updates and segments of a run, up to which there may be twice the room
 _MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
@@ -136,9 +137,8 @@ class _Course:
 
     def take(self, done: int, lengths: list[int], measured: list[bool]) -> None:
         """A block of updates, measured where it is marked."""
-        chunk = self.plan.chunk(self.runs.one_learner(), self.layout.lanes)
         updates, segments = self.room_for
-        block = _block_of(self.plan, self.runs, self.layout, done, updates, chunk, self._room)
+        block = way_of(self.plan.backend).block(self.plan, self.runs, self.layout, done, updates, self._room)
         blocks = self.tiles.place(self.tiles.take(block))
         idle = segments - len(lengths)
         marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
@@ -215,18 +215,29 @@ class Programs(NamedTuple):
     advance: Any
 
 
+def on_its_way(plan: Plan, runs: Runs, platform: str) -> Plan:
+    """The plan for a backend with a way of its own, if one takes these runs; else the same plan."""
+    own = (backend for backend, way in WAYS.items() if way.takes(plan, runs, platform))
+    return dataclasses.replace(plan, backend=next(own, plan.backend))
+
+
+def way_of(backend: Backend) -> Way:
+    """How blocks are taken on this backend."""
+    return WAYS.get(backend, _USUAL)
+
+
 def programs(backend: Backend) -> Programs:
     """Compiled once for each plan and shapes; the carry that ``advance`` is given is overwritten."""
-    return _programs(backend, backend is LANE_KERNEL and is_interpreted())
+    options = way_of(backend).compiler_options(backend)
+    return _programs(backend, None if options is None else tuple(options.items()))
 
 
 @functools.cache
-def _programs(backend: Backend, interpreted: bool) -> Programs:
-    take = persistent.advance if backend is LANE_KERNEL else advance
-    options = persistent.INTERPRETERS_OPTIONS if interpreted else backend.compiler_options
+def _programs(backend: Backend, options: tuple[tuple[str, Any], ...] | None) -> Programs:
+    known = None if options is None else dict(options)
     return Programs(
         jax.jit(start, static_argnums=0, compiler_options=backend.compiler_options),
-        jax.jit(take, static_argnums=0, donate_argnums=2, compiler_options=options),
+        jax.jit(way_of(backend).advance, static_argnums=0, donate_argnums=2, compiler_options=known),
     )
 
 
@@ -256,20 +267,10 @@ def _advance(
     return out
 
 
-def _block_of(
-    plan: Plan, runs: Runs, layout: Layout, first: int, updates: int, chunk: int, room: dict[int, np.ndarray]
-) -> Block:
-    """A stretch of the schedule, as the backend takes it."""
-    if plan.backend is not LANE_KERNEL:
-        return runs.block(layout, first, updates, chunk, room)
-    used = persistent.used_columns(plan, runs.one_learner(), runs.worker.shape[0] > 1, layout.lanes)
-    return narrow_block(runs, layout, first, updates, chunk, types_of(runs, plan.depth, used), room)
-
-
 def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: bool = False) -> tuple[int, int, Plan]:
     """Updates per block, segments per block, and the plan with its segments no longer than a block."""
     per_device = min(layout.tiles // layout.shares, _MOST_TILES) * layout.lanes
-    work = persistent.block_work(plan, own_schedules) if plan.backend is LANE_KERNEL else BLOCK_WORK
+    work = way_of(plan.backend).block_work(plan, own_schedules)
     block = min(max(1, work // per_device), LONGEST_BLOCK, num_updates)
     segments = max(1, block // plan.segment)
     segment = min(plan.segment, block)

@@ -8,6 +8,7 @@ Measuring happens between calls, as elsewhere. A step that does not fit runs ope
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,16 +17,20 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
-from a3cjax._xla.backend import compiling_for
+from a3cjax._xla.backend import Backend, compiling_for
 from a3cjax._xla.lane_kernel import LANE_KERNEL, block_lanes, is_interpreted
 from a3cjax._xla.lane_programs import used_inputs
 from a3cjax._xla.lane_tables import Place
 from a3cjax.engine.batched import Batched
+from a3cjax.engine.columns import narrow_block, types_of
 from a3cjax.engine.history.protocol import Carry, Event, Kind, words_per_proposal
+from a3cjax.engine.layout import Layout
 from a3cjax.engine.loop import note, room
 from a3cjax.engine.measure import measure_state
 from a3cjax.engine.persistent_kernel import CHUNK, Program, call
 from a3cjax.engine.plan import Block, Plan
+from a3cjax.engine.runs import Runs
+from a3cjax.engine.way import Way
 
 _FEW = 32  # entries of an array of each run that stay in registers
 _FEW_ROWS = 16  # likewise, if rows of it are looked up
@@ -35,7 +40,7 @@ LOGGED_WORK = 1 << 25  # run-updates of a block whose samples are logged
 _MOST_ENTRIES = (1 << 31) - 1  # of an array in memory: indices have 32 bits
 
 # For tests: quick to compile.
-INTERPRETERS_OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+_INTERPRETERS_OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def fits(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> bool:
@@ -50,22 +55,6 @@ def fits(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> bool:
         return False
     kept = (place.size * padded for place in program.places)
     return max(*kept, *(place.size * LOGGED_WORK for place in program.samples), 0) <= _MOST_ENTRIES
-
-
-def is_wanted(platform: str) -> bool:
-    """Whether simulations on this platform are to run in the kernel, if they fit."""
-    return platform == "gpu" or is_interpreted()
-
-
-def block_work(plan: Plan, own_schedules: bool) -> int:
-    """Run-updates of a call: less where each update of each run is told, or tells, something of its own."""
-    work = _WORK_OF_EACH if own_schedules else _WORK
-    return min(work, LOGGED_WORK) if plan.log else work
-
-
-def used_columns(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> tuple[bool, ...]:
-    """Which columns of the schedule a step that fits looks at: worker, delay, turn and commit."""
-    return _program_for(plan, learner, own_schedules, runs).used
 
 
 def _program_for(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> Program:
@@ -132,6 +121,35 @@ def advance(
         parts = [_logged(place, part, updates, lanes) for place, part in zip(program.samples, log, strict=True)]
         samples = jax.tree.unflatten(program.samples_structure, parts)
     return unlay(memory), metrics, samples
+
+
+class KernelWay(Way):
+    """One call a block, and of the schedule only what the learner looks at."""
+
+    advance = staticmethod(advance)
+
+    def takes(self, plan: Plan, runs: Runs, platform: str) -> bool:
+        """On a GPU, and wherever an interpreter stands in for one, if they fit."""
+        wanted = platform == "gpu" or is_interpreted()
+        return wanted and fits(plan, runs.one_learner(), runs.worker.shape[0] > 1, runs.count)
+
+    def compiler_options(self, backend: Backend) -> Mapping[str, Any] | None:
+        """An interpreter, too, is compiled."""
+        return _INTERPRETERS_OPTIONS if is_interpreted() else backend.compiler_options
+
+    def block_work(self, plan: Plan, own_schedules: bool) -> int:
+        """Less where each update of each run is told, or tells, something of its own."""
+        work = _WORK_OF_EACH if own_schedules else _WORK
+        return min(work, LOGGED_WORK) if plan.log else work
+
+    def block(
+        self, plan: Plan, runs: Runs, layout: Layout, first: int, updates: int, room: dict[int, np.ndarray]
+    ) -> Block:
+        """The columns that are used, each in the narrowest type."""
+        one = runs.one_learner()
+        used = _program_for(plan, one, runs.worker.shape[0] > 1, layout.lanes).used
+        types = types_of(runs, plan.depth, used)
+        return narrow_block(runs, layout, first, updates, plan.chunk(one, layout.lanes), types, room)
 
 
 def _column(column: Array, used: bool) -> Array:

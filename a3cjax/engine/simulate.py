@@ -12,11 +12,9 @@ from jax import lax
 from a3cjax._core import check
 from a3cjax._core.broadcasting import broadcasting
 from a3cjax._xla.backend import compiling_for
-from a3cjax._xla.lane_kernel import LANE_KERNEL
 from a3cjax._xla.marks import opaque
-from a3cjax.engine import persistent
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
-from a3cjax.engine.driver import drive
+from a3cjax.engine.driver import drive, on_its_way
 from a3cjax.engine.history.gathering import check_gathers, check_update
 from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.layout import Layout
@@ -131,12 +129,8 @@ def simulate(
         backend=backend_for(runs.one_learner(), platform, runs.commit is not None),
         gathers=runs.commit is not None,
     )
-    if (
-        not traced
-        and persistent.is_wanted(platform)
-        and persistent.fits(plan, runs.one_learner(), runs.worker.shape[0] > 1, runs.count)
-    ):
-        plan = dataclasses.replace(plan, backend=LANE_KERNEL)
+    if not traced:
+        plan = on_its_way(plan, runs, platform)
     check_memory(plan, runs, metrics, spacing)
     if traced:
         state, saved, values, log = _trace(plan, runs, spacing, outside)

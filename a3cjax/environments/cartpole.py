@@ -1,6 +1,5 @@
 """A pole on a cart."""
 
-import functools
 import math
 from typing import ClassVar, NamedTuple
 
@@ -9,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from a3cjax._core import check
 from a3cjax._core.tree import static
+from a3cjax.environments.frame import is_truncated, set_fields
 from a3cjax.environments.protocol import AbstractEnvironment, Step
 
 _FARTHEST = 2.4  # of the cart from the middle
@@ -78,12 +77,7 @@ class CartPole(AbstractEnvironment):
         time_step: ArrayLike = 0.02,
         max_steps: int | None = 500,
     ) -> None:
-        put = functools.partial(object.__setattr__, self)
-        values = (gravity, cart_mass, pole_mass, half_length, force, time_step)
-        for name, value in zip(self.run_scalars, values, strict=True):
-            check.number(name, value, above=0)
-            put(name, check.run_scalar(name, value))
-        put("max_steps", None if max_steps is None else check.integer("max_steps", max_steps, 1))
+        set_fields(self, gravity, cart_mass, pole_mass, half_length, force, time_step, max_steps=max_steps)
 
     def reset(self, key: jax.Array) -> tuple[CartPoleState, Float[Array, "4"]]:
         """Everything uniform in ±0.05."""
@@ -108,5 +102,10 @@ class CartPole(AbstractEnvironment):
             state.steps + 1,
         )
         terminated = (jnp.abs(after.position) > _FARTHEST) | (jnp.abs(after.angle) > _STEEPEST)
-        truncated = jnp.bool_(False) if self.max_steps is None else after.steps >= self.max_steps
-        return Step(after, jnp.stack(after[:4]), jnp.ones((), jnp.result_type(float)), terminated, truncated)
+        return Step(
+            after,
+            jnp.stack(after[:4]),
+            jnp.ones((), jnp.result_type(float)),
+            terminated,
+            is_truncated(self, after.steps),
+        )

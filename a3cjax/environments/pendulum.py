@@ -1,6 +1,5 @@
 """A pendulum that is to be swung up."""
 
-import functools
 import math
 from typing import ClassVar, NamedTuple
 
@@ -9,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
-from a3cjax._core import check
 from a3cjax._core.tree import static
+from a3cjax.environments.frame import is_truncated, set_fields
 from a3cjax.environments.protocol import AbstractEnvironment, Step
 
 _FASTEST = 8.0  # radians a second
@@ -70,11 +69,7 @@ class Pendulum(AbstractEnvironment):
         time_step: ArrayLike = 0.05,
         max_steps: int | None = 200,
     ) -> None:
-        put = functools.partial(object.__setattr__, self)
-        for name, value in zip(self.run_scalars, (gravity, mass, length, torque, time_step), strict=True):
-            check.number(name, value, above=0)
-            put(name, check.run_scalar(name, value))
-        put("max_steps", None if max_steps is None else check.integer("max_steps", max_steps, 1))
+        set_fields(self, gravity, mass, length, torque, time_step, max_steps=max_steps)
 
     def reset(self, key: jax.Array) -> tuple[PendulumState, Float[Array, "3"]]:
         """θ uniform in ±π, θ̇ in ±1."""
@@ -94,8 +89,7 @@ class Pendulum(AbstractEnvironment):
         # Turns are not counted, so that the angle keeps its digits however often the pendulum goes round.
         angle = jnp.mod(angle + speed * self.time_step + math.pi, 2 * math.pi) - math.pi
         after = PendulumState(angle, speed, state.steps + 1)
-        truncated = jnp.bool_(False) if self.max_steps is None else after.steps >= self.max_steps
-        return Step(after, _observed(after), -cost, jnp.bool_(False), truncated)
+        return Step(after, _observed(after), -cost, jnp.bool_(False), is_truncated(self, after.steps))
 
 
 def _observed(state: PendulumState) -> Float[Array, "3"]:

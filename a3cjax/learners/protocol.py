@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from typing import Any, ClassVar, Protocol, dataclass_transform, runtime_checkable
 
 import jax
@@ -37,6 +38,7 @@ class AbstractLearner(abc.ABC):
       then depend on the batch. A run's own bits never depend on what is measured.
     - ``worker_metric_names``, ``measure_workers``: what is recorded of the workers' own states.
     - ``delay_metric_names``, ``measure_delay``: what a delay has done to one update.
+    - ``optimum``: the best that a metric can come to, for studies that speak of the way there.
     - ``changed_rows``: the few rows of large tables that a message changes, of which the ring then keeps a log.
     - ``gather``, ``apply_mean``: how messages are averaged where a schedule says so.
 
@@ -118,6 +120,11 @@ class AbstractLearner(abc.ABC):
         ``samples`` is what its message logs, or None. Both views are whole; for a delay of 0 they are the same bits.
         """
         raise unwritten(self, "measure_delay", "delay_metric_names")
+
+    def optimum(self, metric: str) -> float:
+        """The best value that a metric can come to, or NaN where nobody knows."""
+        del metric
+        return math.nan
 
     def changed_rows(self, message: Any) -> Any:
         """For each leaf of the view in order the rows [r] of a table that the message changes, or None for any.

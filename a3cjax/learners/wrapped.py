@@ -1,6 +1,7 @@
 """Learners around learners: a base for wrappers, and what takes in a class that only has the methods."""
 
 import inspect
+import math
 from typing import Any, ClassVar
 
 import jax
@@ -80,6 +81,10 @@ class WrappedLearner(AbstractLearner):
         """The inner learner's."""
         return self.learner.measure_delay(stale, view, samples, names)
 
+    def optimum(self, metric: str) -> float:
+        """The inner learner's."""
+        return self.learner.optimum(metric)
+
     def changed_rows(self, message: Any) -> Any:
         """The inner learner's."""
         return self.learner.changed_rows(message)
@@ -133,6 +138,10 @@ class PlainLearner(WrappedLearner):
     def measure_delay(self, stale: Any, view: Any, samples: Any, names: tuple[str, ...]) -> dict[str, Any]:
         """The class's own."""
         return self._own("measure_delay", "delay_metric_names")(stale, view, samples, names)
+
+    def optimum(self, metric: str) -> float:
+        """The class's own, if it knows any."""
+        return self.learner.optimum(metric) if hasattr(self.learner, "optimum") else math.nan
 
     def changed_rows(self, message: Any) -> Any:
         """The class's own, if it has any."""

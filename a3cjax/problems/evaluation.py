@@ -6,14 +6,16 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from a3cjax._core import check
-from a3cjax.problems.chains import long_run_law, solve_factored
+from a3cjax.problems import solutions
 from a3cjax.problems.fixed_point import td_fixed_point
 from a3cjax.problems.mdp import FiniteMDP
+from a3cjax.problems.mixing import Laws, Mixing, mixing
 from a3cjax.problems.prior import Prior
-from a3cjax.problems.resolvent import Values, advantages, discounted_values, factored, flow
+from a3cjax.problems.resolvent import Values, flow
 
 
 class Policy(Protocol):
@@ -78,26 +80,28 @@ class Evaluation:
     @cached_property
     def advantage(self) -> Float[Array, "S A"]:
         """A_π = Q_π − V_π."""
-        return advantages(self.mdp.transition, self.mdp.expected_reward(), self._values, self.mdp.discount)
+        mdp = self.mdp
+        return solutions.action_advantages(
+            mdp.transition, mdp.expected_reward(), self._values, mdp.discount, self._mixing
+        )
 
     @cached_property
     def visitation(self) -> Float[Array, "S"]:
         """d_π = (1−γ) η (I − γP_π)⁻¹."""
         mdp = self.mdp
-        visits = jnp.maximum(solve_factored(self._factored, (1 - mdp.discount) * mdp.initial, transpose=True), 0)
-        # What is rounded comes out along μ, divided by 1 − γ: all but a scale, where γ is near one.
-        return visits / visits.sum()
+        return solutions.visitation_law(
+            self.kernel, mdp.initial, mdp.discount, self._mixing, self._walked, self._system
+        )
 
     @cached_property
     def stationary(self) -> Float[Array, "S"]:
         """μ_π, or the long-run law from η where the chain has several recurrent classes."""
-        return long_run_law(self.kernel, self.mdp.initial)
+        return solutions.stationary_law(self.kernel, self.mdp.initial, self._walked)
 
     @cached_property
     def objective(self) -> Float[Array, ""]:
         """J(π)."""
-        level, relative = self._values
-        return (1 - self.mdp.discount) * (level + (self.mdp.initial * relative).sum())
+        return (self.visitation * self.reward).sum()
 
     @cached_property
     def regularized_objective(self) -> Float[Array, ""]:
@@ -136,11 +140,19 @@ class Evaluation:
 
     @cached_property
     def _values(self) -> Values:
-        return discounted_values(self._factored, self.reward, self.mdp.discount)
+        return solutions.state_values(self.kernel, self.reward, self.mdp.discount, self._mixing, self._system)
 
     @cached_property
-    def _factored(self) -> tuple[Array, Array]:
-        return factored(self.kernel, self.mdp.discount)
+    def _mixing(self) -> Mixing:
+        return mixing(self.kernel)
+
+    @cached_property
+    def _walked(self) -> Laws:
+        return solutions.laws_if_fast(self.kernel, self.mdp.initial, self.mdp.discount, self._mixing)
+
+    @cached_property
+    def _system(self) -> tuple[Array, Array]:
+        return solutions.system_if_slow(self.kernel, self.mdp.discount, self._mixing)
 
 
 # Both are compiled wherever they are called, so that no product is ever an array of its own.
@@ -148,7 +160,8 @@ class Evaluation:
 
 @jax.jit
 def _kernel(pi: Float[Array, "S A"], transition: Float[Array, "S A S"]) -> Float[Array, "S S"]:
-    return (pi[:, :, None] * transition).sum(1)
+    # Held, or it would be computed again for each of the passes over it.
+    return lax.optimization_barrier((pi[:, :, None] * transition).sum(1))
 
 
 @jax.jit

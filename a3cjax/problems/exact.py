@@ -9,6 +9,10 @@ so for the γ that float32 keeps, within 3e-8 of the one that was given; as they
 them by 3e-8/(1 − γ) of their size. ω* is a solution with A_θ, which is nearly singular as γ → 1 or where features are
 nearly dependent: its error grows like 1e-7/(1 − γ). With more than that to lose, use double precision:
 ``jax.config.update("jax_enable_x64", True)``.
+
+Where the chain of a policy forgets its state within a few steps, its laws and values are sums of as many products with
+P, which stop at a bound below the working precision (``mixing.py``); everywhere else they are found by elimination. The
+bound is found anew for each policy: a value depends on the policy alone, not on what was asked before it or beside it.
 """
 
 import functools

@@ -46,9 +46,9 @@ def flow(kernel: Float[Array, "S S"]) -> Float[Array, "S S"]:
 
 @jax.jit
 def factored(kernel: Float[Array, "S S"], discount: Float[Array, ""]) -> tuple[Array, Array]:
-    """I − γP, factored for ``solve_factored``."""
+    """(I − γP)ᵀ, factored for ``solve_factored``: transposed, it lies in memory by columns, as LAPACK wants it."""
     identity = jnp.eye(kernel.shape[0], dtype=kernel.dtype)
-    return factor((1 - discount) * identity - discount * flow(kernel))
+    return factor(((1 - discount) * identity - discount * flow(kernel)).T)
 
 
 @jax.jit
@@ -66,11 +66,25 @@ def discounted_values(system: tuple[Array, Array], reward: Float[Array, "S"], di
     (0.6667, [1.3333, 0.6667])
     """
     ones = jnp.full_like(reward, 1 - discount)
-    values, one = solve_factored(system, jnp.stack([reward, ones], axis=1)).T
+    values, one = solve_factored(system, jnp.stack([reward, ones], axis=1), transpose=True).T
     # V does not depend on the level, so neither does a derivative of it.
     values = lax.stop_gradient(values / one)
     level = values[jnp.argmin(jnp.abs(values))]
-    return Values(level, solve_factored(system, reward - (1 - discount) * level))
+    return Values(level, solve_factored(system, reward - (1 - discount) * level, transpose=True))
+
+
+@jax.jit
+def visits(system: tuple[Array, Array], initial: Float[Array, "S"], discount: Float[Array, ""]) -> Float[Array, "S"]:
+    """d = (1 − γ) η (I − γP)⁻¹.
+
+    >>> import jax.numpy as jnp
+    >>> flip = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> [round(float(d), 4) for d in visits(factored(flip, 0.5), jnp.array([1.0, 0.0]), 0.5)]
+    [0.6667, 0.3333]
+    """
+    found = jnp.maximum(solve_factored(system, (1 - discount) * initial), 0)
+    # What is rounded comes out along μ, divided by 1 − γ: all but a scale, where γ is near one.
+    return found / found.sum()
 
 
 @jax.jit

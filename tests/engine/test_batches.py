@@ -8,7 +8,7 @@ import pytest
 
 import a3cjax
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
-from a3cjax.engine import driver, plan
+from a3cjax.engine import driver, plan, way
 
 K = 60
 LAW = a3cjax.compute_times.Exponential(1.0)
@@ -172,7 +172,7 @@ def test_tiles_chunks_and_blocks_change_nothing(make_schedule, change, usual, a3
         for history in CPU_KERNEL.most_lanes:
             monkeypatch.setitem(CPU_KERNEL.most_lanes, history, 4)
     elif change == "blocks":
-        monkeypatch.setattr(driver, "BLOCK_WORK", 100)
+        monkeypatch.setattr(way, "BLOCK_WORK", 100)
     else:  # six words per proposal, nine lanes
         monkeypatch.setattr(plan, "CHUNK_WORDS", 6 * 9 * (1 if change == "chunks of one" else 4))
     before = programs()
@@ -186,7 +186,7 @@ def test_a_long_run_is_made_of_blocks(monkeypatch):
     calls = []
     advance = driver._advance
     monkeypatch.setattr(driver, "_advance", lambda *args, **rest: calls.append(1) or advance(*args, **rest))
-    monkeypatch.setattr(driver, "BLOCK_WORK", 20)
+    monkeypatch.setattr(way, "BLOCK_WORK", 20)
     learner = a3cjax.QuadraticSGD(curvature=[1.0], step=0.1)
     a3cjax.simulate(learner, workers(0), jax.random.key(0), record=a3cjax.Record(every=K))
     assert len(calls) == 3

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax.engine import driver
+from a3cjax.engine import driver, way
 
 LAW = a3cjax.compute_times.Exponential(1.0)
 KEYS = jax.random.split(jax.random.key(1), 3)
@@ -127,7 +127,7 @@ def press(monkeypatch):
 
         monkeypatch.setattr(driver, "_advance", watched)
 
-    monkeypatch.setattr(driver, "BLOCK_WORK", 30)
+    monkeypatch.setattr(way, "BLOCK_WORK", 30)
     return during
 
 

@@ -144,6 +144,24 @@ def test_one_value_per_run_needs_run_scalars():
     np.testing.assert_array_equal(both.params["x"], np.array([0.5, 0.75], np.float32) ** 12)
 
 
+def test_the_field_that_should_be_one_number_is_named_and_no_other():
+    """``offset`` is as long as x, and right; another mistake than a shape is told for what it is."""
+    members = {
+        "__annotations__": {"offset": Any, "rate": Any},
+        "init": lambda self, key: {"x": jnp.ones(2)},
+        "propose": lambda self, view, worker_state, key: (self.rate * (view["x"] - self.offset), worker_state),
+    }
+    with pytest.raises(
+        ValueError, match=r"learner.rate of Mine has shape \(3,\).* then an update fails: .*run_scalars"
+    ):
+        run(registered(**members)(jnp.zeros(2), jnp.ones(3)))
+    members["init"] = lambda self, key: {"x": jnp.ones(2, jnp.int32)}
+    with pytest.raises(
+        ValueError, match=r"^apply of a Mine returns state\['x'\] as float32\[2\], but init gives int32"
+    ):
+        run(registered(**members)(jnp.zeros(2), 0.5))
+
+
 def test_a_vector_that_is_no_run_axis_is_used_whole():
     """x − x Σ rate, with rates that sum to a half."""
     cls = registered(propose=lambda self, view, worker_state, key: (self.rate.sum() * view["x"], worker_state))

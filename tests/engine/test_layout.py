@@ -10,7 +10,7 @@ from a3cjax._xla.backend import ACCELERATOR
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax._xla.lane_kernel import LANE_KERNEL
 from a3cjax._xla.loops import LOOPS
-from a3cjax.engine import driver
+from a3cjax.engine import driver, way
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.plan import Plan
 
@@ -60,7 +60,7 @@ def test_blocks_get_shorter_with_more_runs_but_not_without_end():
         return block
 
     assert updates(1) == driver.LONGEST_BLOCK
-    assert updates(4096) == driver.BLOCK_WORK // 4096
+    assert updates(4096) == way.BLOCK_WORK // 4096
     assert updates(10**5) == updates(10**6) == 256
     assert driver._shape_blocks(
         dataclasses.replace(plan, segment=10), Layout.of(10**6, 1, "ring", 16, CPU_KERNEL), 30

@@ -1,5 +1,6 @@
 """What a learner may ask for beyond the five methods, each by a number that can be derived by hand."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from a3cjax import Record, Schedule
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax._xla.loops import LOOPS
 from a3cjax.engine import driver
+from a3cjax.learners.wrapped import adopted
 
 KEY = jax.random.key(0)
 BY_LAW = Schedule([0] * 6, [0, 1, 2, 0, 3, 1], range(1, 7))  # by hand
@@ -176,6 +178,24 @@ def test_a_wrapper_loses_nothing_and_is_not_passed_by():
     mdp = a3cjax.families.ring(4)
     with pytest.raises(ValueError, match="Unchanged changes apply but not apply_mean, by which a mean of A3C"):
         a3cjax.simulate(Unchanged(a3cjax.A3C(mdp, 0.1, 0.1)), pairs, KEY)
+
+
+def test_a_learner_says_what_the_best_is_or_that_nobody_knows():
+    """One state, of whose actions the better is worth 3 at every step: J* = 3 in the paper's normalisation."""
+    mdp = a3cjax.FiniteMDP(jnp.ones((1, 2, 1)), jnp.array([[[0.0], [3.0]]]), jnp.ones(1), 0.5, jnp.ones((1, 1)))
+    learner = a3cjax.A3C(mdp, 0.1, 0.1)
+    assert learner.optimum("objective") == Halving(learner).optimum("objective") == pytest.approx(3)
+    plain = jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(type("Plain", (Methods,), {})))
+    for other in (Counting(), Halving(learner), adopted(plain())):
+        assert np.isnan(other.optimum("critic_error_sq"))
+    told = type("Told", (plain,), {"optimum": lambda self, metric: 7.0})
+    assert adopted(told()).optimum("distance") == 7
+
+
+class Methods:
+    """The five, in a class of its own."""
+
+    init = init_worker = view = propose = apply = lambda self, *args: ()
 
 
 class Unwilling(Counting):

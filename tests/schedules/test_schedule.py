@@ -235,7 +235,9 @@ def test_a_wrong_file_is_refused(tmp_path, kind):
     else:
         with path.open("wb") as file:
             np.save(file, np.arange(3)) if kind == "array" else np.savez(file, delay=np.arange(3))
-    with pytest.raises(ValueError, match=r"wrong.npz is not a schedule; give a file written by Schedule.save"):
+    with pytest.raises(
+        ValueError, match=r"wrong.npz is not a schedule \(it .*\); give a file written by Schedule.save"
+    ):
         Schedule.load(path)
 
 
@@ -261,10 +263,11 @@ def columns_header(rows: object, kind: str = "<i4") -> str:
         ("delay.npy", npy(columns_header(2), bytes(12)), r"shape \(2,\) of int32, but has 12 bytes"),
         ("delay.npy", npy(columns_header(1), bytes(4)), r"different shapes, worker \(2,\), delay \(1,\), time \(2,\)"),
         ("delay.npy", npy(columns_header(2, "|O"), bytes(16)), "holds object, not numbers"),
-        ("delay.npy", npy(columns_header(2), bytes(8), version=2), "a header that save does not write"),
-        ("delay.npy", b"", "EOF: reading magic string"),
+        ("delay.npy", npy(columns_header(2), bytes(8), version=2), "a header that a3cjax does not write"),
+        ("delay.npy", b"", "EOF: reading magic string.*"),
         ("delay.npy", npy("("), "delay.npy has a header that cannot be read"),
         ("delay.npy", npy("None"), "delay.npy has a header that cannot be read"),
+        ("delay.npy", npy(columns_header(2, "<U1"), bytes(8)), "delay holds <U1, not numbers"),
         ("num_workers.npy", npy(columns_header(2, "<i8"), bytes(16)), "num_workers is not one number"),
         ("commit.npy", npy(columns_header(3, "|b1"), bytes(3)), r"commit \(3,\)"),
     ],
@@ -277,7 +280,7 @@ def test_headers_are_looked_at_before_anything_is_read(tmp_path, monkeypatch, me
         for name in {*old.namelist(), member}:
             new.writestr(name, content if name == member else old.read(name))
     monkeypatch.setattr(np.lib.format, "read_array", None)  # is never come to
-    with pytest.raises(ValueError, match=rf"made.npz is not a schedule; give a file .* What is wrong: .*{why}"):
+    with pytest.raises(ValueError, match=rf"made.npz is not a schedule \(.*{why}\); give a file"):
         Schedule.load(path)
 
 
@@ -290,7 +293,7 @@ def test_a_compressed_file_is_refused_before_it_is_inflated(tmp_path):
     )
     assert path.stat().st_size < 100_000
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"worker.npy is compressed, and save does not compress"):
+    with pytest.raises(ValueError, match=r"worker.npy is compressed, and a3cjax does not compress"):
         Schedule.load(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -175,6 +175,17 @@ def test_compute_times_beyond_a_pairs_bits_change_nothing_but_last_digits():
     np.testing.assert_allclose(schedule.time, time, rtol=1e-13)
 
 
+def test_what_comes_after_the_last_update_costs_no_digit():
+    """A worker whose first four times are 0.1, and whose fifth is 2¹⁰⁰, beside which 0.1 is nothing. More is simulated
+    than is asked for, but four landings at 0.4, 0.7, 1 and 1.3 or so are told to the last bit."""
+    law, seed = ct.Empirical([0.1] * 3 + [2.0**100]), 0
+    while (draws := draws_of(jax.random.key(seed), [law], 5))[0].tolist() != [np.float32(0.1)] * 4 + [2.0**100]:
+        seed += 1
+    schedule = from_workers(jax.random.key(seed), [law], 4, write_time=0.3)
+    assert_follows(schedule, draws, write_time=0.3)
+    assert schedule.time[-1] < 2
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     eighths=st.lists(st.integers(1, 24), min_size=1, max_size=3),

@@ -102,9 +102,9 @@ def test_an_interrupted_sweep_goes_on_to_the_same_bits(learner, whole, tmp_path,
 
 
 def test_a_real_ctrl_c_is_kept_and_gone_on_with(learner, whole, tmp_path, monkeypatch):
-    from a3cjax.engine import driver
+    from a3cjax.engine import driver, way
 
-    monkeypatch.setattr(driver, "BLOCK_WORK", 24 * 10)  # blocks of ten updates
+    monkeypatch.setattr(way, "BLOCK_WORK", 24 * 10)  # blocks of ten updates
     advance, calls = driver._advance, []
 
     def pressed(*args, **rest):

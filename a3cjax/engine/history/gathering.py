@@ -12,20 +12,11 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._xla.marks import read_row, stage, write_row
+from a3cjax._xla.marks import read_row, stage
 from a3cjax.engine.contract import Checks, as_arrays
-from a3cjax.engine.history.packing import Packing
 from a3cjax.engine.history.past import PastLeaf
-from a3cjax.engine.history.protocol import (
-    Carry,
-    Event,
-    Kind,
-    first_state,
-    propose,
-    shapes_of,
-    slot_at_start,
-    viewed,
-)
+from a3cjax.engine.history.past_views import PastViews
+from a3cjax.engine.history.protocol import Carry, Event, Kind, first_state, shapes_of, viewed
 from a3cjax.learners.protocol import apply_message, gather_message, samples_of, without_samples
 from a3cjax.learners.wrapped import adds_leaf_by_leaf, name_of
 
@@ -42,45 +33,36 @@ class Gathered(NamedTuple):
     delay: Int[Array, ""]  # the greatest of theirs
 
 
-class GatheringRing:
+class GatheringRing(PastViews):
     """The ring whose versions count commits: past views are kept, and messages are summed until one commits.
 
     Whole copies of versions are kept, tables too, because the mean of many messages changes many rows. A version is
     stored before the first message that follows it.
     """
 
-    proposal_offset = 0
     versions_beside = False
 
     def __init__(
         self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
     ) -> None:
         del keep_samples
-        self._keep_views = keep_views
-        self._num_workers = num_workers
-        shapes = shapes_of(Kind.of(learner))
-        self._packing = Packing(shapes.worker_state)
-        leaves, self._structure = jax.tree.flatten(shapes.view)
+        super().__init__(learner, num_workers, keep_views)
+        message, leaves = self.shapes.message, self.view_leaves
         self._stores = [PastLeaf(depth, leaf, versions_beside=False) for leaf in leaves]
-        rows = jax.eval_shape(learner.changed_rows, shapes.message)
+        rows = jax.eval_shape(learner.changed_rows, message)
         self._by_row = [row is not None for row in ([None] * len(leaves) if rows is None else rows)]
         self._sums = jax.eval_shape(
-            lambda m, view: gather_message(learner, None, m, jnp.int32(0), view), shapes.message, shapes.view
+            lambda m, view: gather_message(learner, None, m, jnp.int32(0), view), message, self.shapes.view
         )
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
         state = first_state(learner, run_key)
-        slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
         sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._sums)
         none = jnp.int32(0)
         now = jax.tree.leaves(viewed(learner, state))
         stores = [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)]
-        return Carry(state, slots, Gathered(stores, none, sums, none, none))
-
-    def first_slot(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
-        """The worker's own state at the start."""
-        return slot_at_start(learner, self._packing, run_key, worker)
+        return Carry(state, self.empty_slots(), Gathered(stores, none, sums, none, none))
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
         """Nothing to prepare."""
@@ -96,20 +78,12 @@ class GatheringRing:
         stores = _if_any(first, self._keep, (now, past.version), past.stores)
         version = past.version - event.delay
         view = [self._read(i, kept, version) for i, kept in enumerate(stores)]
-        worker_state = self._packing.unpack(read_row(slots, event.worker))
-        message, worker_state = propose(learner, jax.tree.unflatten(self._structure, view), worker_state, event.words)
-        if self._packing.width:
-            slots = write_row(slots, event.worker, stage(self._packing.pack, worker_state))
-        stale = jax.tree.unflatten(self._structure, [jnp.asarray(leaf) for leaf in view]) if self._keep_views else ()
+        slots, message, stale = self.propose(learner, slots, view, event)
         sums = gather_message(learner, past.sums, message, event.delay, stale)
         waiting = as_arrays(sums), past.messages + 1, jnp.maximum(past.delay, event.delay)
         commits = jnp.asarray(event.commit)
         state, waiting = _if_any(commits, _commit, (learner, commits), (state, waiting))
         return Carry(state, slots, Gathered(stores, past.version + commits, *waiting)), samples_of(message), stale
-
-    def workers(self, slots: UInt32[Array, "N width"]) -> Any:
-        """All workers' own states, stacked."""
-        return jax.vmap(self._packing.unpack)(slots)
 
     def adopt(self, carry: Carry, k: int) -> Carry:
         """A batch's saved carry [B, …], from a ring of another depth; each run has versions of its own number."""

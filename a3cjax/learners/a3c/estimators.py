@@ -16,7 +16,7 @@ An estimator has ``of(mdp, horizon)``, ``num_words`` and ``weight(mdp, dynamics,
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -78,18 +78,23 @@ class ExpectedStep:
 
 
 @pytree
-class ActionValue:
-    """Q̂_ω(ŝ,â) = r(ŝ,â) + γ E_{s'~P(·|ŝ,â)} V̂_ω(s'), the action value that the critic implies."""
+class _FromExpectedStep:
+    """What weighs with the step that is to be expected, and needs no words for it."""
 
     step: ExpectedStep
 
     num_words = 0
 
     @classmethod
-    def of(cls, mdp: FiniteMDP, horizon: int | None) -> "ActionValue":
+    def of(cls, mdp: FiniteMDP, horizon: int | None) -> Self:
         """With the tables of an MDP."""
         del horizon
         return cls(ExpectedStep.of(mdp))
+
+
+@pytree
+class ActionValue(_FromExpectedStep):
+    """Q̂_ω(ŝ,â) = r(ŝ,â) + γ E_{s'~P(·|ŝ,â)} V̂_ω(s'), the action value that the critic implies."""
 
     def weight(
         self, mdp: FiniteMDP, dynamics: Dynamics, policy: Any, view: Params, x: Transition, words: None
@@ -101,18 +106,8 @@ class ActionValue:
 
 
 @pytree
-class Advantage:
+class Advantage(_FromExpectedStep):
     """Q̂_ω(ŝ,â) − V̂_ω(ŝ)."""
-
-    step: ExpectedStep
-
-    num_words = 0
-
-    @classmethod
-    def of(cls, mdp: FiniteMDP, horizon: int | None) -> "Advantage":
-        """With the tables of an MDP."""
-        del horizon
-        return cls(ExpectedStep.of(mdp))
 
     def weight(
         self, mdp: FiniteMDP, dynamics: Dynamics, policy: Any, view: Params, x: Transition, words: None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -248,6 +249,10 @@ class A3C(AbstractLearner):
             "critic_error_sq": lambda: jnp.sum((state.omega - at.critic_optimum) ** 2),
         }
         return {name: values[name]() for name in names}
+
+    def optimum(self, metric: str) -> float:
+        """J*, solved for, where the metric is ``objective``."""
+        return float(exact.best_objective(self.mdp, self.policy)) if metric == "objective" else math.nan
 
     def measure_delay(
         self, stale: Params, view: Params, samples: Samples, names: tuple[str, ...]

@@ -342,9 +342,7 @@ def _path_panel(ax: Axes, curves: Dataset) -> None:
     updates = curves.updates.values
     for c, (chain, colour) in enumerate(zip(curves.chain.values, axes.PALETTE[2:4], strict=True)):
         runs = curves.objective.values[0, 0, :, c].mean(0)
-        there = np.isfinite(runs).all(-1)
-        if there.any():
-            axes.middle_band(ax, updates, runs[there], 0.25, color=colour, label=f"{chain}, simulated")
+        axes.middle_band(ax, updates, runs, 0.25, color=colour, label=f"{chain}, simulated")
         mean = curves.mean_objective.values[0, 0, :, c].mean(0)
         ax.plot(updates, mean, color=axes.INK, lw=1, ls="--", label="mean motion" if c else None)
     title = f"J, λ = {curves.weight.values[0]:g}, γ = {curves.discount.values[0]:g}"

@@ -73,8 +73,7 @@ def _objective_panel(ax: Axes, curves: Dataset) -> None:
     for m, (name, colour, style) in enumerate(lines):
         time, values = curves.time.values[m, -1, -1].mean(0), curves[metric].values[m, -1, -1]
         there = np.isfinite(values).all(0) & (time > 0)
-        if there.any():
-            axes.middle_band(ax, time[there], values[:, there], 0.13, 1.5, color=colour, ls=style, label=name)
+        axes.middle_band(ax, time[there], values[:, there], 0.13, 1.5, color=colour, ls=style, label=name)
     plain = "metric" not in curves.attrs
     for label, which, style in (("J*" if plain else "optimum", "optimal", "-"), ("target", "target", "--")):
         height = curves.attrs[f"{which}_{metric}"]

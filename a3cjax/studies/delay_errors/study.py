@@ -154,10 +154,7 @@ class DelayErrorStudy(Study):
                 "No bound is known: that takes a radius (or a measurement of every update), a start within it, and a "
                 "softmax policy, tabular or linear."
             )
-        for n, lost in zip(self.curves.workers.values, self.curves.nonfinite_from.values, strict=True):
-            if (lost >= 0).any():
-                said.append(runs.told_of_lost(lost, f"N = {n}", "steps"))
-        return said
+        return said + runs.lost_notes(self.curves, lambda workers: f"N = {workers}", "steps")
 
     def facts(self) -> dict[str, object]:
         """The bound's constants."""

@@ -271,9 +271,7 @@ def _variance_panel(ax: Axes, curves: Dataset) -> None:
 def _curve_panel(ax: Axes, curves: Dataset, j: int) -> None:
     for i, (kind, colour) in enumerate(zip(curves.kind.values, axes.PALETTE, strict=False)):
         runs = curves.objective.values[i, j]
-        runs = runs[np.isfinite(runs).all(-1)]
-        if runs.size:
-            axes.middle_band(ax, curves.updates.values, runs, 0.12, color=colour, label=str(kind))
+        axes.middle_band(ax, curves.updates.values, runs, 0.12, color=colour, label=str(kind))
     axes.level(ax, "J*", curves.attrs["optimal_objective"])
     n = int(curves.workers.values[j])
     ax.margins(y=0.1)

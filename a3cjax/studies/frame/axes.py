@@ -82,8 +82,10 @@ def level(ax: Axes, label: str, height: float, line: str = "-", shift: float = 2
 
 
 def middle_band(ax: Axes, x: np.ndarray, runs: np.ndarray, alpha: float, width: float = 1.4, **look: Any) -> None:
-    """Of curves [seeds, R] the mean, and a band that holds the middle 80 % of them."""
-    colour = look["color"]
+    """Of curves [seeds, R] that are finite throughout the mean, and a band that holds the middle 80 % of them."""
+    runs, colour = runs[np.isfinite(runs).all(-1)], look["color"]
+    if not runs.size:
+        return
     ax.fill_between(x, *np.quantile(runs, (0.1, 0.9), axis=0), color=colour, alpha=alpha, lw=0)
     ax.plot(x, runs.mean(0), lw=width, **look)
 

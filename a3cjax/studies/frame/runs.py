@@ -218,10 +218,17 @@ def put_runs(
         curves["updates_done"].values[where] = result.state.updates
 
 
-def told_of_lost(runs: np.ndarray, where: str, remedy: str) -> str:
-    """A sentence on the runs [seeds] of one cell that were lost, from the updates at which they were."""
-    lost = runs[runs >= 0]
-    return (
-        f"{where}: {lost.size} of {runs.size} runs stopped being finite, the first by update {lost.min()}; take "
-        f"smaller {remedy}."
-    )
+def lost_notes(curves: Dataset, where: Callable[..., str], remedy: str) -> list[str]:
+    """A sentence on each cell of which runs were lost, by the variable ``nonfinite_from`` [*cells, seed].
+
+    ``where`` names a cell, given its coordinates by name; ``remedy`` is what should be smaller.
+    """
+    lost, said = curves["nonfinite_from"], []
+    for place in np.argwhere((lost.values >= 0).any(-1)):
+        runs = lost.values[tuple(place)]
+        named = {str(dim): curves[dim].values[i] for dim, i in zip(lost.dims, place, strict=False)}
+        said.append(
+            f"{where(**named)}: {(runs >= 0).sum()} of {runs.size} runs stopped being finite, the first by update "
+            f"{runs[runs >= 0].min()}; take smaller {remedy}."
+        )
+    return said

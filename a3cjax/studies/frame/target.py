@@ -10,6 +10,7 @@ import numpy as np
 
 from a3cjax._core import check
 from a3cjax.learners import A3C
+from a3cjax.learners.wrapped import adopted
 from a3cjax.problems import exact
 from a3cjax.studies.frame.crossing import Crossing, first_crossing
 from a3cjax.studies.frame.runs import distinct_samplings
@@ -40,7 +41,7 @@ class Target(NamedTuple):
 def find_target(learner: Any, metric: str, share: float, value: float | None = None) -> Target:
     """The target ``value``, or what closes a ``share`` of the gap from the start to the optimum.
 
-    The optimum is asked from the learner: J* from an ``A3C``, ``optimum(metric)`` from one that has such a method.
+    The optimum is asked from the learner, by ``optimum(metric)``.
 
     Raises:
         ValueError: if the learner has no such metric, its optimum is needed and not known, or there is no gap.
@@ -50,7 +51,7 @@ def find_target(learner: Any, metric: str, share: float, value: float | None = N
     1.0
     """
     check.number("target", share, above=0, most=1)
-    start, optimum = initial_value(learner, metric), known_optimum(learner, metric)
+    start, optimum = initial_value(learner, metric), adopted(learner).optimum(metric)
     if math.isnan(start):
         raise ValueError(
             f"The start has {metric} = nan, which comes to no target; look at what {type(learner).__name__} measures."
@@ -83,13 +84,6 @@ def initial_value(learner: Any, metric: str) -> float:
         return float(exact.evaluate_policy(learner.mdp, learner.policy, learner.theta).objective)
     key = jax.random.key(0)
     return float(learner.measure(learner.init(key), (metric,), key)[metric])
-
-
-def known_optimum(learner: Any, metric: str) -> float:
-    """The best that a metric can be, or NaN where nobody knows."""
-    if _is_exact(learner, metric):
-        return float(exact.best_objective(learner.mdp, learner.policy))
-    return float(learner.optimum(metric)) if hasattr(learner, "optimum") else math.nan
 
 
 def check_metrics(learner: Any, metrics: Sequence[str]) -> None:

@@ -108,9 +108,7 @@ class KneeStudy(Study):
 
     def notes(self) -> list[str]:
         """A sentence for each thing that a reader of the rows must know."""
-        said = []
-        if self.interrupted:
-            said.append("The study was interrupted; what was not done is a dash.")
+        said = ["The study was interrupted; what was not done is a dash."] if self.interrupted else []
         num_updates = self.curves.attrs["num_updates"]
         for row, ran in zip(self.rows, self.curves.done.values.reshape(-1), strict=True):
             where = f"{row.problem}, α = {row.actor_step:g}"

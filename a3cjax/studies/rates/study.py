@@ -16,7 +16,7 @@ from a3cjax.schedules import delays as laws
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, table_row
-from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, seed_keys, told_of_lost
+from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, lost_notes, seed_keys
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_SLOPES, about_intervals, mean_interval, power_law
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.target import by_sampling, titled
@@ -167,14 +167,13 @@ class RatesStudy(Study):
 
     def notes(self) -> list[str]:
         """A sentence for each thing that a reader of the rows must know: how exact the averages are, runs lost."""
-        curves, said = self.curves, []
-        if self.interrupted:
-            said.append("The study was interrupted: what would need the other runs is a dash.")
-        lost = curves.nonfinite_from.values
-        for i, j, k in np.argwhere((lost >= 0).any(-1)):
-            where = f"{curves.sampling.values[i]}, K_0 = {curves.delay.values[j]}, K = {curves.num_updates.values[k]:,}"
-            said.append(told_of_lost(lost[i, j, k], where, "constants"))
-        return said + limit_notes(curves) + precision_notes(curves)
+        cut = ["The study was interrupted: what would need the other runs is a dash."] if self.interrupted else []
+        lost = lost_notes(
+            self.curves,
+            lambda sampling, delay, num_updates: f"{sampling}, K_0 = {delay}, K = {num_updates:,}",
+            "constants",
+        )
+        return cut + lost + limit_notes(self.curves) + precision_notes(self.curves)
 
     def figure(self) -> Figure:
         """Averages against K beside K^(−2/5), and their local slopes beside −2/5."""

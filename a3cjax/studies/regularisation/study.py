@@ -18,7 +18,7 @@ from a3cjax.schedules.compute_times import Exponential
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
-from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, seed_keys, told_of_lost
+from a3cjax.studies.frame.runs import check_repeats, distinct, kept_on_interrupt, lost_notes, seed_keys
 from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals, mean_interval
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import number
@@ -134,18 +134,14 @@ class RegularisationStudy(Study):
 
     def notes(self) -> list[str]:
         """A sentence for each thing that a reader of the rows must know."""
-        curves, said = self.curves, []
-        if self.interrupted:
-            said.append("The study was interrupted: A3C has a dash where its runs are missing.")
+        curves = self.curves
+        said = ["The study was interrupted: A3C has a dash where its runs are missing."] if self.interrupted else []
         if np.isinf(curves.epsilon.values).any():
             said.append(
                 "ε_λ is infinite: the initial law η is zero at a state that an optimal policy visits, so that "
                 "Theorem 5 says nothing."
             )
-        lost = curves.nonfinite_from.values
-        for i, j in np.argwhere((lost >= 0).any(-1)):
-            where = f"{curves.prior.values[i]}, λ = {curves.weight.values[j]:g}"
-            said.append(told_of_lost(lost[i, j], where, "steps"))
+        said += lost_notes(curves, lambda prior, weight: f"{prior}, λ = {weight:g}", "steps")
         rough = curves.best_gradient_norm.values / (1 + curves.weight.values)
         if rough.max() > 1e-6:
             said.append(f"Exact ascent stopped early: ‖∇J_λ‖/(1+λ) is up to {rough.max():.1g} where it ended.")
@@ -221,7 +217,8 @@ def regularisation(
     """
     if not isinstance(mdp, FiniteMDP):
         raise ValueError(f"mdp must be an a3cjax.FiniteMDP, but is a {type(mdp).__name__}.")
-    grid = _check_weights(weights)
+    check.number("weights", list(weights), above=0)
+    grid = np.sort(np.asarray(distinct("weights", weights), np.float64))
     workers = check.integer("workers", workers, 1)
     check_repeats(seeds, seed, confidence)
     num_updates = check.integer("num_updates", num_updates, 2 * RECORDS)
@@ -285,14 +282,6 @@ def _epsilon(row: RegularisationRow) -> str:
 
 def _theta(state: Any) -> Any:
     return state.theta
-
-
-def _check_weights(weights: Sequence[float]) -> np.ndarray:
-    check.number("weights", list(weights), above=0)
-    found = np.unique(np.asarray(weights, np.float64))
-    if not found.size or found.size < len(weights):
-        raise ValueError(f"weights is {list(weights)}; give one or more, each once.")
-    return found
 
 
 def _empty(

@@ -134,18 +134,13 @@ class SpeedupStudy(Study):
 
     def notes(self) -> list[str]:
         """A sentence for each thing that a reader of the rows must know: runs without target, runs that diverged."""
-        curves, said = self.curves, []
+        lost = runs.lost_notes(self.curves, lambda sampling, workers: f"{sampling}, {_workers(workers)}", "steps")
         if self.interrupted:
-            said.append("The study was interrupted: the curves end there, and what they do not tell yet is a dash.")
-        lost = curves.nonfinite_from.values
-        said += [
-            runs.told_of_lost(lost[i, j], f"{curves.sampling.values[i]}, {_workers(curves.workers.values[j])}", "steps")
-            for i, j in np.argwhere((lost >= 0).any(-1))
-        ]
-        if not self.interrupted:
-            for i, name in enumerate(curves.sampling.values):
-                said += _unreached(curves, i, str(name))
-        return said
+            return [
+                "The study was interrupted: the curves end there, and what they do not tell yet is a dash.", *lost
+            ]  # fmt: skip
+        names = enumerate(map(str, self.curves.sampling.values))
+        return lost + [said for i, name in names for said in _unreached(self.curves, i, name)]
 
     def columns(self) -> list[Column]:
         """The rows' own, how many runs met the target, and the paper's figures beside problems of their kind."""
@@ -236,9 +231,7 @@ def check_arguments(
     runs.distinct_samplings(sampling)
     runs.check_repeats(seeds, seed, confidence)
     num_updates = check.integer("num_updates", num_updates, 1)
-    return workers, Record(every=max(1, num_updates // 100) if record_every is None else record_every).spacing(
-        num_updates
-    )
+    return workers, Record(record_every).spacing(num_updates)
 
 
 def _check_workers(workers: Sequence[int]) -> tuple[int, ...]:

@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Int
 
 from a3cjax.learners import A3C
+from a3cjax.learners.wrapped import adopted
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame.layout import SEED, UPDATES, Layout, Var, lost_from
 from a3cjax.studies.frame.runs import numbered_keys
-from a3cjax.studies.frame.target import initial_value, known_optimum, titled
+from a3cjax.studies.frame.target import initial_value, titled
 from a3cjax.studies.frame.types import Dataset
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep.laws import DelayIs, find_law
@@ -122,7 +123,7 @@ def empty_curves(scaled: Scaled, grid: Grid, schedule: Schedule, every: int, div
     learner, metric, gap = scaled.learner, scaled.metric, scaled.gap
     factors = np.array(grid.factors)
     starts = {name: initial_value(learner, name) for name in scaled.metrics}
-    optimum = known_optimum(learner, metric)
+    optimum = adopted(learner).optimum(metric)
     of_schedule = (len(grid.laws), len(grid.delays), grid.seeds)
     values: dict[str, Any] = {
         "law": grid.laws, "delay": grid.delays, "step": factors, "seed": grid.seeds,

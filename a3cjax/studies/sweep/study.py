@@ -176,9 +176,7 @@ class SweepStudy(Study):
 
     def notes(self) -> list[str]:
         """A sentence for each thing that a reader of the rows must know."""
-        said = []
-        if self.interrupted:
-            said.append("The sweep was interrupted: these are the runs as far as they went.")
+        said = ["The sweep was interrupted: these are the runs as far as they went."] if self.interrupted else []
         if "critic_step" in self.curves.coords:
             said.append(
                 "2 sin(π/(2(2τ+1)))/|λ| is where a constant delay τ makes the critic's mean update unstable at the "
