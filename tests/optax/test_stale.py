@@ -36,7 +36,7 @@ def gradient(params: Any, k: int) -> Any:
 
 
 def clipped_adamw_by_hand(schedule: Any, clip=1.0, rate=0.05, decay=0.1, b1=0.9, b2=0.999, eps=1e-8):
-    """All versions in a list, gradients at the one that the schedule says, clipped, Adam with decaying weights (Loshchilov 2019)."""
+    """All versions in a list, gradients at the one that the schedule says, clipped, and Adam with decaying weights."""
     versions = [{name: np.asarray(leaf, float) for name, leaf in START.items()}]
     first, second = ({name: np.zeros_like(leaf) for name, leaf in versions[0].items()} for _ in range(2))
     for k, delay in enumerate(np.asarray(schedule.delay)):

@@ -1,6 +1,7 @@
 """How much sooner networks come to a return: what is counted, by hand, and the commands on CartPole and MinAtar."""
 
 import csv
+import importlib
 import shlex
 import sys
 from types import SimpleNamespace
@@ -93,6 +94,23 @@ def test_a_return_that_is_no_number_is_refused():
         climbed("Walk", start=float("nan"))
     with pytest.raises(ValueError, match="QuadraticSGD, which has no metric 'episode_return', but objective"):
         studies.speedup_to_return(a3cjax.QuadraticSGD([1.0], step=0.1))
+
+
+def test_ctrl_c_keeps_the_curves_under_the_environments_name(monkeypatch):
+    frame: Any = importlib.import_module("a3cjax.studies.frame.runs")
+    simulate = frame.simulate
+
+    def stopped(learner, schedule, key, **options):
+        raise a3cjax.Interrupted("stopped", simulate(learner, schedule[:10], key, **options))
+
+    monkeypatch.setattr(frame, "simulate", stopped)
+    with pytest.raises(studies.StudyInterrupted, match="Interrupted in the runs after 10 of 20 updates") as caught:
+        climbed("Walk")
+    study: Any = caught.value.study
+    assert study.interrupted
+    assert [row.environment for row in study.rows] == ["Walk", "Walk"]
+    assert study.rows[1].speedup == pytest.approx(2 * 5.4 / 1.95)
+    assert "After 10 updates" in study.summary()
 
 
 def test_the_command_on_cartpole(tmp_path, capsys, monkeypatch):
