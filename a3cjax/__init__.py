@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from a3cjax import environments, networks, studies, testing
+    from a3cjax import environments, networks, optax, studies, testing
     from a3cjax._core.tree import static
     from a3cjax._xla.compilation_cache import compilation_cache
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
@@ -37,6 +37,7 @@ __all__ = [
     "exact",
     "families",
     "networks",
+    "optax",
     "policies",
     "simulate",
     "static",
@@ -51,6 +52,7 @@ _FOLDERS = {
     "environments": (),
     "learners": ("A3C", "AbstractLearner", "ActorCritic", "Learner", "QuadraticSGD", "WrappedLearner", "policies"),
     "networks": (),
+    "optax": (),
     "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
     "schedules": ("Schedule", "compute_times", "delays"),
     "studies": (),

@@ -11,7 +11,7 @@ ROOMS = (
     ("_core",),
     ("_xla",),
     ("problems", "schedules"),
-    ("environments",),
+    ("environments", "optax"),
     ("networks",),
     ("learners",),
     ("engine",),

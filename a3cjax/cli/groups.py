@@ -172,7 +172,9 @@ class TeamOptions(
             if self.straggler_factor is not None:
                 raise ValueError("--straggler-factor has no effect without stragglers; give --straggler-share too.")
             return lambda n: [law] * n
-        slow = law.scaled(10.0 if self.straggler_factor is None else self.straggler_factor)
+        factor = 10.0 if self.straggler_factor is None else self.straggler_factor
+        check.number("--straggler-factor", factor, above=0)
+        slow = law.scaled(factor)
 
         def laws(n: int) -> list[ComputeTime]:
             stragglers = int(n * self.straggler_share)

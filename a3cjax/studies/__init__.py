@@ -17,16 +17,23 @@ from a3cjax.studies.regularisation import (
     regularisation,
     typical_priors,
 )
-from a3cjax.studies.speedup import SpeedupRow, SpeedupStudy, speedup
+from a3cjax.studies.speedup import (
+    ReturnRow,
+    ReturnStudy,
+    SpeedupRow,
+    SpeedupStudy,
+    speedup,
+    speedup_to_return,
+)
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [
-    "SAMPLING", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy", "CriticalStepRow", "CriticalStepStudy",
-    "DelayBound", "DelayErrorRow", "DelayErrorStudy", "EstimatorsRow", "EstimatorsStudy", "KneeRow", "KneeStudy",
-    "RatesRow", "RatesStudy", "RegularisationRow", "RegularisationStudy", "SpeedupRow", "SpeedupStudy", "Study",
-    "StudyInterrupted", "SweepRow", "SweepStudy", "chains", "compare", "critic_eigenvalues", "critical_step",
-    "delay_bound", "delay_errors", "estimators", "first_crossing", "knee", "mean_interval", "power_law",
-    "proportion_interval", "rates", "ratio_of_means", "regularisation", "speedup", "stability_limit", "sweep",
-    "typical_priors",
+    "SAMPLING", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy", "CriticalStepRow",
+    "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy", "EstimatorsRow", "EstimatorsStudy",
+    "KneeRow", "KneeStudy", "RatesRow", "RatesStudy", "RegularisationRow", "RegularisationStudy", "ReturnRow",
+    "ReturnStudy", "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow", "SweepStudy",
+    "chains", "compare", "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors", "estimators",
+    "first_crossing", "knee", "mean_interval", "power_law", "proportion_interval", "rates", "ratio_of_means",
+    "regularisation", "speedup", "speedup_to_return", "stability_limit", "sweep", "typical_priors",
 ]  # fmt: skip

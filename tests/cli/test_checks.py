@@ -8,13 +8,16 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from a3cjax import Schedule
+from a3cjax import Schedule, environments
 from a3cjax.cli.commands import COMMANDS
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions
 from a3cjax.cli.process import run
 
 NAN, INF = float("nan"), float("inf")
 MAY_BE_ZERO = {"seed", "mdp_seed", "lqr_seed", "delays"}
+GROUPS = ("problem", "team", "network")
+MAY_BE_ANY_LIST = {"hidden"}  # empty, or with a value twice
+MAY_BE_NEGATIVE = {"target_value"}
 # With what an option has an effect at all.
 BESIDE: dict[str, dict[str, Any]] = {
     "branching": {"mdp": "garnet"},
@@ -33,24 +36,24 @@ def bad_values(name: str, kind: Any, default: Any = None) -> list[Any]:
     """What no option of that type takes; texts and choices are tyro's to check one by one."""
     kinds = [one for one in get_args(kind) if one not in (type(None), Ellipsis)] or [kind]
     if get_origin(kind) is tuple:
-        return [(), default + default[:1], *[(bad,) for bad in bad_values(name, kinds[0])]]
+        whole = [] if name in MAY_BE_ANY_LIST else [(), default + default[:1]]
+        return [*whole, *[(bad,) for bad in bad_values(name, kinds[0])]]
     if int in kinds:
         return [-1] if name in MAY_BE_ZERO else [-1, 0]
-    return [-1.0, NAN, INF] if float in kinds else []
+    if float not in kinds:
+        return []
+    return [NAN, INF] if name in MAY_BE_NEGATIVE else [-1.0, NAN, INF]
 
 
 def cases() -> list[Any]:
     found = []
     for command, options in COMMANDS.items():
-        for owner in (None, *(f.name for f in dataclasses.fields(options) if dataclasses.is_dataclass(f.type))):
-            kinds = get_type_hints(options if owner is None else next(
-                f.type for f in dataclasses.fields(options) if f.name == owner
-            ))  # fmt: skip
+        groups = {f.name: get_args(f.type)[0] for f in dataclasses.fields(options) if f.name in GROUPS}
+        for owner, group in {None: options, **groups}.items():
+            kinds = get_type_hints(group)
             for name, kind in kinds.items():
                 for bad in (
-                    bad_values(name, kind, getattr(options, name, None))
-                    if name not in ("study", "problem", "team", "out")
-                    else []
+                    bad_values(name, kind, getattr(group, name, None)) if name not in ("study", "out", *GROUPS) else []
                 ):
                     found.append(pytest.param(command, owner, name, bad, id=f"{command} {name} {bad}"))
     return found
@@ -103,6 +106,7 @@ def nothing_computed(monkeypatch):
         raise AssertionError("something was computed")
 
     monkeypatch.setattr(importlib.import_module("a3cjax.engine.simulate"), "drive", computed)
+    monkeypatch.setattr(environments, "MinAtar", lambda game: environments.CartPole())  # whose library is an extra
     for draw in ("from_workers", "from_law", "barrier", "stack"):
         monkeypatch.setattr(Schedule, draw, computed)
 

@@ -52,6 +52,10 @@ def find_target(learner: Any, metric: str, share: float, value: float | None = N
     """
     check.number("target", share, above=0, most=1)
     start, optimum = initial_value(learner, metric), adopted(learner).optimum(metric)
+    if math.isnan(start):
+        raise ValueError(
+            f"The start has {metric} = nan, which comes to no target; look at what {type(learner).__name__} measures."
+        )
     if value is not None:
         check.number("target_value", value)
         if value == start:

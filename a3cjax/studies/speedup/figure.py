@@ -44,7 +44,7 @@ def speedup_figure(curves: Dataset, rows: Sequence[Any], percent: str) -> Figure
 
 def _critic_panel(ax: Axes, curves: Dataset, i: int, sampling: str, last: bool) -> None:
     for j, colour in enumerate(axes.shades(curves.sizes["workers"])):
-        _band(ax, curves.time.values[j].mean(0), curves.critic_error_sq.values[i, j], colour)
+        band(ax, curves.time.values[j].mean(0), curves.critic_error_sq.values[i, j], colour)
     ax.set(xscale="log", yscale="log", title=f"Critic gap, {sampling}", ylabel="‖ω − ω*(θ)‖²")
     _label_x(ax, "virtual time", last)
 
@@ -52,7 +52,7 @@ def _critic_panel(ax: Axes, curves: Dataset, i: int, sampling: str, last: bool) 
 def _objective_panel(ax: Axes, curves: Dataset, i: int, sampling: str, last: bool) -> None:
     metric = metric_of(curves.attrs)
     for j, colour in enumerate(axes.shades(curves.sizes["workers"])):
-        _band(ax, curves.samples_per_worker.values[j], curves[metric].values[i, j], colour)
+        band(ax, curves.samples_per_worker.values[j], curves[metric].values[i, j], colour)
     axes.level(ax, "J*" if "metric" not in curves.attrs else "optimum", curves.attrs[f"optimal_{metric}"], zorder=1)
     axes.level(ax, "target", curves.attrs[f"target_{metric}"], "--", zorder=1)
     plain = "metric" not in curves.attrs
@@ -94,7 +94,7 @@ def _speedup_panel(
     ax.legend(handles=legend, loc="upper left")
 
 
-def _band(ax: Axes, x: np.ndarray, curves: np.ndarray, colour: str) -> None:
+def band(ax: Axes, x: np.ndarray, curves: np.ndarray, colour: str) -> None:
     """Mean over seeds, and between the first and last decile; records that some seed lacks are left out."""
     there = np.flatnonzero(np.isfinite(curves).all(0) & (x > 0))
     if not there.size:

@@ -208,8 +208,8 @@ def speedup(
     goal = targets.find_target(learner, metric, target, target_value)
     metrics = (metric, *(name for name in (_CRITIC,) if name in learner.metric_names and name != metric))
     begin(
-        f"Simulating {counted(seeds, 'seed')} × N = {listed(workers)} workers × {num_updates:,} updates, "
-        f"{' and '.join(learners)} sampling"
+        f"Simulating {counted(seeds, 'seed')} × N = {listed(workers)} workers × {num_updates:,} updates"
+        + ("" if targets.AS_GIVEN in learners else f", {' and '.join(learners)} sampling")
     )
     schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
     curves = _empty(learner, goal, metrics, workers, tuple(learners), seeds, schedule, every)
@@ -250,7 +250,7 @@ def _empty(
 ) -> Dataset:  # fmt: skip
     """The study's curves with everything but what the runs will say; record 0 is the start."""
     shape, at = (len(workers), seeds), np.arange(0, schedule.num_updates + 1, every)
-    minibatch = getattr(learner, "minibatch", 1)
+    minibatch = getattr(learner, "minibatch", getattr(learner, "rollout", 1))  # samples of an update
     time = np.zeros((*shape, at.size))
     time[..., 1:] = schedule.time[:, at[1:] - 1].reshape(*shape, -1)
     values = {
@@ -269,8 +269,9 @@ def _empty(
 
 
 def _stopped(curves: Dataset, i: int) -> Callable[[], str]:
-    runs_of, wanted = curves.sampling.values[i], curves.attrs["num_updates"]
-    return lambda: f"Interrupted in the {runs_of} runs after {int(curves.updates_done[i])} of {wanted} updates."
+    name, wanted = curves.sampling.values[i], curves.attrs["num_updates"]
+    which = "runs" if name == targets.AS_GIVEN else f"{name} runs"
+    return lambda: f"Interrupted in the {which} after {int(curves.updates_done[i])} of {wanted} updates."
 
 
 def _row(
