@@ -18,10 +18,12 @@ from a3cjax.engine.history.mailbox import Mailbox
 from a3cjax.engine.history.past_table import BLOCK
 from a3cjax.engine.history.protocol import Kind, propose, shapes_of, words_per_proposal
 from a3cjax.engine.history.ring import Ring
+from a3cjax.engine.history.versions import GatheringVersions, Versions
 from a3cjax.engine.randomness import key_from_words
 from a3cjax.learners.protocol import apply_message, gather_message
 
-HISTORIES = {"mailbox": Mailbox, "ring": Ring}
+HISTORIES = {"mailbox": Mailbox, "ring": Ring, "versions": Versions}
+GATHERING = {"ring": GatheringRing, "versions": GatheringVersions}
 CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 
 
@@ -35,6 +37,8 @@ class Block(NamedTuple):
     delay: Int[Array, "*tiles lanes updates"]
     turn: Int[Array, "*tiles lanes updates"]
     commit: Int[Array, "*tiles lanes updates"] | None = None  # 1 or 0, where messages are averaged
+    write: Int[Array, "*tiles lanes updates"] | None = None  # slots, where versions have them
+    read: Int[Array, "*tiles lanes updates"] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Plan:
 
     def build(self, learner: Any) -> Any:
         """The history for this learner, as one run sees it."""
-        kind = GatheringRing if self.gathers else HISTORIES[self.history]
+        kind = (GATHERING if self.gathers else HISTORIES)[self.history]
         delays = bool(self.delay_metrics)
         return kind(learner, self.num_workers, self.depth, self.log or delays, delays or learner.needs_stale)
 
@@ -64,6 +68,11 @@ class Plan:
             return BLOCK
         most = CHUNK_WORDS // (words_per_proposal(learner) * lanes)
         return 1 << max(0, most.bit_length() - 1)
+
+    def one_for_all(self, lanes: int) -> bool:
+        """Whether a tile's lanes share one event, given how many a block has events for; a whole network is then read
+        and written in one piece."""
+        return self.history == "versions" and lanes == 1
 
 
 def backend_for(learner: Any, platform: str, gathers: bool = False) -> Backend:

@@ -93,8 +93,8 @@ class GatheringRing:
         state, slots, past = carry
         now = jax.tree.leaves(viewed(learner, state))
         first = (past.messages == 0).astype(jnp.int32)
-        stores = _if_any(first, self._keep, (now, past.version), past.stores)
-        version = past.version - event.delay
+        stores = _if_any(first, self._keep, (now, self._newest(past, event)), past.stores)
+        version = self._wanted(past, event)
         view = [self._read(i, kept, version) for i, kept in enumerate(stores)]
         worker_state = self._packing.unpack(read_row(slots, event.worker))
         message, worker_state = propose(learner, jax.tree.unflatten(self._structure, view), worker_state, event.words)
@@ -123,6 +123,14 @@ class GatheringRing:
 
         stores = [adopted(store, kept) for store, kept in zip(self._stores, carry.past.stores, strict=True)]
         return carry._replace(past=carry.past._replace(stores=stores))
+
+    def _newest(self, past: Gathered, event: Event) -> Int[Array, ""]:
+        """Where the version at hand is stored, and the next, where that lies which is read; modulo the depth."""
+        del event
+        return past.version
+
+    def _wanted(self, past: Gathered, event: Event) -> Int[Array, ""]:
+        return past.version - event.delay
 
     def _keep(self, given: tuple[list[Array], Int[Array, ""]], stores: list[Any]) -> list[Any]:
         """Store a version; once more does no harm."""
