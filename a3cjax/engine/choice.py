@@ -28,13 +28,12 @@ def choose(
     kept = _choose_history(history, schedule, resume)
     if kept == "versions":
         places = _places(depth, schedule)
-        return kept, places.count, places
+        return kept, places.slots, places
     depth_of_ring = _choose_depth(depth, kept, schedule)
-    free = history == "auto" and resume is None and depth is None and schedule.commit is None
-    if free and _is_large(learner):
+    if history == "auto" and resume is None and depth is None and _is_large(learner):
         places = _places(None, schedule)
-        if kept == "mailbox" or 2 * places.count <= depth_of_ring:
-            return "versions", places.count, places
+        if kept == "mailbox" or 2 * places.slots <= depth_of_ring:
+            return "versions", places.slots, places
     return kept, depth_of_ring, None
 
 

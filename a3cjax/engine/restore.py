@@ -58,20 +58,21 @@ def known_versions(runs: Runs, k: int) -> tuple[Any, ...]:
     if runs.places is None:
         return ()
     known = held(runs.versions, runs.places, k)
-    return (np.broadcast_to(known, (runs.count, runs.places.count)),)
+    return (np.broadcast_to(known, (runs.count, runs.places.slots)),)
 
 
 def _place_of_each(known: np.ndarray, runs: Runs, k: int) -> np.ndarray:
     """For each slot that the schedule, which may go on otherwise, gives to a version, the one where it lies, [B, …]."""
     (wanted,) = known_versions(runs, k)
-    now = np.broadcast_to(runs.versions, runs.worker.shape)[:, k:]
-    reads = np.broadcast_to(now - runs.delay[:, k:], (runs.count, runs.num_updates - k))
-    for mine, there, here in zip(reads, wanted, known, strict=True):
+    shape = runs.count, runs.num_updates - k
+    newest = np.broadcast_to(runs.versions[..., k:], shape)
+    reads = newest - runs.delay[:, k:]
+    for new, mine, there, here in zip(newest, reads, wanted, known, strict=True):
         lost = np.setdiff1d(np.intersect1d(mine, there), here)
         if lost.size:
             raise ValueError(
                 f"resume holds those past versions that its schedule was still to read, but this one goes on to read "
-                f"version {lost[0]}; run its first part with history='ring' and depth={k - lost[0] + 1} or more."
+                f"version {lost[0]}; run its first part with history='ring' and depth={new[0] - lost[0] + 1} or more."
             )
     return np.argmax(known[:, None, :] == wanted[:, :, None], axis=2)  # what is lost is not read
 

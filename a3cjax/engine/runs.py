@@ -147,10 +147,10 @@ class Runs:
         if self.places is not None:
             columns = columns._replace(write=self.places.write, read=self.places.read)
         length = updates + 2 * chunk
-        parts = [column if column is None else column[:, first : first + length] for column in columns]
-        padded = [
-            part if part is None else _padded(part, length, i, {} if room is None else room)
-            for i, part in enumerate(parts)
+        room = {} if room is None else room
+        padded: list[Any] = [
+            None if column is None else _padded(column[:, first : first + length], length, i, room)
+            for i, column in enumerate(columns)
         ]
         return jax.tree.map(lambda part: part[None] if part.shape[0] == 1 else layout.split(part), Block(*padded))
 

@@ -2,8 +2,8 @@
 
 A schedule is known beforehand, and so is the life of each version: from the row at which it is stored to the last one
 that reads it. Two versions may share a slot if one has died before the other is born. As many slots as there are ever
-versions alive at once are enough: slots wait in a queue, a version takes the first of them when it is born, and gives it
-back at the end of the row at which it dies.
+versions alive at once are enough: slots wait in a queue, a version takes the first of them when it is born, and gives
+it back at the end of the row at which it dies.
 """
 
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ _EIGHTH = 3  # numbers of slots are rounded up to so many leading bits
 
 
 class Places(NamedTuple):
-    """The slot that the newest version is stored in at each row, and the one that is read there; of ``count``."""
+    """The slot that the newest version is stored in at each row, and the one that is read there; of ``slots``."""
 
     write: Int32[np.ndarray, "runs K"]
     read: Int32[np.ndarray, "runs K"]
-    count: int
+    slots: int
 
 
 def allocated(versions: Any, reads: Any, worker: Any, num_workers: int, own_reads: Any) -> Places:
@@ -56,7 +56,7 @@ def allocated(versions: Any, reads: Any, worker: Any, num_workers: int, own_read
 def held(versions: Any, places: Places, row: int) -> Int32[np.ndarray, "runs slots"]:
     """The version in each slot before a row, −1 where there is none yet."""
     versions = np.broadcast_to(versions, places.write.shape)
-    found = np.full((len(versions), places.count), -1, np.int32)
+    found = np.full((len(versions), places.slots), -1, np.int32)
     for b, slots in enumerate(found):
         slots[places.write[b, :row]] = versions[b, :row]  # of the same slot the last counts
     return found

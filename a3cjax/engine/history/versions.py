@@ -67,6 +67,8 @@ class Versions:
         """Keep version k; the event's worker proposes from the version that it had read; apply that."""
         state, slots, past = carry
         del k
+        assert event.write is not None
+        assert event.read is not None
         now = jax.tree.leaves(viewed(learner, state))
         past = [store.keep(kept, leaf, event.write) for store, kept, leaf in zip(self._stores, past, now, strict=True)]
         leaves = [store.read(kept, event.read) for store, kept in zip(self._stores, past, strict=True)]
