@@ -36,15 +36,19 @@ def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int
     learners = Batched.of(learner, plan.axes)
 
     def fill_slots(workers, keys):
-        slots = jnp.zeros(carry.slots.shape, carry.slots.dtype)
-        return lax.fori_loop(0, workers, lambda i, slots: write(slots, i, first_slot(keys, i)), slots)
+        def fill(i, slots):
+            return jax.tree.map(lambda kept, first: write(kept, i, first), slots, first_slot(keys, i))
+
+        slots = jax.tree.map(lambda kept: jnp.zeros(kept.shape, kept.dtype), carry.slots)
+        return lax.fori_loop(0, workers, fill, slots)
 
     with compiling_for(plan.backend):
         history = plan.build(learners.of_run(0))
         first_slot = learners.vmap(history.first_slot, in_axes=(0, None))
         write = jax.vmap(write_row, in_axes=(0, None, 0))
         carry = _versions_first(history, learners.vmap(history.start, in_axes=(0,))(keys))
-        return carry._replace(slots=kernel(fill_slots, workers, keys)) if carry.slots.size else carry
+        some = any(kept.size for kept in jax.tree.leaves(carry.slots))
+        return carry._replace(slots=kernel(fill_slots, workers, keys)) if some else carry
 
 
 def tile_of(plan: Plan, learner: Any, carry: Carry) -> Carry:

@@ -11,8 +11,9 @@ from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import ACCELERATOR, Backend, compiling_for
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
-from a3cjax._xla.fitting import fits_kernel
+from a3cjax._xla.fitting import fits_kernel, multiplies_matrices
 from a3cjax._xla.loops import LOOPS
+from a3cjax._xla.matrices import MATRICES
 from a3cjax.engine.history.gathering import GatheringRing
 from a3cjax.engine.history.mailbox import Mailbox
 from a3cjax.engine.history.past_table import BLOCK
@@ -77,13 +78,11 @@ class Plan:
 
 def backend_for(learner: Any, platform: str, gathers: bool = False) -> Backend:
     """What to compile this learner's loop for: one CPU kernel if all that it does can be part of one."""
-    if platform != "cpu":
-        return ACCELERATOR
-    return CPU_KERNEL if _fits_cpu_kernel(Kind.of(learner), gathers) else LOOPS
+    return ACCELERATOR if platform != "cpu" else _backend_on_cpu(Kind.of(learner), gathers)
 
 
 @functools.lru_cache(maxsize=64)
-def _fits_cpu_kernel(kind: Kind, gathers: bool) -> bool:
+def _backend_on_cpu(kind: Kind, gathers: bool) -> Backend:
     def update(leaves, state, view, worker_state, words, count):
         learner = jax.tree.unflatten(kind.structure, leaves)
         message, worker_state = propose(learner, view, worker_state, words)
@@ -98,4 +97,7 @@ def _fits_cpu_kernel(kind: Kind, gathers: bool) -> bool:
 
     with compiling_for(CPU_KERNEL):
         *given, _, _ = shapes_of(kind)
-        return fits_kernel(update, kind.shapes(), *given, jax.ShapeDtypeStruct((), jnp.uint32))
+        arguments = kind.shapes(), *given, jax.ShapeDtypeStruct((), jnp.uint32)
+        if fits_kernel(update, *arguments):
+            return CPU_KERNEL
+        return MATRICES if multiplies_matrices(update, *arguments) else LOOPS

@@ -32,7 +32,7 @@ class Carry(NamedTuple):
     """Everything that an update reads or writes, for one run."""
 
     state: Any
-    slots: UInt32[Array, "N width"]
+    slots: Any  # of the workers, a row for each: [N, width] words, or each leaf [N, …]
     past: Any
 
 

@@ -7,18 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._xla.marks import read_row, stage, write_row
+from a3cjax._xla.marks import read_row, write_row
 from a3cjax.engine.history.gathering import GatheringRing
-from a3cjax.engine.history.packing import Packing
 from a3cjax.engine.history.past import PastLeaf
 from a3cjax.engine.history.protocol import (
     Carry,
     Event,
     Kind,
     first_state,
+    first_worker_state,
     propose,
     shapes_of,
-    slot_at_start,
     update,
     viewed,
 )
@@ -30,7 +29,7 @@ class Versions:
 
     As in the ring, a version is stored before anything is read at its update, and a message is computed where it is
     applied. Memory follows the number of versions alive at once, N with workers that read after their own writes,
-    whatever the delays. Leaves stay apart and whole, so that nothing is packed: meant for large views.
+    whatever the delays. Meant for large views: beside them it matters little that leaves stay apart, of views whole.
     """
 
     proposal_offset = 0
@@ -43,20 +42,20 @@ class Versions:
         self._keep_views = keep_views
         self._num_workers = num_workers
         shapes = shapes_of(Kind.of(learner))
-        self._packing = Packing(shapes.worker_state)
+        self._worker_state = shapes.worker_state
         leaves, self._structure = jax.tree.flatten(shapes.view)
         self._stores = [PastLeaf(depth, leaf, versions_beside=False) for leaf in leaves]
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
         """Nobody has proposed yet."""
         state = first_state(learner, run_key)
-        slots = jnp.zeros((self._num_workers, self._packing.width), jnp.uint32)
+        slots = jax.tree.map(lambda x: jnp.zeros((self._num_workers, *x.shape), x.dtype), self._worker_state)
         now = jax.tree.leaves(viewed(learner, state))
         return Carry(state, slots, [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)])
 
     def first_slot(self, learner: Any, run_key: UInt32[Array, "2"], worker: Int[Array, ""]) -> Any:
         """The worker's own state at the start."""
-        return slot_at_start(learner, self._packing, run_key, worker)
+        return first_worker_state(learner, run_key, worker)
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
         """Nothing to prepare."""
@@ -73,17 +72,16 @@ class Versions:
         past = [store.keep(kept, leaf, event.write) for store, kept, leaf in zip(self._stores, past, now, strict=True)]
         leaves = [store.read(kept, event.read) for store, kept in zip(self._stores, past, strict=True)]
         view = jax.tree.unflatten(self._structure, leaves)
-        worker_state = self._packing.unpack(read_row(slots, event.worker))
+        worker_state = jax.tree.map(lambda kept: read_row(kept, event.worker), slots)
         message, worker_state = propose(learner, view, worker_state, event.words)
-        if self._packing.width:
-            slots = write_row(slots, event.worker, stage(self._packing.pack, worker_state))
+        slots = jax.tree.map(lambda kept, own: write_row(kept, event.worker, own), slots, worker_state)
         stale = view if self._keep_views else ()
         state = update(learner, state, message, event.delay, stale)
         return Carry(state, slots, past), samples_of(message), stale
 
-    def workers(self, slots: UInt32[Array, "N width"]) -> Any:
+    def workers(self, slots: Any) -> Any:
         """All workers' own states, stacked."""
-        return jax.vmap(self._packing.unpack)(slots)
+        return slots
 
     def rearranged(self, carry: Carry, place: np.ndarray) -> Carry:
         """A batch's saved carry [B, …] whose stores [B, old depth, …] are read at ``place`` [B, depth]."""
