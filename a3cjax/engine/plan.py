@@ -13,7 +13,7 @@ from a3cjax._xla.backend import ACCELERATOR, Backend, compiling_for
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax._xla.fitting import fits_kernel, multiplies_matrices
 from a3cjax._xla.loops import LOOPS
-from a3cjax._xla.matrices import MATRICES
+from a3cjax._xla.matrices import matrices
 from a3cjax.engine.history.gathering import GatheringRing
 from a3cjax.engine.history.mailbox import Mailbox
 from a3cjax.engine.history.past_table import BLOCK
@@ -96,8 +96,10 @@ def _backend_on_cpu(kind: Kind, gathers: bool) -> Backend:
         return apply_message(learner, state, message, delay, view), worker_state, first
 
     with compiling_for(CPU_KERNEL):
-        *given, _, _ = shapes_of(kind)
+        *given, _, _ = shapes = shapes_of(kind)
         arguments = kind.shapes(), *given, jax.ShapeDtypeStruct((), jnp.uint32)
         if fits_kernel(update, *arguments):
             return CPU_KERNEL
-        return MATRICES if multiplies_matrices(update, *arguments) else LOOPS
+        if multiplies_matrices(update, *arguments):
+            return matrices(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.view)))
+        return LOOPS
