@@ -188,6 +188,22 @@ def test_the_stale_view_is_handed_over():
     np.testing.assert_allclose(result.params, x[-1], rtol=2e-5, atol=1e-6)
 
 
+def test_a_network_alone_is_the_same_to_the_last_digits():
+    """What docs/networks.md says: 1e-6 of the largest parameter after twenty updates, where products of matrices round
+    otherwise alone than beside others. Versions in a batch, beside the ring alone."""
+    environment = a3cjax.environments.CartPole()
+    learner = a3cjax.ActorCritic(environment, a3cjax.networks.MLP((64, 32)), optax.sgd(0.05), rollout=2)
+    record = a3cjax.Record(every=20, metrics=[])
+    schedule = workers(updates=20)
+    together = a3cjax.simulate(learner, schedule, KEYS, record=record)
+    alone = a3cjax.simulate(learner, schedule, KEYS[1], record=record, history="ring")
+    assert together.state is not None
+    assert (together.state.history, together.state.depth) == ("versions", 4)
+    for batch, one in zip(jax.tree.leaves(together.params), jax.tree.leaves(alone.params), strict=True):
+        np.testing.assert_allclose(batch[1], one, rtol=0, atol=1e-6 * max(1.0, float(np.abs(one).max())))
+        assert np.abs(batch[0] - one).max() > 1e-3  # another key, and quite another network or bias
+
+
 # ------------------------------------------------------------------------------------------------------------ going on
 
 
