@@ -19,7 +19,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawArray
@@ -79,12 +79,27 @@ def run_workers(problem: Sequence[Any], num_workers: int, num_updates: int, *, s
     )
     context = multiprocessing.get_context("spawn")
     lock, barrier = context.Lock(), context.Barrier(num_workers)
+    run_processes(
+        _work,
+        [(index, num_updates, shared, lock, barrier, problem, [seed, index]) for index in range(num_workers)],
+    )
+    arrays = shared.arrays()
+    landed = arrays["time"] - arrays["ready"].max()
+    return Trace(arrays["worker"], arrays["delay"], landed, arrays["theta"], arrays["omega"])
+
+
+def run_processes(work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
+    """Call ``work`` with each of the arguments in a process of its own; none is left behind.
+
+    Raises:
+        RuntimeError: if one of them fails.
+    """
+    context = multiprocessing.get_context("spawn")
     started: list[BaseProcess] = []
     try:
         with _uninterrupted():
-            for index in range(num_workers):
-                work = (index, num_updates, shared, lock, barrier, problem, [seed, index])
-                process = context.Process(target=_work, args=work, name=f"worker {index}", daemon=True)
+            for index, mine in enumerate(arguments):
+                process = context.Process(target=work, args=mine, name=f"worker {index}", daemon=True)
                 process.start()
                 started.append(process)
         _watch(started)
@@ -94,9 +109,6 @@ def run_workers(problem: Sequence[Any], num_workers: int, num_updates: int, *, s
         for process in started:
             process.join()
             process.close()
-    arrays = shared.arrays()
-    landed = arrays["time"] - arrays["ready"].max()
-    return Trace(arrays["worker"], arrays["delay"], landed, arrays["theta"], arrays["omega"])
 
 
 def num_cores() -> int:
@@ -123,7 +135,7 @@ def _work(
     index: int, num_updates: int, shared: Shared, lock: Any, barrier: Any, problem: Sequence[Any], seed: list[int]
 ) -> None:
     """One worker: read, propose, write, until the updates are made."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     arrays = shared.arrays()
     count, (theta, omega) = arrays["count"], (arrays["theta"], arrays["omega"])
     own_theta, own_omega = np.empty_like(theta), np.empty_like(omega)
@@ -145,8 +157,12 @@ def _work(
             count[0] = k + 1
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Whatever ends the parent, a worker does not outlive it, not even one that waits for others."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

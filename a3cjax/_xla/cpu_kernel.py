@@ -43,7 +43,7 @@ class CPUKernel(Backend):
     pads_blocks = True
     maps_sequentially = True
     versions_beside = True
-    most_lanes = {"mailbox": 128, "ring": 32}  # noqa: RUF012
+    most_lanes = {"mailbox": 128, "ring": 32, "versions": 32}  # noqa: RUF012
 
     def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
         """Lanes in whole groups of those that a loop over lanes takes at once."""

@@ -24,6 +24,24 @@ def fits_kernel(function: Callable[..., Any], *args: Any) -> bool:
     return _supported(jax.make_jaxpr(function)(*args).jaxpr, within_row=False)
 
 
+def multiplies_matrices(function: Callable[..., Any], *args: Any) -> bool:
+    """Whether ``function`` takes products of matrices at arguments like these, or convolutions."""
+    return _holds(jax.make_jaxpr(function)(*args).jaxpr, ("dot_general", "conv_general_dilated"))
+
+
+def _holds(jaxpr: Any, names: tuple[str, ...]) -> bool:
+    return any(
+        equation.primitive.name in names or any(_holds(part, names) for part in _parts(equation))
+        for equation in jaxpr.eqns
+    )
+
+
+def _parts(equation: Any) -> list[Any]:
+    """The programs that an equation calls."""
+    parts = jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns"))
+    return [inner for part in parts if hasattr(inner := getattr(part, "jaxpr", part), "eqns")]
+
+
 def _supported(jaxpr: Any, within_row: bool) -> bool:
     """``within_row``: inside a write of ``rows.py``, which knows how to update a slice for all lanes."""
     for equation in jaxpr.eqns:
@@ -31,9 +49,6 @@ def _supported(jaxpr: Any, within_row: bool) -> bool:
         if name not in _SUPPORTED and not (within_row and name == "dynamic_update_slice"):
             return False
         writes = name == "custom_vmap_call" and getattr(equation.params["rule"], "__name__", "") == "_write_lanes"
-        parts = jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns"))
-        for part in parts:
-            inner = getattr(part, "jaxpr", part)
-            if hasattr(inner, "eqns") and not _supported(inner, within_row or writes):
-                return False
+        if not all(_supported(part, within_row or writes) for part in _parts(equation)):
+            return False
     return True

@@ -16,7 +16,7 @@ class Loops(Backend):
     name = "loops"
     compiler_options = FOR_CPU
     pads_blocks = True
-    most_lanes = {"mailbox": 512, "ring": 256}  # noqa: RUF012
+    most_lanes = {"mailbox": 512, "ring": 256, "versions": 16}  # noqa: RUF012
 
     def stage(self, function: Callable[..., Any], *args: Any) -> Any:
         """A stored call."""

@@ -23,7 +23,7 @@ from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import runs_of, start, tile_of
 from a3cjax.engine.persistent import KernelWay
 from a3cjax.engine.plan import Block, Plan
-from a3cjax.engine.restore import restored
+from a3cjax.engine.restore import known_versions, restored
 from a3cjax.engine.result import Interrupted, Result
 from a3cjax.engine.runs import Runs
 from a3cjax.engine.saved import SavedState
@@ -162,7 +162,7 @@ class _Course:
 
         def leaves():
             runs = [[runs_of(plan, one, carry, lanes) for carry in some] for some in on_host()]
-            return tuple(jax.tree.leaves(tiles.joined(runs)))
+            return *jax.tree.leaves(tiles.joined(runs)), *known_versions(self.runs, done)
 
         def on_host():
             return jax.tree.map(np.asarray, carries)

@@ -26,7 +26,9 @@ from a3cjax.engine.measure import measure_delay, measure_state
 from a3cjax.engine.plan import Block, Plan
 from a3cjax.engine.randomness import proposal_words
 
-_EVENT_AXES = Event._make((0, 0, 1, 0))  # the run axis of [lanes], [lanes], [words, lanes] and [lanes]
+# The run axis of [lanes], [lanes], [words, lanes] and [lanes] …; and where all but the words is the same for all.
+_EVENT_AXES = Event._make((0, 0, 1, 0, 0, 0))
+_SHARED_AXES = Event._make((None, None, 1, None, None, None))
 
 
 def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int[Array, ""]) -> Carry:
@@ -34,15 +36,19 @@ def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int
     learners = Batched.of(learner, plan.axes)
 
     def fill_slots(workers, keys):
-        slots = jnp.zeros(carry.slots.shape, carry.slots.dtype)
-        return lax.fori_loop(0, workers, lambda i, slots: write(slots, i, first_slot(keys, i)), slots)
+        def fill(i, slots):
+            return jax.tree.map(lambda kept, first: write(kept, i, first), slots, first_slot(keys, i))
+
+        slots = jax.tree.map(lambda kept: jnp.zeros(kept.shape, kept.dtype), carry.slots)
+        return lax.fori_loop(0, workers, fill, slots)
 
     with compiling_for(plan.backend):
         history = plan.build(learners.of_run(0))
         first_slot = learners.vmap(history.first_slot, in_axes=(0, None))
         write = jax.vmap(write_row, in_axes=(0, None, 0))
         carry = _versions_first(history, learners.vmap(history.start, in_axes=(0,))(keys))
-        return carry._replace(slots=kernel(fill_slots, workers, keys)) if carry.slots.size else carry
+        some = any(kept.size for kept in jax.tree.leaves(carry.slots))
+        return carry._replace(slots=kernel(fill_slots, workers, keys)) if some else carry
 
 
 def tile_of(plan: Plan, learner: Any, carry: Carry) -> Carry:
@@ -124,6 +130,11 @@ class _Way:
         """Runs in the tile."""
         return self.keys.shape[0]
 
+    @property
+    def shared(self) -> bool:
+        """Whether the lanes share one event."""
+        return self.plan.one_for_all(self.block.worker.shape[0])
+
     @cached_property
     def num_words(self) -> int:
         """Random words of a proposal."""
@@ -137,20 +148,26 @@ class _Way:
     @cached_property
     def used(self) -> list[Any]:
         """Shapes of what ``step`` returns beside the carry: the samples, and the view that they were made from."""
-        nobody = jnp.zeros(self.lanes, jnp.int32)
+        nobody = jnp.int32(0) if self.shared else jnp.zeros(self.lanes, jnp.int32)
         words = jnp.zeros((self.num_words, self.lanes), jnp.uint32)
-        idle = Event(nobody, nobody, words, nobody if self.plan.gathers else None)
+        commit, write, read = (None if column is None else nobody for column in self.block[3:])
+        idle = Event(nobody, nobody, words, commit, write, read)
         return list(jax.eval_shape(lambda: self.step(self.before, jnp.int32(0), idle)[1:]))
 
     def draw(self, begin: Int[Array, ""], updates: int) -> Callable[[Int[Array, ""] | int], Event]:
         """The events of ``updates`` updates from ``begin`` on, as a function of their place among them."""
         base = self.first - lax.rem(self.first, jnp.int32(self.chunk))
-        columns = [lax.dynamic_slice_in_dim(x, begin - base, updates, axis=1).T for x in jax.tree.leaves(self.block)]
-        worker, delay, turn, *commit = (jnp.broadcast_to(column, (updates, self.lanes)) for column in columns)
+        columns = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin - base, updates, axis=1).T, self.block)
+        spread = jax.tree.map(lambda column: jnp.broadcast_to(column, (updates, self.lanes)), columns)
         run_key = (self.keys[None, :, 0], self.keys[None, :, 1])
-        words = proposal_words(run_key, worker, turn + self.history.proposal_offset, self.num_words)
+        words = proposal_words(run_key, spread.worker, spread.turn + self.history.proposal_offset, self.num_words)
+        told = jax.tree.map(lambda column: column[:, 0], columns) if self.shared else spread
+
         return lambda j: Event(
-            worker[j], delay[j], jnp.stack([word[j] for word in words]), *(column[j] for column in commit)
+            told.worker[j],
+            told.delay[j],
+            jnp.stack([word[j] for word in words]),
+            *(None if column is None else column[j] for column in told[3:]),
         )
 
     def enter(self, carry: Carry, k: Int[Array, ""]) -> Carry:
@@ -160,7 +177,8 @@ class _Way:
 
     def step(self, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Any, ...]:
         """Update k of all lanes."""
-        step_all = self.learners.vmap(self.history.step, in_axes=(0, None, _EVENT_AXES))
+        axes = _SHARED_AXES if self.shared else _EVENT_AXES
+        step_all = self.learners.vmap(self.history.step, in_axes=(0, None, axes))
         carry, *used = step_all(_runs_first(self.history, carry, self.lanes), k, event)
         return _versions_first(self.history, carry), *used
 

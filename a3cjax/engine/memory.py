@@ -23,9 +23,9 @@ def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], s
     needed = 2 * records * each * runs.count  # where they are measured, and put together
     check.memory("record.every", spacing, needed, "record less often, or fewer metrics or runs")
     if plan.log:
-        samples = runs.num_updates * runs.count * _bytes(samples_of(shapes.message))
+        samples = runs.num_updates * runs.count * bytes_of(samples_of(shapes.message))
         check.memory("transitions", True, 2 * samples, "leave it out, or simulate fewer updates or runs at a time")
-    kept = plan.depth * _bytes(shapes.view) + plan.num_workers * _bytes(
+    kept = plan.depth * bytes_of(shapes.view) + plan.num_workers * bytes_of(
         (shapes.message, shapes.worker_state, shapes.view)
     )
     if kept * runs.count <= check.memory_of_machine():
@@ -33,11 +33,12 @@ def check_memory(plan: Plan, runs: Runs, metrics: tuple[tuple[str, Any], ...], s
     # That was a bound: of a table's past only the rows that change are kept.
     with compiling_for(plan.backend):
         carry = jax.eval_shape(lambda: plan.build(one).start(one, jnp.zeros(2, jnp.uint32)))
-    if plan.history == "ring":
-        name, value, remedy = "depth", plan.depth, "cut the longest delays"
+    if plan.history in ("ring", "versions"):
+        name = "depth" if plan.history == "ring" else "the number of versions alive at once"
+        value, remedy = plan.depth, "cut the longest delays"
     else:
         name, value, remedy = "schedule.num_workers", plan.num_workers, "use fewer workers"
-    needed = _bytes(carry) * runs.count
+    needed = bytes_of(carry) * runs.count
     check.memory(name, value, needed, f"{remedy}, or simulate fewer of the {runs.count} runs at a time")
 
 
@@ -46,10 +47,11 @@ def _size_of(metric: Any, state: Any) -> int:
     if isinstance(metric, str):
         return check.float_size()
     try:
-        return _bytes(jax.eval_shape(metric, state))
+        return bytes_of(jax.eval_shape(metric, state))
     except Exception:  # it is told where the metric is measured
         return 0
 
 
-def _bytes(shapes: Any) -> int:
+def bytes_of(shapes: Any) -> int:
+    """Of all arrays of these shapes."""
     return sum(math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(shapes))

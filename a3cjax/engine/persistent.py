@@ -45,7 +45,7 @@ _INTERPRETERS_OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_
 
 def fits(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> bool:
     """Whether the step of this learner, and everything else of the plan, can be part of the kernel."""
-    if plan.delay_metrics or runs * max(1, plan.num_workers) > _MOST_ENTRIES:
+    if plan.history == "versions" or plan.delay_metrics or runs * max(1, plan.num_workers) > _MOST_ENTRIES:
         return False
     plan = dataclasses.replace(plan, metrics=(), segment=1, backend=LANE_KERNEL)
     lanes = block_lanes(runs)

@@ -11,17 +11,20 @@ from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import ACCELERATOR, Backend, compiling_for
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
-from a3cjax._xla.fitting import fits_kernel
+from a3cjax._xla.fitting import fits_kernel, multiplies_matrices
 from a3cjax._xla.loops import LOOPS
+from a3cjax._xla.matrices import matrices
 from a3cjax.engine.history.gathering import GatheringRing
 from a3cjax.engine.history.mailbox import Mailbox
 from a3cjax.engine.history.past_table import BLOCK
 from a3cjax.engine.history.protocol import Kind, propose, shapes_of, words_per_proposal
 from a3cjax.engine.history.ring import Ring
+from a3cjax.engine.history.versions import GatheringVersions, Versions
 from a3cjax.engine.randomness import key_from_words
 from a3cjax.learners.protocol import apply_message, gather_message
 
-HISTORIES = {"mailbox": Mailbox, "ring": Ring}
+HISTORIES = {"mailbox": Mailbox, "ring": Ring, "versions": Versions}
+GATHERING = {"ring": GatheringRing, "versions": GatheringVersions}
 CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 
 
@@ -35,6 +38,8 @@ class Block(NamedTuple):
     delay: Int[Array, "*tiles lanes updates"]
     turn: Int[Array, "*tiles lanes updates"]
     commit: Int[Array, "*tiles lanes updates"] | None = None  # 1 or 0, where messages are averaged
+    write: Int[Array, "*tiles lanes updates"] | None = None  # slots, where versions have them
+    read: Int[Array, "*tiles lanes updates"] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Plan:
 
     def build(self, learner: Any) -> Any:
         """The history for this learner, as one run sees it."""
-        kind = GatheringRing if self.gathers else HISTORIES[self.history]
+        kind = (GATHERING if self.gathers else HISTORIES)[self.history]
         delays = bool(self.delay_metrics)
         return kind(learner, self.num_workers, self.depth, self.log or delays, delays or learner.needs_stale)
 
@@ -65,16 +70,19 @@ class Plan:
         most = CHUNK_WORDS // (words_per_proposal(learner) * lanes)
         return 1 << max(0, most.bit_length() - 1)
 
+    def one_for_all(self, lanes: int) -> bool:
+        """Whether a tile's lanes share one event, given how many a block has events for; a whole network is then read
+        and written in one piece."""
+        return self.history == "versions" and lanes == 1
+
 
 def backend_for(learner: Any, platform: str, gathers: bool = False) -> Backend:
     """What to compile this learner's loop for: one CPU kernel if all that it does can be part of one."""
-    if platform != "cpu":
-        return ACCELERATOR
-    return CPU_KERNEL if _fits_cpu_kernel(Kind.of(learner), gathers) else LOOPS
+    return ACCELERATOR if platform != "cpu" else _backend_on_cpu(Kind.of(learner), gathers)
 
 
 @functools.lru_cache(maxsize=64)
-def _fits_cpu_kernel(kind: Kind, gathers: bool) -> bool:
+def _backend_on_cpu(kind: Kind, gathers: bool) -> Backend:
     def update(leaves, state, view, worker_state, words, count):
         learner = jax.tree.unflatten(kind.structure, leaves)
         message, worker_state = propose(learner, view, worker_state, words)
@@ -88,5 +96,10 @@ def _fits_cpu_kernel(kind: Kind, gathers: bool) -> bool:
         return apply_message(learner, state, message, delay, view), worker_state, first
 
     with compiling_for(CPU_KERNEL):
-        *given, _, _ = shapes_of(kind)
-        return fits_kernel(update, kind.shapes(), *given, jax.ShapeDtypeStruct((), jnp.uint32))
+        *given, _, _ = shapes = shapes_of(kind)
+        arguments = kind.shapes(), *given, jax.ShapeDtypeStruct((), jnp.uint32)
+        if fits_kernel(update, *arguments):
+            return CPU_KERNEL
+        if multiplies_matrices(update, *arguments):
+            return matrices(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.view)))
+        return LOOPS

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, UInt32
 
 from a3cjax._core import check
+from a3cjax.engine.history.allocation import Places
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.origin import Origin, origin_of
 from a3cjax.engine.plan import Block
@@ -38,6 +39,7 @@ class Runs:
     keys: UInt32[Array, "B 2"]
     count: int
     batched: bool
+    places: Places | None = None  # of versions, where they have slots
 
     @classmethod
     def of(cls, learner: Any, schedule: Schedule, key: jax.Array) -> "Runs":
@@ -139,13 +141,18 @@ class Runs:
         the block before, of the same size: memory that is used for the first time costs more than the copy.
         """
         first -= first % chunk
-        columns = [self.worker, self.delay, self.turn]
+        columns = Block(self.worker, self.delay, self.turn)
         if self.commit is not None:
-            columns.append(self.commit.astype(np.int32))
+            columns = columns._replace(commit=self.commit.astype(np.int32))
+        if self.places is not None:
+            columns = columns._replace(write=self.places.write, read=self.places.read)
         length = updates + 2 * chunk
-        parts = [column[:, first : first + length] for column in columns]
-        padded = [_padded(part, length, i, {} if room is None else room) for i, part in enumerate(parts)]
-        return Block(*(part[None] if part.shape[0] == 1 else layout.split(part) for part in padded))
+        room = {} if room is None else room
+        padded: list[Any] = [
+            None if column is None else _padded(column[:, first : first + length], length, i, room)
+            for i, column in enumerate(columns)
+        ]
+        return jax.tree.map(lambda part: part[None] if part.shape[0] == 1 else layout.split(part), Block(*padded))
 
     def times(self, updates: np.ndarray) -> Any:
         """Virtual time after each of ``updates`` updates, [B, R]."""
@@ -170,6 +177,8 @@ class Runs:
         fits = (self.worker >= 0) & (self.worker < self.num_workers)
         fits = fits & (self.delay >= 0) & (self.delay <= self.versions)
         kept = (self.delay < depth).all(1) if history == "ring" else self.own_reads
+        if history == "versions":  # has looked at the schedule
+            kept = True
         return self._spread(fits.all(1) & kept)
 
     def _spread(self, rows: Any) -> Any:

@@ -47,14 +47,14 @@ class SavedState:
     leaves: tuple[Array, ...]
     updates: int = static()
     history: str = static()
-    depth: int = static()  # of the ring; 0 for the mailbox
+    depth: int = static()  # of the ring, or slots of versions; 0 for the mailbox
 
     # No field: the digests of two results would make pytrees of two kinds of them, which could not be stacked.
     _origin: ClassVar[Origin] = {}
 
     def __post_init__(self):
         check.integer("updates", self.updates, 0)
-        check.choice("history", self.history, ("mailbox", "ring"))
+        check.choice("history", self.history, ("mailbox", "ring", "versions"))
         check.integer("depth", self.depth, 0)
         runs = {np.shape(leaf)[:1] for leaf in self.leaves}
         if len(runs) != 1 or () in runs:

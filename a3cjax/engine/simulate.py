@@ -13,6 +13,7 @@ from a3cjax._core import check
 from a3cjax._core.broadcasting import broadcasting
 from a3cjax._xla.backend import compiling_for
 from a3cjax._xla.marks import opaque
+from a3cjax.engine.choice import choose
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive, on_its_way
 from a3cjax.engine.history.gathering import check_gathers, check_update
@@ -24,6 +25,7 @@ from a3cjax.engine.memory import check_memory
 from a3cjax.engine.outside import taken_in, takes_from_outside, without_derivatives
 from a3cjax.engine.plan import HISTORIES, Plan, backend_for
 from a3cjax.engine.record import Record
+from a3cjax.engine.restore import known_versions
 from a3cjax.engine.result import Diverged, Result
 from a3cjax.engine.runs import Runs
 from a3cjax.engine.saved import SavedState
@@ -40,7 +42,7 @@ def simulate(
     key: jax.Array,
     *,
     record: Record | None = None,
-    history: Literal["auto", "mailbox", "ring"] = "auto",
+    history: Literal["auto", "mailbox", "ring", "versions"] = "auto",
     transitions: bool = False,
     throw: bool = True,
     depth: int | None = None,
@@ -65,7 +67,8 @@ def simulate(
         key: a JAX key, or B of them. The draws of worker i's t-th proposal depend on (run key, i, t) alone.
         record: what to record and how often; by default the learner's own metrics, about 100 times.
         history: "mailbox" (workers that read right after their own write; cost flat in delay), "ring" (any delay, the
-            past parameters are kept), or "auto", the first wherever it is exact.
+            past parameters are kept), "versions" (any delay, those of them that are still to be read are kept), or
+            "auto": the mailbox wherever it is exact, else the ring, and for networks versions where they take less.
         transitions: also return every sample that each update used.
         throw: raise ``Diverged`` when a parameter stops being finite; the result so far is in the exception. Inside
             the caller's ``jit`` nothing can be raised, and ``nonfinite_from`` tells.
@@ -107,11 +110,11 @@ def simulate(
     traced = outside or not check.is_concrete(learner, schedule, key)
     if traced:
         _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
-    kept = _choose_history(history, schedule, resume)
-    depth = _choose_depth(depth, kept, schedule)
     spacing = record.spacing(schedule.num_messages)
     of_delay = learner.delay_metric_names
     runs, metrics = _without_keys(runs, metrics)
+    kept, depth, places = choose(history, depth, schedule, resume, runs.one_learner())
+    runs = dataclasses.replace(runs, places=places)
     platform = jax.default_backend() if traced or not devices else devices[0].platform
     plan = Plan(
         history=kept,
@@ -177,63 +180,17 @@ def _without_keys(runs: Runs, metrics: tuple[tuple[str, Any], ...]) -> tuple[Run
     return runs, tuple((name, metric if isinstance(metric, str) else keyless.shown(metric)) for name, metric in metrics)
 
 
-def _choose_history(history: str, schedule: Schedule, resume: SavedState | None) -> str:
-    concrete = check.is_concrete(schedule)
-    if resume is not None:
-        if history not in ("auto", resume.history):
-            raise ValueError(
-                f"history is {history!r}, but resume was saved with {resume.history!r}; leave it at 'auto'."
-            )
-        history = resume.history
-    if schedule.commit is not None:
-        if history == "mailbox":
-            raise ValueError(
-                "history is 'mailbox', but the schedule has a commit column, so that messages are averaged and reads "
-                "are not the workers' own writes; use history='ring'."
-            )
-        return "ring"
-    if history == "auto" and not concrete:
-        raise ValueError(
-            "history is 'auto', but the schedule is being traced and cannot be looked at; give 'mailbox' if every "
-            "worker reads right after its own write (Schedule.from_workers without latencies), else 'ring'."
-        )
-    own_reads = concrete and bool(np.all(schedule.own_reads))
-    if history == "auto":
-        return "mailbox" if own_reads else "ring"
-    if history == "mailbox" and concrete and not own_reads:
-        raise ValueError(
-            "history is 'mailbox', but in this schedule some worker does not read right after its own write "
-            "(schedule.own_reads is False); use history='ring'."
-        )
-    return history
-
-
-def _choose_depth(depth: int | None, history: str, schedule: Schedule) -> int:
-    if history == "mailbox":
-        if depth is not None:
-            raise ValueError(f"depth is {depth}, but the mailbox keeps no past versions; leave it out or use 'ring'.")
-        return 0
-    concrete = check.is_concrete(schedule)
-    needed = int(np.max(schedule.max_delay)) + 1 if concrete else schedule.num_messages
-    if depth is None:
-        return 1 << (needed - 1).bit_length()
-    depth = check.integer("depth", depth, 1)
-    if concrete and depth < needed:
-        raise ValueError(f"depth is {depth}, but the largest delay is {needed - 1}; use at least {needed}.")
-    return depth
-
-
 def _trace(plan: Plan, runs: Runs, spacing: int, outside: bool) -> tuple[Any, SavedState, dict[str, Any], Any]:
     """The whole schedule in one traced program."""
 
     def replay(leaves, columns, keys):
-        worker, delay, turn, commit = columns
+        worker, delay, turn, commit, places = columns
         given = dataclasses.replace(
-            runs, learner_leaves=leaves, worker=worker, delay=delay, turn=turn, commit=commit, keys=keys
+            runs, learner_leaves=leaves, worker=worker, delay=delay, turn=turn, commit=commit, keys=keys, places=places
         )
         return _replay(plan, given, spacing)
 
-    columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit))
+    columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit, runs.places))
     given = runs.learner_leaves, columns, runs.keys
     if outside:
         replay, given = taken_in(replay, given)
@@ -242,7 +199,8 @@ def _trace(plan: Plan, runs: Runs, spacing: int, outside: bool) -> tuple[Any, Sa
     carry, values, log = run(*given)
     honoured = runs.honoured(plan.history, plan.depth)
     carry = _poison(carry, ~honoured)
-    saved = SavedState(tuple(jax.tree.leaves(carry)), runs.num_updates, plan.history, plan.depth)
+    leaves = *jax.tree.leaves(carry), *known_versions(runs, runs.num_updates)
+    saved = SavedState(leaves, runs.num_updates, plan.history, plan.depth)
     return carry.state, saved, values, log
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax import lax
 
@@ -298,6 +299,18 @@ def test_no_message_copies_a_history_of_versions(monkeypatch):
     store = carry.past.stores[1]  # of ω, the smaller
     least = store.size * store.dtype.itemsize
     assert least > 2 * carry.state.theta.size * 4
+    assert innermost_bodies(computations(text), least)
+    assert copies(text, least, every=True) == []
+
+
+def test_no_update_of_a_network_copies_its_versions(monkeypatch):
+    """The largest leaf of eight versions of 16 runs; every loop that carries it is searched."""
+    network = a3cjax.networks.MLP((64, 32))
+    learner = a3cjax.ActorCritic(a3cjax.environments.CartPole(), network, optax.sgd(0.1), rollout=1)
+    lowered, carry = program_of(monkeypatch, learner, workers(8))
+    text = lowered.compile().as_text()
+    least = max(store.size * store.dtype.itemsize for store in jax.tree.leaves(carry.past))
+    assert least == RUNS * 8 * 64 * 32 * 4
     assert innermost_bodies(computations(text), least)
     assert copies(text, least, every=True) == []
 

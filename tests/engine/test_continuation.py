@@ -131,15 +131,18 @@ def press(monkeypatch):
     return during
 
 
-@pytest.mark.parametrize("history", ["mailbox", "ring"])
+@pytest.mark.parametrize("history", ["mailbox", "ring", "versions"])
 def test_ctrl_c_leaves_what_was_done(history, learner, press, monkeypatch):
-    """Pressed during the third block of ten updates: thirty are done, and the rest gives the bits of the whole."""
+    """Pressed during the third block of ten updates: thirty are done, and the rest gives the bits of the whole.
+
+    What the rest reads was known to the schedule of versions.
+    """
     schedule = schedule_of(history)
-    whole = a3cjax.simulate(learner, schedule, KEYS, record=STATES, transitions=True)
+    whole = a3cjax.simulate(learner, schedule, KEYS, record=STATES, transitions=True, history=history)
     handler = signal.getsignal(signal.SIGINT)
     press(block=3)
     with pytest.raises(a3cjax.Interrupted, match="after 30 of 60 updates") as caught:
-        a3cjax.simulate(learner, schedule, KEYS, record=STATES, transitions=True)
+        a3cjax.simulate(learner, schedule, KEYS, record=STATES, transitions=True, history=history)
     assert signal.getsignal(signal.SIGINT) is handler
     assert isinstance(caught.value, KeyboardInterrupt)
     first = caught.value.result

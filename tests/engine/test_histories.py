@@ -84,7 +84,7 @@ def test_one_worker_is_the_sequential_algorithm(sampling, mixing_mdp):
     assert np.abs(state.theta).max() > 0.1
 
 
-@pytest.mark.parametrize("history", ["mailbox", "ring"])
+@pytest.mark.parametrize("history", ["mailbox", "ring", "versions"])
 def test_delayed_descent_is_the_recursion_exactly(history):
     """x_{k+1} = x_k − h x_{k−τ_k} / 16 with h = (1, 2): every product is by a power of two, so there is no rounding but
     that of the subtraction, and NumPy in float32 must give the very same bits."""

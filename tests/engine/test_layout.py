@@ -10,6 +10,7 @@ from a3cjax._xla.backend import ACCELERATOR
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax._xla.lane_kernel import LANE_KERNEL
 from a3cjax._xla.loops import LOOPS
+from a3cjax._xla.matrices import matrices
 from a3cjax.engine import driver, way
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.plan import Plan
@@ -18,8 +19,8 @@ CASES = [(1, 1), (2, 2), (9, 1), (67, 2), (128, 1), (129, 1), (4097, 2)]
 
 
 @pytest.mark.parametrize(("runs", "shares"), CASES)
-@pytest.mark.parametrize("history", ["mailbox", "ring"])
-@pytest.mark.parametrize("backend", [CPU_KERNEL, LOOPS, ACCELERATOR, LANE_KERNEL])
+@pytest.mark.parametrize("history", ["mailbox", "ring", "versions"])
+@pytest.mark.parametrize("backend", [CPU_KERNEL, LOOPS, matrices(20_000), ACCELERATOR, LANE_KERNEL])
 def test_every_run_has_a_place(runs, shares, history, backend):
     layout = Layout.of(runs, shares, history, 16, backend)
     assert layout.tiles % shares == 0

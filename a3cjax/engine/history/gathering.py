@@ -75,8 +75,8 @@ class GatheringRing(PastViews):
         state, slots, past = carry
         now = jax.tree.leaves(viewed(learner, state))
         first = (past.messages == 0).astype(jnp.int32)
-        stores = _if_any(first, self._keep, (now, past.version), past.stores)
-        version = past.version - event.delay
+        stores = _if_any(first, self._keep, (now, self._newest(past, event)), past.stores)
+        version = self._wanted(past, event)
         view = [self._read(i, kept, version) for i, kept in enumerate(stores)]
         slots, message, stale = self.propose(learner, slots, view, event)
         sums = gather_message(learner, past.sums, message, event.delay, stale)
@@ -97,6 +97,14 @@ class GatheringRing(PastViews):
 
         stores = [adopted(store, kept) for store, kept in zip(self._stores, carry.past.stores, strict=True)]
         return carry._replace(past=carry.past._replace(stores=stores))
+
+    def _newest(self, past: Gathered, event: Event) -> Int[Array, ""]:
+        """Where the version at hand is stored, and the next, where that lies which is read; modulo the depth."""
+        del event
+        return past.version
+
+    def _wanted(self, past: Gathered, event: Event) -> Int[Array, ""]:
+        return past.version - event.delay
 
     def _keep(self, given: tuple[list[Array], Int[Array, ""]], stores: list[Any]) -> list[Any]:
         """Store a version; once more does no harm."""

@@ -1,4 +1,4 @@
-"""What the two exact histories share.
+"""What the exact histories share.
 
 A history decides how a proposal gets to see version k − τ_k. It is written for one run (``loop.py`` maps it over
 runs) and has
@@ -32,20 +32,23 @@ class Carry(NamedTuple):
     """Everything that an update reads or writes, for one run."""
 
     state: Any
-    slots: UInt32[Array, "N width"]
+    slots: Any  # of the workers, a row for each: [N, width] words, or each leaf [N, …]
     past: Any
 
 
 class Event(NamedTuple):
     """Update k: who made it, how stale it was, and the random words of the proposal that is made at it.
 
-    ``commit``, where messages are averaged, says whether it is one (1) or waits (0).
+    ``commit``, where messages are averaged, says whether it is one (1) or waits (0). ``write`` and ``read``, where
+    versions have slots, are those of version k and of version k − τ_k.
     """
 
     worker: Int[Array, ""]
     delay: Int[Array, ""]
     words: UInt32[Array, " num_words"]
     commit: Int[Array, ""] | None = None
+    write: Int[Array, ""] | None = None
+    read: Int[Array, ""] | None = None
 
 
 def words_per_proposal(learner: Any) -> int:
