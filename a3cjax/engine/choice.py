@@ -6,12 +6,12 @@ import jax
 import numpy as np
 
 from a3cjax._core import check
-from a3cjax.engine.history.allocation import Places, allocated
 from a3cjax.engine.history.protocol import Kind, shapes_of
 from a3cjax.engine.memory import bytes_of
 from a3cjax.engine.saved import SavedState
 from a3cjax.learners.protocol import without_samples
 from a3cjax.schedules import Schedule
+from a3cjax.schedules.slots import Places, allocated
 
 _LARGE = 1 << 12  # bytes of a view; the rows of smaller ones cost less than leaves apart
 

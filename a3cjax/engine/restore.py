@@ -5,12 +5,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from a3cjax.engine.history.allocation import held
 from a3cjax.engine.history.protocol import Carry
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.plan import Plan
 from a3cjax.engine.runs import Runs
 from a3cjax.engine.saved import SavedState
+from a3cjax.schedules.slots import held
 
 
 def restored(saved: SavedState, plan: Plan, runs: Runs, layout: Layout, expected: Carry) -> Carry:

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, UInt32
 
 from a3cjax._core import check
-from a3cjax.engine.history.allocation import Places
 from a3cjax.engine.layout import Layout
 from a3cjax.engine.origin import Origin, origin_of
 from a3cjax.engine.plan import Block
@@ -18,6 +17,7 @@ from a3cjax.engine.randomness import run_key_words
 from a3cjax.engine.record import SCHEDULE_METRICS
 from a3cjax.learners.wrapped import unwrapped
 from a3cjax.schedules import Schedule
+from a3cjax.schedules.slots import Places
 
 _ALIGNED = 64  # bytes; a CPU device then takes an array as it is
 

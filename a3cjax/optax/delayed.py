@@ -9,22 +9,22 @@ import optax
 from jaxtyping import Array, Int
 
 from a3cjax.optax.door import check_arguments, check_end, check_memory, check_params, nan_where
-from a3cjax.optax.registers import registers
 from a3cjax.schedules import Schedule
+from a3cjax.schedules.slots import alive
 
 
 class DelayedState(NamedTuple):
     """After so many ``updates``: what the server has, and what the next gradient is computed from.
 
     ``worker`` and ``delay`` are those of the next update, of the last one when the schedule is over. ``server``: the
-    newest parameters. ``past``: versions still to be read, [registers, …] each leaf; ``register``: which one the loop's
+    newest parameters. ``past``: versions still to be read, [slots, …] each leaf; ``slot``: which one the loop's
     parameters are. ``inner``: the optimiser's own state.
     """
 
     updates: Int[Array, ""]
     worker: Int[Array, ""]
     delay: Int[Array, ""]
-    register: Int[Array, ""]
+    slot: Int[Array, ""]
     server: Any
     past: Any
     inner: Any
@@ -77,20 +77,20 @@ def delayed(inner: optax.GradientTransformation, schedule: Schedule) -> optax.Gr
     inner = optax.with_extra_args_support(inner)
     last = schedule.num_updates
     reads, worker, delay = (np.asarray(column) for column in (schedule.reads, schedule.worker, schedule.delay))
-    place = registers(np.append(reads, last))  # in the end the newest version is read
-    to = jnp.asarray(place.write)
+    place = alive(np.append(reads, last))  # in the end the newest version is read
+    to = jnp.asarray(place.write, jnp.int32)
     columns = [jnp.asarray(np.append(column, column[-1:]), jnp.int32) for column in (worker, delay)]
-    columns.append(jnp.asarray(place.read))
+    columns.append(jnp.asarray(place.read, jnp.int32))
 
     def state_at(count, server, past, own):
-        worker, delay, register = (column[jnp.minimum(count, last)] for column in columns)
-        return DelayedState(count, worker, delay, register, server, past, own)
+        worker, delay, slot = (column[jnp.minimum(count, last)] for column in columns)
+        return DelayedState(count, worker, delay, slot, server, past, own)
 
     def init(params):
         check_params(params)
-        check_memory("The number of past versions", place.number, params)
+        check_memory("The number of past versions", place.slots, params)
         server = jax.tree.map(jnp.asarray, params)
-        past = jax.tree.map(lambda leaf: jnp.zeros((place.number, *leaf.shape), leaf.dtype).at[0].set(leaf), server)
+        past = jax.tree.map(lambda leaf: jnp.zeros((place.slots, *leaf.shape), leaf.dtype).at[0].set(leaf), server)
         return state_at(jnp.int32(0), server, past, inner.init(params))
 
     def update(updates, state, params=None, **extra_args):
@@ -121,7 +121,7 @@ def server_params(state: Any) -> Any:
 def stale_params(state: Any) -> Any:
     """What the next gradient is computed from, to the bit; ``state`` as for ``server_params``."""
     found = _delayed_state(state)
-    return jax.tree.map(lambda kept: kept[found.register], found.past)
+    return jax.tree.map(lambda kept: kept[found.slot], found.past)
 
 
 def _delayed_state(state: Any) -> DelayedState:

@@ -11,7 +11,7 @@ import pytest
 import a3cjax
 from a3cjax import compute_times, delays
 from a3cjax.engine.choice import choose
-from a3cjax.engine.history.allocation import allocated, held
+from a3cjax.schedules.slots import allocated, held
 
 EXPONENTIAL = compute_times.Exponential(1.0)
 KEYS = jax.random.split(jax.random.key(1), 3)

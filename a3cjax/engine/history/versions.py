@@ -1,4 +1,4 @@
-"""Versions: those that are still to be read lie in slots, which the schedule says beforehand (``allocation.py``)."""
+"""Versions that are still to be read, in slots that the schedule says beforehand (``schedules/slots.py``)."""
 
 from typing import Any
 

@@ -17,8 +17,8 @@ _EIGHTH = 3  # numbers of slots are rounded up to so many leading bits
 class Places(NamedTuple):
     """The slot that the newest version is stored in at each row, and the one that is read there; of ``slots``."""
 
-    write: Int32[np.ndarray, "runs K"]
-    read: Int32[np.ndarray, "runs K"]
+    write: Int32[np.ndarray, "*runs K"]
+    read: Int32[np.ndarray, "*runs K"]
     slots: int
 
 
@@ -51,6 +51,18 @@ def allocated(versions: Any, reads: Any, worker: Any, num_workers: int, own_read
         slot = life.slots(count)
         write[b], read[b] = slot[versions[b]], slot[reads[b]]
     return Places(write, read, count)
+
+
+def alive(reads: Any) -> Places:
+    """The places of one run that stores version k at row k and reads ``reads[k]`` ≤ k: no more than are needed.
+
+    >>> alive([0, 0, 1, 0])  # version 0 is read to the end, version 1 in the third row
+    Places(write=array([0, 1, 2, 1]), read=array([0, 0, 1, 0]), slots=3)
+    """
+    rows, reads = np.arange(len(reads)), np.asarray(reads)
+    life = _Lives.of(rows, reads)
+    slot = life.slots(life.most_alive())
+    return Places(slot[rows], slot[reads], life.most_alive())
 
 
 def held(versions: Any, places: Places, row: int) -> Int32[np.ndarray, "runs slots"]:
