@@ -41,35 +41,32 @@ def long_run_law(kernel: Float[Array, "S S"], initial: Float[Array, "S"]) -> Flo
     diagonal = index[:, None] == index[None, :]
     smallest = jnp.finfo(kernel.dtype).tiny
 
-    # ``flow`` holds the flow from j to i at [i, j], so that all outflows are one product with those that are ``left``.
-    # What stands in rows and columns of censored states is not used again, and not changed, so it stays finite.
-    def next_pivot(flow, left):
-        outflow = jnp.where(left, jnp.dot(left.astype(flow.dtype), flow, precision="highest"), -1)
+    def next_pivot(flow):
+        outflow = flow.sum(1)
         state = jnp.argmax(outflow)
         some = outflow[state] >= smallest
         return state, (index == state) & some, 1 / jnp.where(some, outflow[state], 1)
 
     def censor(carry, _):
         # The pivot is chosen one step ahead: chosen here, it would be fused into the update and recomputed per entry.
-        flow, left, mass, duration, (state, censored, scale) = carry
-        left = left & ~censored
-        onward = jnp.where(left, lax.dynamic_index_in_dim(flow, state, 1, keepdims=False) * scale, 0)
-        into = jnp.where(left, lax.dynamic_index_in_dim(flow, state, 0, keepdims=False), 0)
+        flow, mass, duration, (state, censored, scale) = carry
+        onward = lax.dynamic_index_in_dim(flow, state, 0, keepdims=False) * scale
+        into = lax.dynamic_index_in_dim(flow, state, 1, keepdims=False)
         visits = into * scale
-        flow = jnp.where(diagonal, 0, flow + onward[:, None] * into[None, :])
+        flow = flow + into[:, None] * onward[None, :]
+        flow = jnp.where(diagonal | censored[:, None] | censored[None, :], 0, flow)
         mass = jnp.where(censored, 0, mass + mass[state] * onward)
         duration = jnp.where(censored, 0, duration + visits * duration[state])
-        return (flow, left, mass, duration, next_pivot(flow, left)), (state, visits)
+        return (flow, mass, duration, next_pivot(flow)), (state, visits)
 
     def restore(law, step):
         state, visits = step
         # A step without a pivot has no visits; it leaves the law of a root as it is.
         return jnp.where(index == state, law + (visits * law).sum(), law), None
 
-    flow = jnp.where(diagonal, 0, kernel.T)
-    everywhere = jnp.ones_like(initial, bool)
-    start = (flow, everywhere, initial, jnp.ones_like(initial), next_pivot(flow, everywhere))
-    (_, _, mass, duration, _), steps = lax.scan(censor, start, length=kernel.shape[0] - 1)
+    flow = jnp.where(diagonal, 0, kernel)
+    start = (flow, initial, jnp.ones_like(initial), next_pivot(flow))
+    (_, mass, duration, _), steps = lax.scan(censor, start, length=kernel.shape[0] - 1)
     law = jnp.where(duration == 0, 0, mass / jnp.where(duration == 0, 1, duration))
     law, _ = lax.scan(restore, law, steps, reverse=True)
     return law / law.sum()

@@ -50,7 +50,7 @@ def mixing(kernel: Float[Array, "S S"]) -> Mixing:
     """
     center = kernel.mean(0)
     # A product with ones is the quicker sum along rows, if it is not fused with what it sums up.
-    apart = lax.optimization_barrier(jnp.abs(kernel - center))
+    apart = lax.optimization_barrier(jnp.abs(kernel - center[None, :]))
     return Mixing(_times(apart, jnp.ones_like(center)).max(), center)
 
 

@@ -21,6 +21,8 @@ from a3cjax._core.tree import pytree, static
 from a3cjax.learners.sampling.samples import Draw, Dynamics, Transition
 from a3cjax.learners.sampling.words import geometric, law_draw
 from a3cjax.problems import FiniteMDP, exact
+from a3cjax.problems.chains import long_run_law
+from a3cjax.problems.resolvent import factored, visits
 
 TOLERANCE = 2.0**-24  # of a rollout, in total variation: the resolution of the working precision's unit interval
 LONGEST_ROLLOUT = 2048  # steps; beyond, solving costs less (engine benchmarks)
@@ -83,8 +85,11 @@ class IIDSampler:
         laws: list[Any] = [None, None]
         if self.critic_steps is None or self.actor_steps is None:
             solved = exact.evaluate(self.mdp, policy.probabilities(jnp.asarray(theta)))
-            laws[0] = solved.stationary if self.critic_steps is None else None
-            laws[1] = solved.visitation if self.actor_steps is None and not self.shared else None
+            kernel, start, discount = solved.kernel, self.mdp.initial, self.mdp.discount
+            # By elimination, whose sums take the same order in every lane: a walk's products need not.
+            laws[0] = long_run_law(kernel, start) if self.critic_steps is None else None
+            solves = self.actor_steps is None and not self.shared
+            laws[1] = visits(factored(kernel, discount), start, discount) if solves else None
         of_critic = _words_of(self.critic_steps)
         critic = self._draw(policy, theta, laws[0], self.critic_steps, False, words[:of_critic])
         actor = critic
