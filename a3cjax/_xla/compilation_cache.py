@@ -17,6 +17,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from a3cjax._core import terminal
+
 SWITCH = "A3CJAX_CACHE"
 _FOLDER = "jax_compilation_cache_dir"
 _OFF = ("off", "0", "no", "false", "")
@@ -85,7 +87,7 @@ def of_commands() -> Iterator[None]:
         kept = compilation_cache(asked)
     except OSError as error:
         if asked is not None:
-            print(f"{SWITCH}: {error}; compiling without it.", file=sys.stderr)
+            terminal.complain(f"{SWITCH}: {error}; compiling without it.")
         yield
         return
     try:

@@ -84,8 +84,8 @@ class IIDSampler:
         """Fresh samples of both kinds."""
         laws: list[Any] = [None, None]
         if self.critic_steps is None or self.actor_steps is None:
-            solved = exact.evaluate(self.mdp, policy.probabilities(jnp.asarray(theta)))
-            kernel, start, discount = solved.kernel, self.mdp.initial, self.mdp.discount
+            kernel = exact.evaluate(self.mdp, policy.probabilities(jnp.asarray(theta))).kernel
+            start, discount = self.mdp.initial, self.mdp.discount
             # By elimination, whose sums take the same order in every lane: a walk's products need not.
             laws[0] = long_run_law(kernel, start) if self.critic_steps is None else None
             solves = self.actor_steps is None and not self.shared
