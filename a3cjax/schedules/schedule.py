@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int32, Key
+from jaxtyping import Array, Bool, Float, Int32
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax.schedules import _columns, _file, _plot, _random
-from a3cjax.schedules._law import draw_delays
+from a3cjax.schedules import _columns, _file, _plot
 from a3cjax.schedules._values import plain, whole_numbers
-from a3cjax.schedules.compute_times import ComputeTime
-from a3cjax.schedules.delays import DelayLaw
-from a3cjax.schedules.events.gathering import simulate_barrier, simulate_buffer
+from a3cjax.schedules._ways import Ways
 from a3cjax.schedules.events.turns import own_reads_and_ranks
-from a3cjax.schedules.events.workers import simulate_workers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @pytree
-class Schedule:
+class Schedule(Ways):
     """Who made each update, how stale it was, and when it landed.
 
     Update k, the k-th to be written, is computed from version ``k − delay[k]`` of the parameters; version j is the one
@@ -94,148 +90,7 @@ class Schedule:
         for name, value in {**columns, "num_workers": num_workers}.items():
             object.__setattr__(self, name, value)
 
-    # ------------------------------------------------------------------------------------------------ ways to make one
-
-    @classmethod
-    def sequential(cls, num_updates: int) -> "Schedule":
-        """One worker that always reads the newest version: delay 0, update k landing at time k + 1.
-
-        Raises:
-            ValueError: if ``num_updates`` is not a whole number of at least 1.
-
-        >>> import a3cjax
-        >>> a3cjax.Schedule.sequential(3).delay.tolist()
-        [0, 0, 0]
-        """
-        num_updates = check.integer("num_updates", num_updates, least=1)
-        _columns.check_size("num_updates", num_updates)
-        updates = np.arange(num_updates)
-        return cls(np.zeros_like(updates), np.zeros_like(updates), updates + 1.0, num_workers=1)
-
-    @classmethod
-    def from_law(cls, key: Key[Array, ""], law: DelayLaw, num_updates: int, num_workers: int = 1) -> "Schedule":
-        """Delays drawn from a law: the abstract model of staleness.
-
-        delay[k] = min(draw, k), because no version is older than the first; the worker is uniform at random and
-        update k lands at time k + 1. Two updates may be computed from the same version, unlike with workers that read
-        after their own writes (``from_workers``).
-
-        Args:
-            key: a random key.
-            law: a law of ``a3cjax.delays``, or anything with ``mean`` and ``sample(key, num_updates)``.
-            num_updates: K, at least 1.
-            num_workers: N, at least 1.
-
-        Raises:
-            ValueError: if ``key`` is not one key, ``law`` is not a law or draws anything but a whole number of at least
-                0 for each update, or a number is out of range.
-
-        >>> import jax, a3cjax
-        >>> schedule = a3cjax.Schedule.from_law(jax.random.key(0), a3cjax.delays.Constant(2), 5)
-        >>> schedule.delay.tolist()
-        [0, 1, 2, 2, 2]
-        """
-        key = _random.random_key(key)
-        num_updates = check.integer("num_updates", num_updates, least=1)
-        _columns.check_size("num_updates", num_updates)
-        num_workers = check.integer("num_workers", num_workers, least=1, most=check.MOST)
-        if not isinstance(law, DelayLaw):
-            raise ValueError(f"law is {law!r}, but must have a mean and a sample(key, num_updates); see a3cjax.delays.")
-        worker, delay = draw_delays(key, law, num_updates, num_workers)
-        return cls(worker, delay, np.arange(1.0, num_updates + 1), num_workers=num_workers)
-
-    @classmethod
-    def from_workers(
-        cls,
-        key: Key[Array, ""],
-        compute_times: Sequence[ComputeTime],
-        num_updates: int,
-        *,
-        read_latency: Float[Array, ""] | float = 0.0,
-        write_time: Float[Array, ""] | float = 0.0,
-    ) -> "Schedule":
-        """Workers that compute at random speeds, each reading at its own writes; see ``events/workers.py``.
-
-        Always-busy workers that wait for nobody. With ``read_latency = write_time = 0`` a worker reads right after its
-        own write, so the mean delay tends to N − 1 whatever the laws are.
-
-        Args:
-            key: a random key. Worker i's t-th compute time depends on (key, i, t) alone.
-            compute_times: one law of ``a3cjax.compute_times`` for each of the N workers.
-            num_updates: K, at least 1.
-            read_latency: how old, in the unit of the compute times, the versions are that a worker reads; at least 0.
-            write_time: how long the serialised write of one gradient takes, in that unit; at least 0. Landings are at
-                least this far apart.
-
-        Returns:
-            The schedule; its ``time`` is in the unit of the compute times.
-
-        Raises:
-            ValueError: if ``key`` is not one key, ``compute_times`` is not a list of laws, one of them draws a time
-                that is not positive and finite, or a number is out of range.
-
-        >>> import jax, a3cjax
-        >>> laws = [a3cjax.compute_times.Deterministic(1.0), a3cjax.compute_times.Deterministic(2.5)]
-        >>> schedule = a3cjax.Schedule.from_workers(jax.random.key(0), laws, 6)
-        >>> schedule.worker.tolist(), schedule.delay.tolist()
-        ([0, 0, 1, 0, 0, 0], [0, 0, 2, 1, 0, 0])
-        >>> schedule.time.tolist()
-        [1.0, 2.0, 2.5, 3.0, 4.0, 5.0]
-        """
-        writes = simulate_workers(key, compute_times, num_updates, read_latency, write_time)
-        return cls(*writes, num_workers=len(compute_times))
-
-    @classmethod
-    def barrier(cls, key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int) -> "Schedule":
-        """The synchronous method: N workers wait for the slowest; see ``a3cjax.schedules.events.gathering``.
-
-        In each round all workers read the same version and send one gradient each; the round ends with the last, with
-        one update by their mean. Every delay is 0. Compute times are those of ``from_workers`` with the same key.
-
-        Args:
-            key: a random key. Worker i's t-th compute time depends on (key, i, t) alone.
-            compute_times: one law of ``a3cjax.compute_times`` for each of the N workers.
-            num_updates: rounds, at least 1, each of N messages; the schedule has num_updates · N rows.
-
-        Returns:
-            The schedule, its rows in order of arrival, ties going to the lowest index; ``time`` is in the unit of the
-            compute times.
-
-        Raises:
-            ValueError: as in ``from_workers``.
-
-        >>> import jax, a3cjax
-        >>> laws = [a3cjax.compute_times.Deterministic(2.5), a3cjax.compute_times.Deterministic(1.0)]
-        >>> schedule = a3cjax.Schedule.barrier(jax.random.key(0), laws, 2)
-        >>> schedule.worker.tolist(), schedule.time.tolist(), schedule.commit.tolist()
-        ([1, 0, 1, 0], [1.0, 2.5, 3.5, 5.0], [False, True, False, True])
-        """
-        messages = simulate_barrier(key, compute_times, num_updates)
-        return cls(*messages[:3], num_workers=len(compute_times), commit=messages.commit)
-
-    @classmethod
-    def buffered(
-        cls, key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int, size: int
-    ) -> "Schedule":
-        """Always-busy workers whose gradients are averaged ``size`` at a time; see ``events/gathering.py``.
-
-        Args:
-            key: a random key. Worker i's t-th compute time depends on (key, i, t) alone.
-            compute_times: one law of ``a3cjax.compute_times`` for each of the N workers.
-            num_updates: commits, at least 1; the schedule has num_updates · size rows.
-            size: messages of one update, at least 1; 1 gives the schedule of ``from_workers``.
-
-        Raises:
-            ValueError: as in ``from_workers``.
-
-        >>> import jax, a3cjax
-        >>> laws = [a3cjax.compute_times.Deterministic(1.0)] * 3
-        >>> schedule = a3cjax.Schedule.buffered(jax.random.key(0), laws, 3, size=2)
-        >>> schedule.worker.tolist(), schedule.versions.tolist(), schedule.delay.tolist()
-        ([0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 1])
-        """
-        messages = simulate_buffer(key, compute_times, num_updates, size)
-        return cls(*messages[:3], num_workers=len(compute_times), commit=messages.commit)
+    # --------------------------------------------------------------------------------------- several, files of them
 
     @classmethod
     def stack(cls, schedules: Sequence["Schedule"]) -> "Schedule":
