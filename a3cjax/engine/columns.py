@@ -23,7 +23,7 @@ def types_of(runs: Runs, depth: int, used: Sequence[bool]) -> list[Any]:
     if runs.worker.shape[0] == 1:
         return [np.int32 if wanted else None for wanted in used]
     delays = depth or runs.num_updates
-    bounds = (runs.num_workers, delays, runs.num_updates + 2, 2)  # a proposal's number goes one beyond
+    bounds = (runs.num_workers, delays, runs.num_updates + 2, 2, 2)  # a proposal's number goes one beyond
     return [_least(bound) if wanted else None for bound, wanted in zip(bounds, used, strict=False)]
 
 
@@ -33,8 +33,9 @@ def narrow_block(
     """As ``Runs.block``, each column in its type; one that is left out is zeros for all."""
     first -= first % chunk
     length = updates + 2 * chunk
-    columns = [runs.worker, runs.delay, runs.turn, *([] if runs.commit is None else [runs.commit])]
-    filled = []
+    optional = [column for column in (runs.commit, runs.weight) if column is not None]
+    columns = [runs.worker, runs.delay, runs.turn, *optional]
+    filled: list[Any] = []
     for i, (column, dtype) in enumerate(zip(columns, types, strict=True)):
         rows = layout.tiles * layout.lanes if column.shape[0] > 1 and dtype is not None else 1
         if i not in room:
@@ -42,7 +43,9 @@ def narrow_block(
         if dtype is not None:
             _fill(room[i], column, first)
         filled.append(room[i].reshape(layout.tiles if rows > 1 else 1, -1, length))
-    return Block(*filled)
+    named = zip(("commit", "weight"), (runs.commit, runs.weight), strict=True)
+    names = [name for name, column in named if column is not None]
+    return Block(*filled[:3], **dict(zip(names, filled[3:], strict=True)))
 
 
 def _least(bound: int) -> Any:

@@ -27,8 +27,8 @@ from a3cjax.engine.plan import Block, Plan
 from a3cjax.engine.randomness import proposal_words
 
 # The run axis of [lanes], [lanes], [words, lanes] and [lanes] …; and where all but the words is the same for all.
-_EVENT_AXES = Event._make((0, 0, 1, 0, 0, 0))
-_SHARED_AXES = Event._make((None, None, 1, None, None, None))
+_EVENT_AXES = Event._make((0, 0, 1, 0, 0, 0, 0))
+_SHARED_AXES = Event._make((None, None, 1, None, None, None, None))
 
 
 def start(plan: Plan, learner: Any, keys: UInt32[Array, "lanes 2"], workers: Int[Array, ""]) -> Carry:
@@ -150,8 +150,7 @@ class _Way:
         """Shapes of what ``step`` returns beside the carry: the samples, and the view that they were made from."""
         nobody = jnp.int32(0) if self.shared else jnp.zeros(self.lanes, jnp.int32)
         words = jnp.zeros((self.num_words, self.lanes), jnp.uint32)
-        commit, write, read = (None if column is None else nobody for column in self.block[3:])
-        idle = Event(nobody, nobody, words, commit, write, read)
+        idle = Event(nobody, nobody, words, *(None if column is None else nobody for column in self.block[3:]))
         return list(jax.eval_shape(lambda: self.step(self.before, jnp.int32(0), idle)[1:]))
 
     def draw(self, begin: Int[Array, ""], updates: int) -> Callable[[Int[Array, ""] | int], Event]:

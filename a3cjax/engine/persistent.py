@@ -182,7 +182,7 @@ def _program(plan: Plan, kind: Kind, own_schedules: bool, lanes: int, interpret:
         num_words = words_per_proposal(learner)
         words = jax.ShapeDtypeStruct((num_words,), jnp.uint32)
         carry = jax.eval_shape(_with(kind, history.start), leaves, key)
-        shapes_of_event: Any = i32, i32, words, i32 if plan.gathers else None
+        shapes_of_event: Any = i32, i32, words, *(i32 if there else None for there in (plan.gathers, plan.discards))
         event = Event(*shapes_of_event)
 
         def step(leaves, carry, k, event):
@@ -195,7 +195,7 @@ def _program(plan: Plan, kind: Kind, own_schedules: bool, lanes: int, interpret:
     few = tuple(_stays(leaf) for leaf in carry_leaves)
     sampled, structure = jax.tree.flatten(shapes[1])
     used = used_inputs(stepped)[len(leaves) + len(carry_leaves) + 1 :]
-    worker, delay, uses_words, *commit = used
+    worker, delay, uses_words, *commit_and_weight = used
     program = Program(
         plan,
         kind,
@@ -210,7 +210,7 @@ def _program(plan: Plan, kind: Kind, own_schedules: bool, lanes: int, interpret:
         few,
         tuple(_beside(leaf) for leaf in sampled),
         structure,
-        (worker or uses_words, delay, uses_words, *commit),
+        (worker or uses_words, delay, uses_words, *commit_and_weight),
     )
     try:
         _try(program, translate=False)

@@ -40,7 +40,7 @@ class Program:
     in_registers: tuple[bool, ...]
     samples: tuple[Place, ...]
     samples_structure: Any
-    used: tuple[bool, ...]  # of worker, delay, turn and commit
+    used: tuple[bool, ...]  # of worker, delay, turn, and commit and weight if there are
 
 
 def call(program: Program, lanes: int, given: Sequence[Any], memory: Sequence[Any]) -> list[Any]:
@@ -108,11 +108,11 @@ def _take_updates(program: Program, lanes: Lanes, runs: int, given: Sequence[Any
         return lax.convert_element_type(lanes.load(columns[i], place, None), jnp.int32)
 
     def take_update(k: Any, entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        worker, delay, turn, *commit = (column(i, k) for i in range(len(program.used)))
+        worker, delay, turn, *optional = (column(i, k) for i in range(len(program.used)))
         words = _words(
             program, lanes, key, worker, lax.add(turn, np.int32(program.offset)) if program.used[2] else turn
         )
-        event = [_scalar(worker), _scalar(delay), words, *map(_scalar, commit)]
+        event = [_scalar(worker), _scalar(delay), words, *map(_scalar, optional)]
         results = run(lanes, program.step, [*learner, *held.taken(entries), _scalar(k), *event])
         for (place, ref), sample in zip(logs, results[count:], strict=True):
             _note(lanes, place, ref, runs, lax.sub(k, logged_from), sample)

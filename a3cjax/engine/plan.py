@@ -14,6 +14,7 @@ from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax._xla.fitting import fits_kernel, multiplies_matrices
 from a3cjax._xla.loops import LOOPS
 from a3cjax._xla.matrices import matrices
+from a3cjax.engine.history.discarding import DiscardingRing
 from a3cjax.engine.history.gathering import GatheringRing
 from a3cjax.engine.history.mailbox import Mailbox
 from a3cjax.engine.history.past_table import BLOCK
@@ -25,6 +26,7 @@ from a3cjax.learners.protocol import apply_message, gather_message
 
 HISTORIES = {"mailbox": Mailbox, "ring": Ring, "versions": Versions}
 GATHERING = {"ring": GatheringRing, "versions": GatheringVersions}
+DISCARDING = HISTORIES | {"ring": DiscardingRing}
 CHUNK_WORDS = 1 << 13  # random words made at once, per tile: 32 KiB
 
 
@@ -38,6 +40,7 @@ class Block(NamedTuple):
     delay: Int[Array, "*tiles lanes updates"]
     turn: Int[Array, "*tiles lanes updates"]
     commit: Int[Array, "*tiles lanes updates"] | None = None  # 1 or 0, where messages are averaged
+    weight: Int[Array, "*tiles lanes updates"] | None = None  # 1 or 0, where messages are discarded
     write: Int[Array, "*tiles lanes updates"] | None = None  # slots, where versions have them
     read: Int[Array, "*tiles lanes updates"] | None = None
 
@@ -56,10 +59,12 @@ class Plan:
     axes: tuple[int | None, ...]  # of the learner's leaves: 0 where they carry a run axis
     backend: Backend
     gathers: bool = False  # the schedule has a commit column
+    discards: bool = False  # it has a weight column
 
     def build(self, learner: Any) -> Any:
         """The history for this learner, as one run sees it."""
-        kind = (GATHERING if self.gathers else HISTORIES)[self.history]
+        kinds = GATHERING if self.gathers else DISCARDING if self.discards else HISTORIES
+        kind = kinds[self.history]
         delays = bool(self.delay_metrics)
         return kind(learner, self.num_workers, self.depth, self.log or delays, delays or learner.needs_stale)
 

@@ -21,7 +21,8 @@ class Record:
             "regularized_objective"), "mean_delay" or "max_delay" (of the n updates before the record), "delay" (of the
             last of them), the learner's delay metrics (below), and functions ``state -> array``; a function goes by
             its ``__name__``, or give a mapping from names to functions or names. None records what the learner has to
-            say of its state, and "mean_delay".
+            say of its state, and "mean_delay". A message that is discarded (``Schedule.weight``) is part of all but the
+            mean, which is NaN where none counts.
 
     A delay metric says what the delay τ_k has done to the last update k before the record, the one that made version
     k + 1. ``A3C`` has "critic_delay_error_sq" ‖g(x_k, ω_{k−τ_k}) − g(x_k, ω_k)‖² and "actor_delay_error_sq"

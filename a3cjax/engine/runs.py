@@ -17,6 +17,7 @@ from a3cjax.engine.randomness import run_key_words
 from a3cjax.engine.record import SCHEDULE_METRICS
 from a3cjax.learners.wrapped import unwrapped
 from a3cjax.schedules import Schedule
+from a3cjax.schedules._columns import mean_delay
 from a3cjax.schedules.slots import Places
 
 _ALIGNED = 64  # bytes; a CPU device then takes an array as it is
@@ -33,7 +34,8 @@ class Runs:
     delay: Any
     turn: Any
     time: Any
-    commit: Any  # likewise, or None
+    commit: Any  # likewise, or None, and so is the next
+    weight: Any
     num_workers: int
     own_reads: Any
     keys: UInt32[Array, "B 2"]
@@ -64,14 +66,15 @@ class Runs:
         if count == 0:
             raise ValueError("The run axis has length 0; give at least one run.")
         columns: list[Any] = [schedule.worker, schedule.delay, schedule.ranks(), schedule.time]
-        if schedule.commit is not None:
-            columns.append(schedule.commit)
+        optional = schedule.commit, schedule.weight
+        columns += [column for column in optional if column is not None]
         if check.is_concrete(schedule):
             columns = [np.asarray(column) for column in columns]
         columns = [column if column.ndim == 2 else column[None] for column in columns]
         keys = jnp.broadcast_to(words, (count, 2))
         own_reads = schedule.own_reads
-        worker, delay, turn, time, *commit = columns
+        worker, delay, turn, time, *given = columns
+        commit, weight = (None if column is None else given.pop(0) for column in optional)
         return cls(
             leaves,
             axes,
@@ -80,7 +83,8 @@ class Runs:
             delay,
             turn,
             time,
-            commit[0] if commit else None,
+            commit,
+            weight,
             schedule.num_workers,
             own_reads,
             keys,
@@ -94,15 +98,20 @@ class Runs:
         return self.worker.shape[1]
 
     @property
+    def _counted(self) -> Any:
+        """Which rows make a version, [1 or B, K]; None if all do."""
+        return self.weight if self.commit is None else self.commit
+
+    @property
     def versions(self) -> Any:
         """How many versions come before each row, [K] or [B, K]."""
-        if self.commit is None:
+        if self._counted is None:
             return np.arange(self.num_updates)
-        return self.commit.cumsum(1) - self.commit
+        return self._counted.cumsum(1) - self._counted
 
     def oldest_reads(self, k: int) -> Iterator[tuple[int, int]]:
         """For each schedule the versions there are before row k, and the oldest that is read from there on."""
-        now = np.full(1, k) if self.commit is None else self.commit[:, :k].sum(1)
+        now = np.full(1, k) if self._counted is None else self._counted[:, :k].sum(1)
         reads = self.versions[..., k:] - self.delay[:, k:]
         oldest = np.minimum(now, reads.min(1, initial=self.num_updates))
         yield from ((int(n), int(o)) for n, o in zip(np.broadcast_to(now, oldest.shape), oldest, strict=True))
@@ -114,14 +123,14 @@ class Runs:
 
     def most_updates(self, rows: int) -> int:
         """How often the learner of a run has been updated after so many rows, at most; all rows if that is traced."""
-        if self.commit is None or not check.is_concrete(self.commit):
+        if self._counted is None or not check.is_concrete(self._counted):
             return rows
-        return int(self.commit[:, :rows].sum(1).max(initial=0))
+        return int(self._counted[:, :rows].sum(1).max(initial=0))
 
     def origin(self, updates: int) -> Origin:
         """What the first ``updates`` rows depend on."""
         learner = unwrapped(jax.tree.unflatten(self.structure, self.learner_leaves))
-        columns = (self.worker, self.delay, self.time, self.commit)
+        columns = (self.worker, self.delay, self.time, self.commit, self.weight)
         return origin_of(learner, self.keys, columns, updates, self.most_updates(updates))
 
     def split_learner(self, layout: Layout) -> Any:
@@ -144,6 +153,8 @@ class Runs:
         columns = Block(self.worker, self.delay, self.turn)
         if self.commit is not None:
             columns = columns._replace(commit=self.commit.astype(np.int32))
+        if self.weight is not None:
+            columns = columns._replace(weight=self.weight)
         if self.places is not None:
             columns = columns._replace(write=self.places.write, read=self.places.read)
         length = updates + 2 * chunk
@@ -164,12 +175,17 @@ class Runs:
         return isinstance(metric, str) and metric in SCHEDULE_METRICS
 
     def schedule_metric(self, metric: str, updates: np.ndarray, spacing: int) -> Any:
-        """Mean, largest or last delay of the ``spacing`` updates before each record, [B, R]."""
+        """Mean, largest or last delay of the ``spacing`` updates before each record, [B, R].
+
+        The mean is that of messages of weight 1, and NaN where there is none.
+        """
         if len(updates) == 0:
             return np.zeros((self.count, 0))
         delay = self.delay[:, updates[0] - spacing : updates[-1]]
         window = delay.reshape(delay.shape[0], len(updates), spacing)
-        reduced = {"max_delay": lambda: window.max(-1), "mean_delay": lambda: window.mean(-1)}
+        weight = None if self.weight is None else self.weight[:, updates[0] - spacing : updates[-1]]
+        counts = None if weight is None else weight.reshape(window.shape)
+        reduced = {"max_delay": lambda: window.max(-1), "mean_delay": lambda: mean_delay(window, counts)}
         return self._spread(window[..., -1] if metric == "delay" else reduced[metric]())
 
     def honoured(self, history: str, depth: int) -> Any:

@@ -59,7 +59,8 @@ def simulate(
     refused: take differences on common random numbers (the same key), or the exact gradients of ``a3cjax.exact``.
 
     With a ``commit`` column the schedule's rows are messages: they are summed, and their mean is one update at the next
-    commit. Then ``record`` and the result count messages, the step functions of a learner count updates.
+    commit. With a ``weight`` column those of weight 0 are computed, and logged, and not applied. Then ``record`` and
+    the result count messages, the step functions of a learner count updates.
 
     Args:
         learner: an ``A3C``, a learner of your own (``AbstractLearner``), or a class with its five methods.
@@ -131,6 +132,7 @@ def simulate(
         axes=runs.axes,
         backend=backend_for(runs.one_learner(), platform, runs.commit is not None),
         gathers=runs.commit is not None,
+        discards=runs.weight is not None,
     )
     if not traced:
         plan = on_its_way(plan, runs, platform)
@@ -184,13 +186,11 @@ def _trace(plan: Plan, runs: Runs, spacing: int, outside: bool) -> tuple[Any, Sa
     """The whole schedule in one traced program."""
 
     def replay(leaves, columns, keys):
-        worker, delay, turn, commit, places = columns
-        given = dataclasses.replace(
-            runs, learner_leaves=leaves, worker=worker, delay=delay, turn=turn, commit=commit, keys=keys, places=places
-        )
+        given = dataclasses.replace(runs, learner_leaves=leaves, keys=keys, **columns)
         return _replay(plan, given, spacing)
 
-    columns = jax.tree.map(jnp.asarray, (runs.worker, runs.delay, runs.turn, runs.commit, runs.places))
+    names = "worker", "delay", "turn", "commit", "weight", "places"
+    columns = jax.tree.map(jnp.asarray, {name: getattr(runs, name) for name in names})
     given = runs.learner_leaves, columns, runs.keys
     if outside:
         replay, given = taken_in(replay, given)

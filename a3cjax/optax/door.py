@@ -25,11 +25,12 @@ def check_arguments(inner: Any, schedule: Any) -> None:
         raise ValueError(
             f"schedule is a batch of {schedule.batch_shape[0]}, and an optimiser follows one; give schedule[b]."
         )
-    if schedule.commit is not None:
-        raise ValueError(
-            "schedule averages messages (it has a commit column), which is not done here; use a3cjax.simulate, or a "
-            "schedule without it."
-        )
+    for what, column in (("averages", "commit"), ("discards", "weight")):
+        if getattr(schedule, column) is not None:
+            raise ValueError(
+                f"schedule {what} messages (it has a {column} column), which is not done here; use a3cjax.simulate, or "
+                "a schedule without it."
+            )
 
 
 def check_params(params: Any) -> None:

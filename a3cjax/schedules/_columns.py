@@ -18,18 +18,41 @@ def times(time: Any) -> np.ndarray:
         raise ValueError(f"time must hold numbers, but is {time!r}.") from error
 
 
-def commits(commit: Any) -> Bool[np.ndarray, "*batch messages"] | None:
-    """Which messages commit, or None if all do."""
+def commits(commit: Any) -> Bool[np.ndarray, "*batch messages"]:
+    """Which messages commit."""
     array = np.asarray(commit)
-    if array.dtype != bool:
-        if array.dtype.kind not in "iuf":
-            raise ValueError(f"commit must hold True and False, but is {commit!r}.")
-        odd = (array != 0) & (array != 1)
-        if odd.any():
-            where = _first(odd)
-            raise ValueError(f"commit{check.index(where)} is {array[where]}, but must be True or False.")
-        array = array.astype(bool)
-    return None if array.size and array.all() else array
+    if array.dtype == bool:
+        return array
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"commit must hold True and False, but is {commit!r}.")
+    odd = (array != 0) & (array != 1)
+    if odd.any():
+        where = _first(odd)
+        raise ValueError(f"commit{check.index(where)} is {array[where]}, but must be True or False.")
+    return array.astype(bool)
+
+
+def weights(weight: Any) -> Int[np.ndarray, "*batch messages"]:
+    """1, or 0 for a message that is discarded."""
+    array = np.asarray(weight)
+    if array.dtype.kind not in "iufb":
+        raise ValueError(f"weight must hold 0 and 1, but is {weight!r}.")
+    odd = (array != 0) & (array != 1)
+    if odd.any():
+        where = _first(odd)
+        raise ValueError(
+            f"weight{check.index(where)} is {array[where]}, but must be 1, or 0 for a message that is discarded; "
+            "a message counts whole or not at all, and how much a stale one counts is the learner's to say, which is "
+            "told the delay."
+        )
+    return array.astype(np.int32)
+
+
+def normal(commit: Any, weight: Any) -> tuple[Any, Any]:
+    """Both columns, None where they say nothing: if all commit that are not discarded; if none is discarded."""
+    if commit is not None and (commit == (True if weight is None else weight == 1)).all():
+        commit = None
+    return commit, None if weight is None or weight.all() else weight
 
 
 def check_size(what: str, rows: int) -> None:
@@ -48,7 +71,7 @@ def check_lengths(**columns: Any) -> None:
             check.num_rows(f"the length of {name}", shape[-1])
 
 
-def check_shapes(worker: Any, delay: Any, time: Any, commit: Any) -> None:
+def check_shapes(worker: Any, delay: Any, time: Any, commit: Any, weight: Any) -> None:
     """Refuse columns of different shapes, and empty ones."""
     if not worker.shape == delay.shape == time.shape:
         shapes = f"{worker.shape}, {delay.shape} and {time.shape}"
@@ -57,14 +80,40 @@ def check_shapes(worker: Any, delay: Any, time: Any, commit: Any) -> None:
         raise ValueError(
             f"the schedule has shape {delay.shape}; give at least one update, as worker, delay and time [K]."
         )
-    if commit is not None and commit.shape != delay.shape:
-        raise ValueError(f"commit has shape {commit.shape}, but must have that of delay, {delay.shape}.")
+    for name, column in (("commit", commit), ("weight", weight)):
+        if column is not None and column.shape != delay.shape:
+            raise ValueError(f"{name} has shape {column.shape}, but must have that of delay, {delay.shape}.")
+
+
+def check_groups(commit: Any, weight: Any) -> None:
+    """Refuse an update of which every message is discarded."""
+    if commit is None or weight is None:
+        return
+    kept = np.cumsum(weight, axis=-1)
+    # What was kept by the commit before, which is the greatest so far, for it never falls.
+    before = np.maximum.accumulate(np.where(commit, kept, 0), axis=-1)
+    before = np.concatenate([np.zeros_like(before[..., :1]), before[..., :-1]], axis=-1)
+    empty = commit & (kept == before)
+    if empty.any():
+        where = _first(empty)
+        raise ValueError(
+            f"commit{check.index(where)} is True, but every message since the commit before has weight 0, so that "
+            "there is nothing to average; commit at a later message, of weight 1."
+        )
 
 
 def check_values(
-    worker: np.ndarray, delay: np.ndarray, time: np.ndarray, versions: Int[np.ndarray, "..."], num_workers: int
+    worker: np.ndarray,
+    delay: np.ndarray,
+    time: np.ndarray,
+    versions: Int[np.ndarray, "..."],
+    num_workers: int,
+    counts: str = "commit",
 ) -> None:
-    """Refuse a worker out of range, a delay from before the start, and times that decrease."""
+    """Refuse a worker out of range, a delay from before the start, and times that decrease.
+
+    ``counts`` is the column whose entries of 1 make a version, if not every row does.
+    """
     if (worker >= num_workers).any():
         where = _first(worker >= num_workers)
         raise ValueError(
@@ -77,7 +126,8 @@ def check_values(
         if versions.ndim == 1 and np.array_equal(versions, np.arange(len(versions))):
             count, remedy = f"{where[-1]} updates come", "np.minimum(delay, np.arange(K))"
         else:
-            count, remedy = f"{versions[where]} commits come", "np.minimum(delay, np.cumsum(commit) - commit)"
+            what = "commits" if counts == "commit" else "messages of weight 1"
+            count, remedy = f"{versions[where]} {what} come", f"np.minimum(delay, np.cumsum({counts}) - {counts})"
         raise ValueError(
             f"delay{check.index(where)} is {delay[where]}, but only {count} before it; "
             f"use {remedy} if the run starts there."
@@ -93,12 +143,22 @@ def check_values(
         )
 
 
-def versions(delay: Any, commit: Any) -> Any:
-    """How many versions come before each row: 0, 1, 2, … or the commits so far."""
-    if commit is None:
+def versions(delay: Any, commit: Any, weight: Any = None) -> Any:
+    """How many versions come before each row: 0, 1, 2, …, or the commits or the messages of weight 1 so far."""
+    counted = weight if commit is None else commit
+    if counted is None:
         return np.arange(delay.shape[-1], dtype=np.int32)
-    xp: Any = np if isinstance(commit, np.ndarray) else jnp
-    return (xp.cumsum(commit, axis=-1) - commit).astype(np.int32)
+    xp: Any = np if isinstance(counted, np.ndarray) else jnp
+    return (xp.cumsum(counted, axis=-1) - counted).astype(np.int32)
+
+
+def mean_delay(delay: Any, weight: Any) -> Any:
+    """Over the last axis, of the rows of weight 1; NaN where there is none."""
+    if weight is None:
+        return delay.mean(-1)
+    xp: Any = np if isinstance(weight, np.ndarray) else jnp
+    share = weight.mean(-1)
+    return xp.where(share > 0, (delay * weight).mean(-1) / xp.where(share > 0, share, 1), np.nan)
 
 
 def place(item: Any, num_updates: int, batch_shape: tuple[int, ...]) -> Any:

@@ -8,25 +8,26 @@ import numpy as np
 from a3cjax._core import files
 
 _COLUMNS = ("worker", "delay", "time")
+_OPTIONAL = ("commit", "weight")
 _IS = "a schedule", "give a file written by Schedule.save, or columns of your own to Schedule"
 
 
-def save(path: str | os.PathLike[str], columns: tuple[Any, Any, Any], num_workers: int, commit: Any) -> None:
-    """Write the columns, the number of workers and the commits, if any."""
+def save(path: str | os.PathLike[str], columns: tuple[Any, Any, Any], num_workers: int, **optional: Any) -> None:
+    """Write the columns, the number of workers, and what there is of commits and weights."""
     named: dict[str, Any] = dict(zip(_COLUMNS, map(np.asarray, columns), strict=True))
-    if commit is not None:
-        named["commit"] = np.asarray(commit)
+    named |= {name: np.asarray(column) for name, column in optional.items() if column is not None}
     files.write_whole(path, lambda file: np.savez(file, num_workers=num_workers, **named))
 
 
-def load(path: str | os.PathLike[str]) -> tuple[tuple[np.ndarray, ...], int, np.ndarray | None]:
-    """The columns, the number of workers and the commits, if any, in a file that ``save`` wrote."""
+def load(path: str | os.PathLike[str]) -> tuple[tuple[np.ndarray, ...], int, dict[str, np.ndarray]]:
+    """The columns, the number of workers, and the optional columns in a file that ``save`` wrote."""
     arrays = files.read_arrays(path, *_IS)
     wrong = _what_is_wrong(arrays)
     if wrong:
         what, remedy = _IS
         raise files.refusal(path, what, wrong, remedy)
-    return tuple(arrays[name] for name in _COLUMNS), int(arrays["num_workers"]), arrays.get("commit")
+    optional = {name: arrays[name] for name in _OPTIONAL if name in arrays}
+    return tuple(arrays[name] for name in _COLUMNS), int(arrays["num_workers"]), optional
 
 
 def _what_is_wrong(arrays: dict[str, np.ndarray]) -> str:
@@ -34,7 +35,7 @@ def _what_is_wrong(arrays: dict[str, np.ndarray]) -> str:
     for name in (*_COLUMNS, "num_workers"):
         if name not in arrays:
             return f"it has no {name}"
-    known = [name for name in (*_COLUMNS, "num_workers", "commit") if name in arrays]
+    known = [name for name in (*_COLUMNS, "num_workers", *_OPTIONAL) if name in arrays]
     for name in known:
         if arrays[name].dtype.kind not in "iufb":
             return f"{name} holds {arrays[name].dtype}, not numbers"

@@ -22,35 +22,45 @@ def plot(
     num_workers: int,
     ax: "Axes | None",
     commit: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
 ) -> "Figure | Any":
-    """Delays on ``ax``; without one, a figure of three panels. ``commit`` says which rows end an averaged group."""
+    """Delays on ``ax``; without one, a figure of three panels.
+
+    ``commit`` says which rows end an averaged group. Rows of ``weight`` 0 are discarded: they are crosses among the
+    delays and pale in the activity, and neither the bands of a long run nor the histogram count them.
+    """
     from matplotlib import pyplot as plt
 
-    unit = "update" if commit is None else "message"
+    unit = "update" if commit is None and weight is None else "message"
+    kept = np.ones(len(delay), bool) if weight is None else weight == 1
     if ax is not None:
-        _delays(ax, delay, unit)
+        _delays(ax, delay, unit, kept)
         return ax.figure
     lanes = num_workers <= _MOST_LANES
     figure = plt.figure(figsize=(9, 5.4 if lanes else 3.2), layout="constrained")
     grid = figure.add_gridspec(2 if lanes else 1, 2, width_ratios=(3, 1))
     over_run = figure.add_subplot(grid[0, 0])
-    _delays(over_run, delay, unit)
-    _histogram(figure.add_subplot(grid[0, 1], sharey=over_run), delay, unit)
+    _delays(over_run, delay, unit, kept)
+    _histogram(figure.add_subplot(grid[0, 1], sharey=over_run), delay[kept], unit)
     if lanes:
-        _activity(figure.add_subplot(grid[1, :]), worker, time, num_workers, commit)
+        _activity(figure.add_subplot(grid[1, :]), worker, time, num_workers, commit, kept)
     return figure
 
 
-def _delays(ax: "Axes", delay: np.ndarray, unit: str) -> None:
+def _delays(ax: "Axes", delay: np.ndarray, unit: str, kept: np.ndarray) -> None:
     """Every delay as a point, or, for a long run, bands of percentiles over equal pieces of it."""
     from matplotlib.ticker import MaxNLocator
 
     num_updates = len(delay)
     if num_updates <= _MOST_POINTS:
-        ax.plot(delay, ".", color=_INK, markersize=3, alpha=0.6)
+        rows = np.arange(num_updates)
+        ax.plot(rows[kept], delay[kept], ".", color=_INK, markersize=3, alpha=0.6)
+        if not kept.all():
+            ax.plot(rows[~kept], delay[~kept], "x", color=_ACCENT, markersize=4, alpha=0.6, label="discarded")
+            ax.legend(loc="upper right", frameon=False, fontsize="small")
     else:
         edges = np.linspace(0, num_updates, 201).astype(int)
-        pieces = [delay[a:b] for a, b in pairwise(edges)]
+        pieces = [delay[a:b][kept[a:b]] if kept[a:b].any() else [np.nan] for a, b in pairwise(edges)]
         least, low, median, high, most = np.array([np.percentile(p, (0, 5, 50, 95, 100)) for p in pieces]).T
         centre = (edges[:-1] + edges[1:]) / 2
         ax.fill_between(centre, least, most, color=_INK, alpha=0.15, linewidth=0, label="least to greatest")
@@ -80,7 +90,9 @@ def _histogram(ax: "Axes", delay: np.ndarray, unit: str) -> None:
         ax.set_xscale("log")
 
 
-def _activity(ax: "Axes", worker: np.ndarray, time: np.ndarray, num_workers: int, commit: np.ndarray | None) -> None:
+def _activity(
+    ax: "Axes", worker: np.ndarray, time: np.ndarray, num_workers: int, commit: np.ndarray | None, kept: np.ndarray
+) -> None:
     """Each worker's landings as ticks, at the start of the run, where they can be told apart, and the commits."""
     from matplotlib.ticker import MaxNLocator
 
@@ -93,8 +105,11 @@ def _activity(ax: "Axes", worker: np.ndarray, time: np.ndarray, num_workers: int
         unit = 10.0 ** np.floor(np.log10(span))
         origin = float(np.floor(time[0] / unit) * unit)
     time = time - origin
+    kept = kept[:first]
     for i in range(num_workers):
-        ax.vlines(time[worker == i], i - 0.4, i + 0.4, color=_INK, linewidth=1)
+        ax.vlines(time[(worker == i) & kept], i - 0.4, i + 0.4, color=_INK, linewidth=1)
+        if not kept.all():
+            ax.vlines(time[(worker == i) & ~kept], i - 0.4, i + 0.4, color=_INK, linewidth=1, alpha=0.3)
     if commit is not None:
         ax.vlines(time[commit[:first]], -0.5, num_workers - 0.5, color=_ACCENT, linewidth=0.8, alpha=0.7)
     ends = time[-1]

@@ -21,7 +21,14 @@ class Ways:
     if TYPE_CHECKING:
 
         def __init__(
-            self, worker: Any, delay: Any, time: Any, *, num_workers: int | None = None, commit: Any | None = None
+            self,
+            worker: Any,
+            delay: Any,
+            time: Any,
+            *,
+            num_workers: int | None = None,
+            commit: Any | None = None,
+            weight: Any | None = None,
         ): ...
 
     @classmethod

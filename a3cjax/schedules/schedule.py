@@ -35,21 +35,29 @@ class Schedule(Ways):
     before message k, which is computed from version v_k − delay[k]. Messages after the last commit are never applied;
     they are what a cut, ``schedule[:n]``, may leave.
 
+    With a ``weight`` column a message of weight 0 is discarded: its worker computes it, so that the worker's chains and
+    draws go on, and nobody applies it. An update is the mean of its group's messages of weight 1; without ``commit``
+    each of these is an update of its own, and v_k = #{j < k: weight[j] = 1}.
+
     Built from arrays whose values are known, it is validated and holds NumPy arrays. Built inside ``jax.jit`` or
     ``jax.vmap``, only shapes are checked; ``vmap`` puts a batch axis in front, and so does ``Schedule.stack``.
 
     Args:
         worker: [K] or [B, K], whole numbers in 0, …, num_workers − 1.
-        delay: [K] or [B, K], whole numbers of updates with 0 ≤ delay[k] ≤ k (≤ v_k with ``commit``).
+        delay: [K] or [B, K], whole numbers of updates with 0 ≤ delay[k] ≤ k (≤ v_k with ``commit`` or ``weight``), of
+            a discarded message too.
         time: [K] or [B, K], when the update landed, nondecreasing, in any unit.
         num_workers: how many workers there are; the greatest in ``worker`` plus one if not given.
-        commit: [K] or [B, K], whether message k ends a group that is averaged; None, which is also what all True
-            becomes, if every one is an update of its own.
+        commit: [K] or [B, K], whether message k ends a group that is averaged; None, which is also what ``weight == 1``
+            becomes (all True, if none is discarded), if every message that counts is an update of its own.
+        weight: [K] or [B, K], 1, or 0 for a message that is discarded; None, which is also what all 1 becomes, if none
+            is.
 
     Raises:
         ValueError: if the schedule is empty or has more than 2³¹ − 1 rows, shapes differ, a delay is negative or from
             before the start, a worker is out of range, a time is not finite or decreases, ``commit`` is not True or
-            False everywhere, or ``num_workers`` is missing while values are traced.
+            False everywhere or ``weight`` not 0 or 1, every message of an update is discarded, or ``num_workers`` is
+            missing while values are traced.
 
     >>> import a3cjax
     >>> schedule = a3cjax.Schedule(worker=[0, 1, 0, 1], delay=[0, 1, 1, 1], time=[1.0, 1.5, 2.0, 3.0])
@@ -64,29 +72,43 @@ class Schedule(Ways):
     time: Float[Array | np.ndarray, "*batch updates"]
     num_workers: int = static()
     commit: Bool[Array | np.ndarray, "*batch updates"] | None
+    weight: Int32[Array | np.ndarray, "*batch updates"] | None
 
     def __init__(
-        self, worker: Any, delay: Any, time: Any, *, num_workers: int | None = None, commit: Any | None = None
+        self,
+        worker: Any,
+        delay: Any,
+        time: Any,
+        *,
+        num_workers: int | None = None,
+        commit: Any | None = None,
+        weight: Any | None = None,
     ):
         if num_workers is not None:
             num_workers = check.integer("num_workers", num_workers, least=1, most=check.MOST)
-        _columns.check_lengths(worker=worker, delay=delay, time=time, commit=commit)
-        if check.is_concrete(worker, delay, time, commit):
+        _columns.check_lengths(worker=worker, delay=delay, time=time, commit=commit, weight=weight)
+        if check.is_concrete(worker, delay, time, commit, weight):
             worker = whole_numbers("worker", worker, least=0)
             delay = whole_numbers("delay", delay, least=0)
             time = _columns.times(time)
             commit = None if commit is None else _columns.commits(commit)
-            _columns.check_shapes(worker, delay, time, commit)
+            weight = None if weight is None else _columns.weights(weight)
+            _columns.check_shapes(worker, delay, time, commit, weight)
+            _columns.check_groups(commit, weight)
+            commit, weight = _columns.normal(commit, weight)
             num_workers = int(worker.max()) + 1 if num_workers is None else num_workers
             check.integer("num_workers", num_workers, least=1, most=check.MOST)
-            _columns.check_values(worker, delay, time, _columns.versions(delay, commit), num_workers)
+            versions = _columns.versions(delay, commit, weight)
+            counts = "weight" if commit is None else "commit"
+            _columns.check_values(worker, delay, time, versions, num_workers, counts)
         else:
             worker, delay, time = (jnp.asarray(column) for column in (worker, delay, time))
             commit = None if commit is None else jnp.asarray(commit).astype(bool)
-            _columns.check_shapes(worker, delay, time, commit)
+            weight = None if weight is None else jnp.asarray(weight).astype(jnp.int32)
+            _columns.check_shapes(worker, delay, time, commit, weight)
             if num_workers is None:
                 raise ValueError("num_workers must be given when the schedule's values are traced.")
-        columns = {"worker": worker, "delay": delay, "time": time, "commit": commit}
+        columns = {"worker": worker, "delay": delay, "time": time, "commit": commit, "weight": weight}
         for name, value in {**columns, "num_workers": num_workers}.items():
             object.__setattr__(self, name, value)
 
@@ -96,7 +118,8 @@ class Schedule(Ways):
     def stack(cls, schedules: Sequence["Schedule"]) -> "Schedule":
         """Schedules of one length as a batch: columns [B, K], and as many workers as the largest has.
 
-        If messages are averaged in one of them, the batch has a ``commit`` column, true everywhere for the others.
+        If messages are averaged in one of them, the batch has a ``commit`` column, true for the others wherever a
+        message counts; if some are discarded in one of them, a ``weight`` column.
 
         Raises:
             ValueError: if there are none, or their lengths differ.
@@ -115,10 +138,15 @@ class Schedule(Ways):
                 )
         xp = np if check.is_concrete(schedules) else jnp
         columns = (xp.stack(column) for column in zip(*((s.worker, s.delay, s.time) for s in schedules), strict=True))
-        commit = None
-        if any(s.commit is not None for s in schedules):
-            commit = xp.stack([np.ones(s.delay.shape, bool) if s.commit is None else s.commit for s in schedules])
-        return cls(*columns, num_workers=max(s.num_workers for s in schedules), commit=commit)
+        weights = [np.ones(s.delay.shape, np.int32) if s.weight is None else s.weight for s in schedules]
+        pairs = zip(schedules, weights, strict=True)
+        commits = [weight == 1 if s.commit is None else s.commit for s, weight in pairs]
+        return cls(
+            *columns,
+            num_workers=max(s.num_workers for s in schedules),
+            commit=None if all(s.commit is None for s in schedules) else xp.stack(commits),
+            weight=None if all(s.weight is None for s in schedules) else xp.stack(weights),
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Schedule":
@@ -128,8 +156,8 @@ class Schedule(Ways):
             ValueError: if the file is not a saved schedule, or the schedule in it is not valid.
             FileNotFoundError: if there is no such file.
         """
-        columns, num_workers, commit = _file.load(path)
-        return cls(*columns, num_workers=num_workers, commit=commit)
+        columns, num_workers, optional = _file.load(path)
+        return cls(*columns, num_workers=num_workers, **optional)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a NumPy archive (.npz) at exactly ``path``; a crash leaves the old file or the new one, never half.
@@ -141,12 +169,13 @@ class Schedule(Ways):
         ...     a3cjax.Schedule.load(path).num_updates
         3
         """
-        _file.save(path, (self.worker, self.delay, self.time), self.num_workers, self.commit)
+        columns = self.worker, self.delay, self.time
+        _file.save(path, columns, self.num_workers, commit=self.commit, weight=self.weight)
 
     # --------------------------------------------------------------------------------------------------- what it says
 
     def __repr__(self) -> str:
-        what = "updates" if self.commit is None else "messages"
+        what = "updates" if self.commit is None and self.weight is None else "messages"
         return f"Schedule({' × '.join(map(str, np.shape(self.delay)))} {what} by {self.num_workers} workers)"
 
     def __len__(self) -> int:
@@ -154,16 +183,20 @@ class Schedule(Ways):
 
     @property
     def num_messages(self) -> int:
-        """K, the number of rows: of updates, or with ``commit`` of messages."""
+        """K, the number of rows: of updates, or with ``commit`` or ``weight`` of messages."""
         return self.delay.shape[-1]
 
     @property
     def num_updates(self) -> Any:
-        """The number of updates: K or, with ``commit``, of commits, then an array [B] for a batch."""
-        if self.commit is None:
+        """The number of updates: K or, with ``commit``, of commits, or else of messages of weight 1.
+
+        An int, or an array [B] for a batch in which messages are averaged or discarded.
+        """
+        counted = self.weight if self.commit is None else self.commit
+        if counted is None:
             return self.num_messages
-        commits = self.commit.sum(-1)
-        return commits if self.batch_shape or not check.is_concrete(commits) else int(commits)
+        updates = counted.sum(-1)
+        return updates if self.batch_shape or not check.is_concrete(updates) else int(updates)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -172,23 +205,29 @@ class Schedule(Ways):
 
     @property
     def max_delay(self) -> Any:
-        """The greatest delay, in updates: an int, or an array [B] for a batch."""
+        """The greatest delay, in updates, of discarded messages too: an int, or an array [B] for a batch."""
         greatest = self.delay.max(-1)
         return greatest if self.batch_shape or not check.is_concrete(greatest) else int(greatest)
 
     @property
     def mean_delay(self) -> Any:
-        """The mean delay, in updates: a float, or an array [B] for a batch."""
-        return plain(self.delay.mean(-1))
+        """The mean delay, in updates, of the messages of weight 1 (NaN if there is none).
+
+        A float, or an array [B] for a batch.
+        """
+        return plain(_columns.mean_delay(self.delay, self.weight))
 
     @property
     def versions(self) -> Int32[Array | np.ndarray, "*batch updates"]:
-        """v_k, the versions that exist before row k, without the first: [K], k itself, or with ``commit`` as delay."""
-        return _columns.versions(self.delay, self.commit)
+        """v_k, the versions that exist before row k, without the first: k itself, unless some rows make no update.
+
+        [K], or of the shape of ``delay`` with ``commit`` or ``weight``.
+        """
+        return _columns.versions(self.delay, self.commit, self.weight)
 
     @property
     def reads(self) -> Int32[Array | np.ndarray, "*batch updates"]:
-        """The version that each row was computed from: v_k − delay[k], which is k − delay[k] without ``commit``."""
+        """The version that each row was computed from: v_k − delay[k], which is k − delay[k] if all are updates."""
         return self.versions - self.delay
 
     @property
@@ -197,7 +236,8 @@ class Schedule(Ways):
 
         That is delay[k] = k − 1 − prev(k) for every k, prev(k) being the worker's update before k, and −1 before its
         first. Then a worker's gradient can be computed at the moment of its previous write and kept until it lands,
-        without any memory of old parameters. False where messages are averaged. A bool, or an array [B] for a batch.
+        without any memory of old parameters. A message that is discarded counts as written, though it leaves the
+        version as it was. False where messages are averaged. A bool, or an array [B] for a batch.
 
         >>> import jax, a3cjax
         >>> a3cjax.Schedule.sequential(3).own_reads
@@ -220,7 +260,8 @@ class Schedule(Ways):
     @cached_property
     def _own_reads_and_ranks(self) -> tuple[Any, Any]:
         """Both, from one sort; kept, because a schedule is often replayed many times."""
-        own_reads, ranks = own_reads_and_ranks(self.worker, self.reads, self.num_workers)
+        versions = None if self.weight is None else self.versions
+        own_reads, ranks = own_reads_and_ranks(self.worker, self.reads, self.num_workers, versions)
         return own_reads if self.commit is None else own_reads & self.commit.all(-1), ranks
 
     def __getitem__(self, item: Any) -> "Schedule":
@@ -250,5 +291,5 @@ class Schedule(Ways):
         if self.batch_shape:
             raise ValueError("plot draws one schedule, and this is a batch; choose one with batch[b].")
         worker, delay, time = np.asarray(self.worker), np.asarray(self.delay), np.asarray(self.time)
-        commit = None if self.commit is None else np.asarray(self.commit)
-        return _plot.plot(worker, delay, time, self.num_workers, ax, commit)
+        optional = (None if column is None else np.asarray(column) for column in (self.commit, self.weight))
+        return _plot.plot(worker, delay, time, self.num_workers, ax, *optional)

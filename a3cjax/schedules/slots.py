@@ -39,9 +39,9 @@ def allocated(versions: Any, reads: Any, worker: Any, num_workers: int, own_read
     reads = np.asarray(reads)
     versions, own = np.broadcast_to(versions, reads.shape), np.broadcast_to(own_reads, len(reads))
     lives = [_Lives.of(v, r) for v, r in zip(versions, reads, strict=True)]
-    for life, mine, stays in zip(lives, worker, own, strict=True):
+    for life, mine, stays, v in zip(lives, worker, own, versions, strict=True):
         if stays:
-            life.prolong(mine, num_workers)
+            life.prolong(mine, num_workers, v)
     count = max(life.most_alive() for life in lives)
     if not own.all():
         grain = 1 << max(0, count.bit_length() - _EIGHTH - 1)
@@ -89,12 +89,11 @@ class _Lives(NamedTuple):
         last_read[reads] = np.arange(rows)  # of the same version the last counts
         return cls(begin, np.maximum(end, last_read))
 
-    def prolong(self, worker: Any, num_workers: int) -> None:
+    def prolong(self, worker: Any, num_workers: int, versions: Any) -> None:
         """To beyond the last row, for what workers have read right after their last own."""
-        rows = len(worker)
         read = np.zeros(num_workers, int)  # by one that has no row: version 0
-        read[worker] = np.arange(1, rows + 1)
-        self.end[read[read < rows]] = rows
+        read[worker] = np.append(versions[1:], len(self.begin))  # what the last row leaves is stored after it
+        self.end[read[read < len(self.begin)]] = len(worker)
 
     def most_alive(self) -> int:
         """The largest number of versions alive at a row."""

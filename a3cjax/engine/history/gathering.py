@@ -1,26 +1,20 @@
 """Messages that are averaged before they are applied: the ring of a schedule with a ``commit`` column."""
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Int, UInt32
 
-from a3cjax._xla.marks import read_row, stage
+from a3cjax._xla.marks import stage
 from a3cjax.engine.contract import Checks, as_arrays
-from a3cjax.engine.history.past import PastLeaf
-from a3cjax.engine.history.past_views import PastViews
+from a3cjax.engine.history.conditional import chosen, if_any
 from a3cjax.engine.history.protocol import Carry, Event, Kind, first_state, shapes_of, viewed
+from a3cjax.engine.history.whole_versions import WholeVersions
 from a3cjax.learners.protocol import apply_message, gather_message, samples_of, without_samples
 from a3cjax.learners.wrapped import adds_leaf_by_leaf, name_of
-
-T = TypeVar("T")
 
 
 class Gathered(NamedTuple):
@@ -33,26 +27,19 @@ class Gathered(NamedTuple):
     delay: Int[Array, ""]  # the greatest of theirs
 
 
-class GatheringRing(PastViews):
+class GatheringRing(WholeVersions):
     """The ring whose versions count commits: past views are kept, and messages are summed until one commits.
 
     Whole copies of versions are kept, tables too, because the mean of many messages changes many rows. A version is
     stored before the first message that follows it.
     """
 
-    versions_beside = False
-
     def __init__(
         self, learner: Any, num_workers: int, depth: int, keep_samples: bool, keep_views: bool = False
     ) -> None:
-        del keep_samples
-        super().__init__(learner, num_workers, keep_views)
-        message, leaves = self.shapes.message, self.view_leaves
-        self._stores = [PastLeaf(depth, leaf, versions_beside=False) for leaf in leaves]
-        rows = jax.eval_shape(learner.changed_rows, message)
-        self._by_row = [row is not None for row in ([None] * len(leaves) if rows is None else rows)]
+        super().__init__(learner, num_workers, depth, keep_samples, keep_views)
         self._sums = jax.eval_shape(
-            lambda m, view: gather_message(learner, None, m, jnp.int32(0), view), message, self.shapes.view
+            lambda m, view: gather_message(learner, None, m, jnp.int32(0), view), self.shapes.message, self.shapes.view
         )
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
@@ -60,14 +47,7 @@ class GatheringRing(PastViews):
         state = first_state(learner, run_key)
         sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._sums)
         none = jnp.int32(0)
-        now = jax.tree.leaves(viewed(learner, state))
-        stores = [store.start(leaf) for store, leaf in zip(self._stores, now, strict=True)]
-        return Carry(state, self.empty_slots(), Gathered(stores, none, sums, none, none))
-
-    def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
-        """Nothing to prepare."""
-        del learner, k
-        return carry
+        return Carry(state, self.empty_slots(), Gathered(self.empty_stores(learner, state), none, sums, none, none))
 
     def step(self, learner: Any, carry: Carry, k: Int[Array, ""], event: Event) -> tuple[Carry, Any, Any]:
         """Keep the version at hand; the event's worker proposes from its own; add that, and apply the mean if due."""
@@ -75,14 +55,15 @@ class GatheringRing(PastViews):
         state, slots, past = carry
         now = jax.tree.leaves(viewed(learner, state))
         first = (past.messages == 0).astype(jnp.int32)
-        stores = _if_any(first, self._keep, (now, self._newest(past, event)), past.stores)
+        stores = if_any(first, self.keep, (now, self._newest(past, event)), past.stores)
         version = self._wanted(past, event)
-        view = [self._read(i, kept, version) for i, kept in enumerate(stores)]
+        view = self.read(stores, version)
         slots, message, stale = self.propose(learner, slots, view, event)
-        sums = gather_message(learner, past.sums, message, event.delay, stale)
-        waiting = as_arrays(sums), past.messages + 1, jnp.maximum(past.delay, event.delay)
+        waiting = past.sums, past.messages, past.delay
+        given = learner, message, event.delay, stale, event.weight
+        waiting = _gather(given, waiting) if event.weight is None else if_any(event.weight, _gather, given, waiting)
         commits = jnp.asarray(event.commit)
-        state, waiting = _if_any(commits, _commit, (learner, commits), (state, waiting))
+        state, waiting = if_any(commits, _commit, (learner, commits), (state, waiting))
         return Carry(state, slots, Gathered(stores, past.version + commits, *waiting)), samples_of(message), stale
 
     def adopt(self, carry: Carry, k: int) -> Carry:
@@ -91,11 +72,7 @@ class GatheringRing(PastViews):
         # The version at hand is stored once a message has followed it.
         stored = [int(v) + int(count > 0) for v, count in zip(carry.past.version, carry.past.messages, strict=True)]
 
-        def adopted(store, kept):
-            runs = [store.adopt(kept[b : b + 1], versions) for b, versions in enumerate(stored)]
-            return np.concatenate(runs)
-
-        stores = [adopted(store, kept) for store, kept in zip(self._stores, carry.past.stores, strict=True)]
+        stores = self.adopted(carry.past.stores, stored)
         return carry._replace(past=carry.past._replace(stores=stores))
 
     def _newest(self, past: Gathered, event: Event) -> Int[Array, ""]:
@@ -106,32 +83,13 @@ class GatheringRing(PastViews):
     def _wanted(self, past: Gathered, event: Event) -> Int[Array, ""]:
         return past.version - event.delay
 
-    def _keep(self, given: tuple[list[Array], Int[Array, ""]], stores: list[Any]) -> list[Any]:
-        """Store a version; once more does no harm."""
-        now, version = given
-        return [store.keep(kept, leaf, version) for store, kept, leaf in zip(self._stores, stores, now, strict=True)]
 
-    def _read(self, i: int, kept: Array, version: Int[Array, ""]) -> Any:
-        """A past version of leaf i, to be looked up row by row where the learner does so."""
-        return _Rows(self._stores[i], kept, version) if self._by_row[i] else self._stores[i].read(kept, version)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """A past version of a table of which few rows are read."""
-
-    store: PastLeaf
-    kept: Array
-    version: Int[Array, ""]
-
-    def row(self, index: Int[Array, ""]) -> Array:
-        """Row ``index`` of this version."""
-        depth, rows, *row = self.kept.shape
-        first = lax.rem(self.version, jnp.int32(depth)) * rows
-        return read_row(self.kept.reshape(depth * rows, *row), first + index)
-
-    def __jax_array__(self) -> Any:
-        return self.store.read(self.kept, self.version)
+def _gather(given: tuple[Any, ...], waiting: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One message more that waits; nothing at all for a run whose message is discarded."""
+    learner, message, delay, stale, weight = given
+    sums, count, greatest = waiting
+    gathered = as_arrays(gather_message(learner, sums, message, delay, stale)), count + 1, jnp.maximum(greatest, delay)
+    return gathered if weight is None else chosen(weight, gathered, waiting)
 
 
 def _commit(given: tuple[Any, Int[Array, ""]], loop: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -140,37 +98,7 @@ def _commit(given: tuple[Any, Int[Array, ""]], loop: tuple[Any, Any]) -> tuple[A
     state, (sums, count, delay) = loop
     updated = as_arrays(learner.apply_mean(state, stage(_mean, sums, count), delay))
     emptied = jax.tree.map(jnp.zeros_like, loop[1])
-    return jax.tree.map(lambda new, old: jnp.where(commits > 0, new, old), (updated, emptied), loop)
-
-
-def _if_any(wanted: Int[Array, ""], function: Callable[[Any, T], T], given: Any, loop: T) -> T:
-    """``function(given, loop)`` where a run, or one beside it, has ``wanted`` = 1; otherwise ``loop``.
-
-    What is done for a run must leave the others as they are. As a loop of one turn or none it is done in place.
-    """
-
-    @jax.custom_batching.custom_vmap
-    def run(wanted, given, loop):
-        return lax.fori_loop(0, wanted, lambda _, message: function(given, message), loop)
-
-    @run.def_vmap
-    def run_lanes(lanes, batched, wanted, given, loop):
-        wanted, loop = (
-            jax.tree.map(lambda x, differs: x if differs else jnp.broadcast_to(x, (lanes, *jnp.shape(x))), tree, whose)
-            for tree, whose in ((wanted, batched[0]), (loop, batched[2]))
-        )
-        axes = [0 if differs else None for differs in jax.tree.leaves(batched[1])]
-        leaves, structure = jax.tree.flatten(given)
-
-        def one(leaves, message):
-            return function(jax.tree.unflatten(structure, leaves), message)
-
-        each = jax.vmap(one, in_axes=(axes, 0))
-        somebody = lax.fori_loop(0, lanes, lambda lane, found: found | wanted[lane], jnp.int32(0))
-        loop = lax.fori_loop(0, somebody, lambda _, loop: each(leaves, loop), loop)
-        return loop, jax.tree.map(lambda _: True, loop)
-
-    return run(wanted, given, loop)
+    return chosen(commits, (updated, emptied), loop)
 
 
 def check_gathers(learner: Any) -> None:

@@ -70,7 +70,7 @@ class Mailbox:
         """Apply the waiting message of the event's worker, which then reads and computes its next."""
         del k
         message, worker_state, stale = self._packing.unpack(read_row(carry.slots, event.worker))
-        state = update(learner, carry.state, message, event.delay, stale)
+        state = update(learner, carry.state, message, event, stale)
         proposal = self._proposal(learner, viewed(learner, state), worker_state, event.words)
         slots = write_row(carry.slots, event.worker, stage(self._packing.pack, proposal))
         return Carry(state, slots, ()), samples_of(message), stale

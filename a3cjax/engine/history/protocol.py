@@ -23,6 +23,7 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax._xla.marks import stage
 from a3cjax.engine.contract import Checks, as_arrays
+from a3cjax.engine.history.conditional import chosen, if_any
 from a3cjax.engine.history.packing import Packing
 from a3cjax.engine.randomness import INIT_SERVER, INIT_WORKER, derived_key, key_from_words
 from a3cjax.learners.protocol import apply_message
@@ -39,14 +40,16 @@ class Carry(NamedTuple):
 class Event(NamedTuple):
     """Update k: who made it, how stale it was, and the random words of the proposal that is made at it.
 
-    ``commit``, where messages are averaged, says whether it is one (1) or waits (0). ``write`` and ``read``, where
-    versions have slots, are those of version k and of version k − τ_k.
+    ``commit``, where messages are averaged, says whether it is one (1) or waits (0). ``weight``, where messages are
+    discarded, says whether it counts (1) or not (0). ``write`` and ``read``, where versions have slots, are those of
+    version k and of version k − τ_k.
     """
 
     worker: Int[Array, ""]
     delay: Int[Array, ""]
     words: UInt32[Array, " num_words"]
     commit: Int[Array, ""] | None = None
+    weight: Int[Array, ""] | None = None
     write: Int[Array, ""] | None = None
     read: Int[Array, ""] | None = None
 
@@ -78,9 +81,17 @@ def propose(learner: Any, view: Any, worker_state: Any, words: UInt32[Array, " n
     )
 
 
-def update(learner: Any, state: Any, message: Any, delay: Int[Array, ""], stale: Any) -> Any:
-    """The server's state after a message that was computed from the view ``stale``."""
-    return as_arrays(apply_message(learner, state, message, delay, stale))
+def update(learner: Any, state: Any, message: Any, event: Event, stale: Any) -> Any:
+    """The server's state after a message that was computed from the view ``stale``; as it was if that is discarded."""
+    if event.weight is None:
+        return as_arrays(apply_message(learner, state, message, event.delay, stale))
+    return if_any(event.weight, _counted, (learner, message, event.delay, stale, event.weight), state)
+
+
+def _counted(given: tuple[Any, ...], state: Any) -> Any:
+    """An update; nothing at all for a run whose message is discarded."""
+    learner, message, delay, stale, weight = given
+    return chosen(weight, as_arrays(apply_message(learner, state, message, delay, stale)), state)
 
 
 class Kind(NamedTuple):

@@ -56,7 +56,7 @@ class Ring(PastViews):
         version = k - event.delay
         view = [store.read(kept, version, k) for store, kept in zip(self._stores, past, strict=True)]
         slots, message, stale = self.propose(learner, slots, view, event)
-        state = update(learner, state, message, event.delay, stale)
+        state = update(learner, state, message, event, stale)
         rows = self._changed_rows(learner, message)
         past = [store.note(kept, row, k) for store, kept, row in zip(self._stores, past, rows, strict=True)]
         return Carry(state, slots, past), samples_of(message), stale

@@ -76,7 +76,7 @@ class Versions:
         message, worker_state = propose(learner, view, worker_state, event.words)
         slots = jax.tree.map(lambda kept, own: write_row(kept, event.worker, own), slots, worker_state)
         stale = view if self._keep_views else ()
-        state = update(learner, state, message, event.delay, stale)
+        state = update(learner, state, message, event, stale)
         return Carry(state, slots, past), samples_of(message), stale
 
     def workers(self, slots: Any) -> Any:

@@ -6,14 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def own_reads_and_ranks(worker: Any, reads: Any, num_workers: int) -> tuple[Any, Any]:
+def own_reads_and_ranks(worker: Any, reads: Any, num_workers: int, versions: Any = None) -> tuple[Any, Any]:
     """Whether each read is the version after the worker's update before; each update's rank among its worker's.
 
-    Columns are [..., K], NumPy or JAX; both answers come from one sort.
+    Columns are [..., K], NumPy or JAX; both answers come from one sort. ``versions`` counts those before each row,
+    where not every row makes one.
     """
     xp, order, first = _by_worker(worker, num_workers)
     before = xp.where(first, -1, xp.roll(order, 1, axis=-1))
-    own_reads = (xp.take_along_axis(reads, order, axis=-1) == before + 1).all(-1)
+    after = before + 1 if versions is None else xp.take_along_axis(versions, before + 1, axis=-1)
+    own_reads = (xp.take_along_axis(reads, order, axis=-1) == after).all(-1)
     position = xp.broadcast_to(xp.arange(worker.shape[-1], dtype=np.int32), order.shape)
     start = xp.maximum.accumulate(xp.where(first, position, 0), axis=-1)
     ranks = position - start
