@@ -1,7 +1,7 @@
 """The ways to draw a schedule: from a law of delays, or from events that are simulated."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Array, Float, Key
@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key
 from a3cjax._core import check
 from a3cjax.schedules import _columns, _random
 from a3cjax.schedules._law import draw_delays
+from a3cjax.schedules._pipeline import draw_pipeline
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.delays import DelayLaw
 from a3cjax.schedules.events.gathering import simulate_barrier, simulate_buffer
@@ -169,3 +170,75 @@ class Ways:
         """
         messages = simulate_buffer(key, compute_times, num_updates, size)
         return cls(*messages[:3], num_workers=len(compute_times), commit=messages.commit)
+
+    @classmethod
+    def from_pipeline(
+        cls,
+        key: Key[Array, ""],
+        generators: Sequence[ComputeTime],
+        learner_time: ComputeTime,
+        num_updates: int,
+        *,
+        batch: int,
+        queue: int | None,
+        max_staleness: int | None = None,
+        on_stale: Literal["drop", "wait"] = "drop",
+        publish_every: int = 1,
+        publish_time: float = 0.0,
+        publish_lag: int = 0,
+        order: Literal["fifo", "newest"] = "fifo",
+        in_flight: bool = False,
+        replays: int = 1,
+    ) -> Self:
+        """Generators that send samples through a queue to a learner; see ``events/pipeline.py``.
+
+        Every sample that the learner takes is a row, and ``report`` says what else happened: lags in flight and in the
+        queue, what was dropped, who idled. docs/pipelines.md gives the bounds of today's systems as these arguments.
+
+        Args:
+            key: a random key. Generator i's t-th time depends on (key, i, t) alone, the learner's on (key, t).
+            generators: one law of ``a3cjax.compute_times`` for each generator, of the time that one sample takes.
+            learner_time: the law of the time that one update takes, in the same unit.
+            num_updates: updates, at least 1; a multiple of ``replays``.
+            batch: samples of one update, at least 1.
+            queue: finished samples that the queue holds, at least 0; None for any number. Beside them each generator
+                that is blocked holds one.
+            max_staleness: a bound of the staleness in updates, the learner's version when a sample is taken less the
+                version that it was started with; None for no bound.
+            on_stale: "drop" discards a sample that is staler when it is taken, as a row of weight 0; "wait" drops none
+                and starts a sample only when the batches before its own are at most ``max_staleness`` updates ahead of
+                what generators see, which bounds the samples under way by (max_staleness + 1) · batch.
+            publish_every: updates between two versions that generators get to see.
+            publish_time: how long these travel, in the unit of the laws; the learner does not wait for it.
+            publish_lag: updates that are made before they set out.
+            order: whether the learner takes the oldest ("fifo") or the newest sample of the queue.
+            in_flight: whether versions change within a sample, which then has a first and a last. The delay is counted
+                from the first; the report has both.
+            replays: updates that are made of each batch. A replayed sample is a row once more, with new draws.
+
+        Returns:
+            The schedule; its ``time`` is in the unit of the laws, its ``delay`` the staleness in updates.
+
+        Raises:
+            ValueError: as in ``from_workers``; also if anything is being traced, if an option would have no effect, or
+                if the bound is so low that nothing would go on.
+
+        >>> import jax, a3cjax
+        >>> law = a3cjax.compute_times.Deterministic
+        >>> options = dict(batch=2, queue=1, max_staleness=1)
+        >>> schedule = a3cjax.Schedule.from_pipeline(jax.random.key(0), [law(1.0), law(5.0)], law(2.0), 4, **options)
+        >>> schedule.worker.tolist(), schedule.delay.tolist()
+        ([0, 0, 0, 0, 0, 1, 0, 0, 0], [0, 0, 1, 1, 1, 2, 1, 1, 1])
+        >>> schedule.weight.tolist()
+        [1, 1, 1, 1, 1, 0, 1, 1, 1]
+        >>> round(schedule.report.share_dropped, 3)
+        0.111
+        """
+        columns, report = draw_pipeline(
+            key, generators, learner_time, num_updates=num_updates, batch=batch, queue=queue,
+            max_staleness=max_staleness, on_stale=on_stale, publish_every=publish_every, publish_time=publish_time,
+            publish_lag=publish_lag, order=order, in_flight=in_flight, replays=replays,
+        )  # fmt: skip
+        schedule = cls(**columns, num_workers=len(generators))
+        object.__setattr__(schedule, "_report", report)
+        return schedule

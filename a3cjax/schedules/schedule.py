@@ -174,6 +174,14 @@ class Schedule(Ways):
 
     # --------------------------------------------------------------------------------------------------- what it says
 
+    @property
+    def report(self) -> Any:
+        """What is known of how it was drawn: a ``PipelineReport`` from ``from_pipeline``, else None.
+
+        It belongs to this one object. What is made of it, by ``jit`` or a cut or a file, is columns alone and has none.
+        """
+        return self.__dict__.get("_report")
+
     def __repr__(self) -> str:
         what = "updates" if self.commit is None and self.weight is None else "messages"
         return f"Schedule({' × '.join(map(str, np.shape(self.delay)))} {what} by {self.num_workers} workers)"

@@ -40,20 +40,23 @@ class StackedLaws(NamedTuple):
         return jax.lax.select_n(jnp.asarray(self.kind)[worker], *(jnp.asarray(s, float_type) for s in samples))
 
 
-def stack_laws(compute_times: Sequence[ComputeTime], key: Key[Array, ""], spare: bool = False) -> StackedLaws:
-    """Stack the laws, having checked that they are laws."""
+def stack_laws(
+    compute_times: Sequence[ComputeTime], key: Key[Array, ""], spare: bool = False, name: str = "compute_times"
+) -> StackedLaws:
+    """Stack the laws, having checked that they are laws; ``name`` is what the user calls them."""
+    of_whom = "generator" if name == "generators" else "worker"
     if isinstance(compute_times, ComputeTime):
-        raise ValueError("compute_times is one law, but must be a list with a law for each worker, as in [law] * 8.")
+        raise ValueError(f"{name} is one law, but must be a list with a law for each {of_whom}, as in [law] * 8.")
     if not compute_times:
-        raise ValueError("compute_times is empty; give a list with a law for each worker, as in [law] * 8.")
+        raise ValueError(f"{name} is empty; give a list with a law for each {of_whom}, as in [law] * 8.")
     stacks: dict[Any, list[Any]] = {}
     kind, place = [], []
     opaque: dict[int, _Opaque] = {}
     for i, law in enumerate(compute_times):
         if not isinstance(law, ComputeTime):
-            raise ValueError(f"compute_times[{i}] is {law!r}, which has no mean and sample; see a3cjax.compute_times.")
+            raise ValueError(f"{name}[{i}] is {law!r}, which has no mean and sample; see a3cjax.compute_times.")
         if i == 0 or law is not compute_times[i - 1]:  # one object many times over is looked at once
-            _check_sample(f"compute_times[{i}]", law, key)
+            _check_sample(f"{name}[{i}]", law, key)
         if not _own.is_data(law):
             law = opaque.setdefault(id(law), _Opaque(_Once(law)))
         leaves, structure = jax.tree.flatten(law)
