@@ -121,10 +121,10 @@ def _report(pipeline: Pipeline, ticks: Ticks) -> PipelineReport:
     for sample in pipeline.made:
         busy[sample.generator] += _until(sample.finished, end) - sample.started
     waited = sum(_until(sample.taken, end) - sample.finished for sample in pipeline.made if sample.finished >= 0)
-    bound = pipeline.rules.max_staleness
+    rules = pipeline.rules
+    bound = np.inf if rules.max_staleness is None or rules.waits else rules.max_staleness
     versions = {name: np.array(each(name), np.int64) for name in ("version_finished", "version_taken")}
     first, last = (np.array(each(name), np.int64) for name in ("first", "last"))
-    drops = bound is not None and not pipeline.rules.waits
     return PipelineReport(
         duration=end / ticks.one,
         updates=pipeline.version,
@@ -135,7 +135,7 @@ def _report(pipeline: Pipeline, ticks: Ticks) -> PipelineReport:
         first_version=first,
         last_version=last,
         **versions,
-        dropped=(versions["version_taken"] - first > bound) if drops else np.zeros(len(taken), bool),
+        dropped=versions["version_taken"] - first > bound,
         learner_idle=1 - pipeline.busy / end,
         generator_idle=np.array([1 - time / end for time in busy]),
         mean_waiting=waited / end,

@@ -12,6 +12,7 @@ from a3cjax.schedules._law import draw_delays
 from a3cjax.schedules._pipeline import draw_pipeline
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.delays import DelayLaw
+from a3cjax.schedules.events.bounded import check_bound, simulate_ringmaster, simulate_stale_synchronous
 from a3cjax.schedules.events.gathering import simulate_barrier, simulate_buffer
 from a3cjax.schedules.events.workers import simulate_workers
 
@@ -170,6 +171,70 @@ class Ways:
         """
         messages = simulate_buffer(key, compute_times, num_updates, size)
         return cls(*messages[:3], num_workers=len(compute_times), commit=messages.commit)
+
+    @classmethod
+    def stale_synchronous(
+        cls, key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int, bound: float
+    ) -> Self:
+        """Workers of which none may be more than ``bound`` gradients ahead of the slowest; see ``events/bounded.py``.
+
+        Who is further ahead waits, and then reads anew; every gradient is an update of its own. Compute times are those
+        of ``from_workers`` with the same key.
+
+        Args:
+            key: a random key. Worker i's t-th compute time depends on (key, i, t) alone.
+            compute_times: one law of ``a3cjax.compute_times`` for each of the N workers.
+            num_updates: K, at least 1.
+            bound: gradients that a worker may be ahead, at least 0; ``math.inf`` gives the schedule of
+                ``from_workers``. At 0 all workers finish one in each round, as at a barrier.
+
+        Raises:
+            ValueError: as in ``from_workers``, or if ``bound`` is no such number.
+
+        >>> import jax, a3cjax
+        >>> laws = [a3cjax.compute_times.Deterministic(1.0), a3cjax.compute_times.Deterministic(2.5)]
+        >>> schedule = a3cjax.Schedule.stale_synchronous(jax.random.key(0), laws, 6, bound=1)
+        >>> schedule.worker.tolist(), schedule.delay.tolist()
+        ([0, 0, 1, 0, 1, 0], [0, 0, 2, 0, 1, 0])
+        >>> schedule.time.tolist()
+        [1.0, 2.0, 2.5, 3.5, 5.0, 6.0]
+        """
+        limit = check_bound("bound", bound, least=0)
+        if limit is None:
+            return cls.from_workers(key, compute_times, num_updates)
+        landings = simulate_stale_synchronous(key, compute_times, num_updates, limit)
+        return cls(*landings, num_workers=len(compute_times))
+
+    @classmethod
+    def ringmaster(
+        cls, key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int, threshold: float
+    ) -> Self:
+        """Always-busy workers whose gradients are discarded if too stale: Ringmaster ASGD; see ``events/bounded.py``.
+
+        A gradient of delay δ ≥ ``threshold`` is a row of weight 0, and its worker reads anew as after any other, so
+        that no delay of what is applied reaches the threshold. Compute times are those of ``from_workers`` with the
+        same key, and so are the landings.
+
+        Args:
+            key: a random key. Worker i's t-th compute time depends on (key, i, t) alone.
+            compute_times: one law of ``a3cjax.compute_times`` for each of the N workers.
+            num_updates: gradients that are applied, at least 1; the schedule has as many rows as it takes.
+            threshold: R, at least 1, in updates; ``math.inf`` gives the schedule of ``from_workers``.
+
+        Raises:
+            ValueError: as in ``from_workers``, if ``threshold`` is no such number, or if anything is being traced.
+
+        >>> import jax, a3cjax
+        >>> laws = [a3cjax.compute_times.Deterministic(1.0), a3cjax.compute_times.Deterministic(2.5)]
+        >>> schedule = a3cjax.Schedule.ringmaster(jax.random.key(0), laws, 4, threshold=2)
+        >>> schedule.worker.tolist(), schedule.delay.tolist(), schedule.weight.tolist()
+        ([0, 0, 1, 0, 0], [0, 0, 2, 0, 0], [1, 1, 0, 1, 1])
+        """
+        limit = check_bound("threshold", threshold, least=1)
+        if limit is None:
+            return cls.from_workers(key, compute_times, num_updates)
+        landings, weight = simulate_ringmaster(key, compute_times, num_updates, limit)
+        return cls(*landings, num_workers=len(compute_times), weight=weight)
 
     @classmethod
     def from_pipeline(

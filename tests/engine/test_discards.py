@@ -129,7 +129,7 @@ class Sending:
     def propose(self, view, worker_state, key):
         return view * 0 + jnp.where(worker_state == self.second(), jnp.nan, 3.0), worker_state + 1
 
-    def second(self):
+    def second(self) -> int:
         return -1
 
     def apply(self, state, message, delay):
@@ -142,7 +142,7 @@ class Poisoned(Sending):
 
     start: Any
 
-    def second(self):
+    def second(self) -> int:
         return 1
 
 

@@ -14,6 +14,10 @@ KEY = jax.random.key(1)
 FIXED, RANDOM = ct.Deterministic, ct.Exponential
 
 
+def listed(column):
+    return np.asarray(column).tolist()
+
+
 def drawn(generators, learner, updates, key=KEY, **options: Any):
     return Schedule.from_pipeline(key, generators, learner, updates, **{"batch": 1, "queue": None} | options)
 
@@ -125,7 +129,7 @@ def test_replays_are_rows_once_more():
     """A batch of two, three times: 6 rows and 3 updates, each a version further from the same first ones."""
     schedule = drawn([FIXED(1.0)] * 2, FIXED(0.25), 9, batch=2, replays=3)
     assert schedule.worker.tolist() == [0, 1] * 9
-    assert schedule.commit.tolist() == [False, True] * 9
+    assert listed(schedule.commit) == [False, True] * 9
     assert schedule.delay.tolist() == [0, 0, 1, 1, 2, 2] + [3, 3, 4, 4, 5, 5] * 2
     assert schedule.time[1::2].tolist() == [i + j / 4 for i in (1, 2, 3) for j in (1, 2, 3)]
     assert schedule.report.lag.tolist() == [0, 0, 3, 3, 3, 3]
@@ -134,13 +138,13 @@ def test_replays_are_rows_once_more():
 def test_versions_that_change_in_flight():
     """Samples of 4 units, an update every unit by the quick one: the slow one begins and ends with versions that are 3
     to 4 apart; its delay is by the first. Otherwise it ends with what it began with."""
-    laws, options = [FIXED(1.0), FIXED(4.0)], {"batch": 1, "queue": 4}
+    laws = [FIXED(1.0), FIXED(4.0)]
     for in_flight in (False, True):
-        report = drawn(laws, FIXED(0.5), 40, in_flight=in_flight, **options).report
+        report = drawn(laws, FIXED(0.5), 40, in_flight=in_flight, queue=4).report
         slow = report.generator == 1
         apart = (report.last_version - report.first_version)[slow]
         assert set(apart[1:]) == ({5} if in_flight else {0})
-        assert report.lag.tolist() == drawn(laws, FIXED(0.5), 40, **options).delay.tolist()
+        assert report.lag.tolist() == drawn(laws, FIXED(0.5), 40, queue=4).delay.tolist()
         assert ("of last" in str(report)) == in_flight
 
 
@@ -187,10 +191,10 @@ def test_a_learner_replays_it():
     schedule = drawn([FIXED(1.0), FIXED(5.0)], FIXED(2.0), 12, batch=2, queue=1, max_staleness=1)
     learner = a3cjax.QuadraticSGD(curvature=[1.0], step=0.25, start=[1.0])
     versions, group = [1.0], []
-    for k in range(len(schedule)):
-        group += [versions[schedule.reads[k]]] * schedule.weight[k]
-        if schedule.commit[k]:
-            versions.append(versions[-1] - 0.25 * np.mean(group))
+    for read, commits, weight in zip(schedule.reads, listed(schedule.commit), listed(schedule.weight), strict=True):
+        group += [versions[read]] * weight
+        if commits:
+            versions.append(versions[-1] - 0.25 * float(np.mean(group)))
             group = []
     assert len(versions) == 13
     assert schedule.report.share_dropped > 0
@@ -238,7 +242,7 @@ def test_refusals(given, sentence):
 
 
 def test_times_that_are_none_and_traces_are_refused():
-    class Broken(a3cjax.compute_times.ComputeTime):
+    class Broken:
         """Gives minus one, once in a while."""
 
         mean = 1.0

@@ -53,7 +53,7 @@ def replayed(generation, learning, updates, *, batch, queue, max_staleness=None,
         idle.sort()
         while idle:
             ahead = (started // batch) * replays - seen()
-            if on_stale == "wait" and ahead > max_staleness:
+            if on_stale == "wait" and ahead > (max_staleness or 0):
                 return
             _, i = idle.pop(0)
             sample = {"by": i, "start": now, "first": seen(), "end": now + generation(i, turns[i])}
@@ -90,7 +90,7 @@ def replayed(generation, learning, updates, *, batch, queue, max_staleness=None,
                     held.append(sample)
         while ends is None and (store or held):
             sample = (store.pop(0) if order == "fifo" else store.pop()) if store else None
-            while held and (sample is None or len(store) < queue):
+            while held and (sample is None or len(store) < (queue or 0)):
                 moved = held.pop(0)
                 idle.append((now, moved["by"]))
                 if sample is None:
@@ -186,7 +186,8 @@ def test_each_draw_belongs_to_its_stream():
     """Generator i's t-th time is its law's at fold_in(fold_in(key, i), t), the learner's at its own stream; a longer
     schedule begins like a shorter one."""
     laws = [ct.Exponential(1.0), ct.Pareto(2.0, 1.5), ct.Exponential(3.0)]
-    learner, options = ct.Lognormal(0.7, 0.5), dict(batch=2, queue=2, max_staleness=1)
+    learner = ct.Lognormal(0.7, 0.5)
+    options: dict[str, Any] = {"batch": 2, "queue": 2, "max_staleness": 1}
     number, drawn = np.uint32(2**32 - 1), {}
 
     def generation(i, t):

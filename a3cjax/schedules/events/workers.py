@@ -56,7 +56,7 @@ from a3cjax.schedules.events.stacked_laws import StackedLaws, are_watched, check
 from a3cjax.schedules.events.ticks import Words, add_words, as_float, at_most, smallest_exponent, tick_below, total
 
 # A constant, because the roundings, and so the results, depend on it.
-_EPOCH = 64
+EPOCH = 64
 _FEWEST_STEPS = 256  # and a multiple of them; beyond 4,096 at most an eighth more than are asked for
 
 
@@ -85,11 +85,11 @@ def simulate_workers(
             raise ValueError(f"{name} has shape {np.shape(value)}, but must be one number for all workers.")
     laws, count = stack_laws(compute_times, key, spare=True), jnp.int32(len(compute_times))
     waits, watched = (read_latency, write_time), are_watched(compute_times)
-    steps, beginning = _steps(num_updates), partial(jax.tree.map, lambda column: column[:num_updates])
+    steps, beginning = steps_for(num_updates), partial(jax.tree.map, lambda column: column[:num_updates])
     if check.is_concrete(waits) and read_latency == 0 and write_time == 0:
         *columns, drawn = _at_once(key, laws, count, steps=steps, watched=watched)
         worker, delay, base, since = beginning(columns)
-        _look_at(compute_times, worker, drawn)
+        look_at(compute_times, worker, drawn)
         if check.is_concrete(worker, delay, base, since):
             high, low, since = (np.asarray(part, np.float64) for part in (*base, since))
             return Writes(np.asarray(worker), np.asarray(delay), high + (low + since))
@@ -97,19 +97,21 @@ def simulate_workers(
     final = jnp.int32(num_updates - 1)
     worker, delay, landed, tick, drawn = _waiting(key, laws, count, *waits, final, steps=steps, watched=watched)
     worker, delay, landed = beginning((worker, delay, landed))
-    _look_at(compute_times, worker, drawn)
+    look_at(compute_times, worker, drawn)
     least = smallest_exponent(jnp.result_type(float))
     if check.is_concrete(worker, delay, landed, tick):
         worker, delay, landed, tick = jax.tree.map(np.asarray, (worker, delay, landed, tick))
     return Writes(worker, delay, as_float(landed, tick, least))
 
 
-class _Drawn(NamedTuple):
+class Drawn(NamedTuple):
+    """The compute times of a simulation, to be looked at where a user has written a law."""
+
     first: Float[Array, "workers"]  # c(i, 0)
     then: Float[Array, "updates"]  # the compute time that begins at each hand-over
 
 
-def _steps(num_updates: int) -> int:
+def steps_for(num_updates: int) -> int:
     """How many updates are simulated for so many: schedules of about the same length share a compiled program."""
     grain = max(_FEWEST_STEPS, 1 << max(0, num_updates.bit_length() - 4))
     return -(-num_updates // grain) * grain
@@ -118,7 +120,7 @@ def _steps(num_updates: int) -> int:
 @partial(jax.jit, static_argnames=("steps", "watched"))
 def _at_once(
     key: Key[Array, ""], laws: StackedLaws, count: Int32[Array, ""], *, steps: int, watched: bool
-) -> tuple[Int32[Array, "steps"], Int32[Array, "steps"], Pair, Float[Array, "steps"], _Drawn | None]:
+) -> tuple[Int32[Array, "steps"], Int32[Array, "steps"], Pair, Float[Array, "steps"], Drawn | None]:
     """Worker, delay, base and landing since the base, of every update, where nobody waits."""
     events, (high, low, _), drawn = _events(key, laws, count, None, steps, watched)
     number = jnp.arange(steps, dtype=jnp.int32)
@@ -136,7 +138,7 @@ def _waiting(
     *,
     steps: int,
     watched: bool,
-) -> tuple[Int32[Array, "steps"], Int32[Array, "steps"], Words, Int32[Array, ""], _Drawn | None]:
+) -> tuple[Int32[Array, "steps"], Int32[Array, "steps"], Words, Int32[Array, ""], Drawn | None]:
     """Worker, delay and landing of every update, and the tick of the landings up to update ``final``."""
     float_type = jnp.result_type(float)
     latency = jnp.asarray(read_latency, float_type)
@@ -173,7 +175,7 @@ class _Clocks(NamedTuple):
 def _events(
     key: Key[Array, ""], laws: StackedLaws, count: Int32[Array, ""], write_time: Float[Array, ""] | None,
     num_updates: int, watched: bool,
-) -> tuple[_Event, Triple, _Drawn | None]:  # fmt: skip
+) -> tuple[_Event, Triple, Drawn | None]:  # fmt: skip
     """Every hand-over in order; the base, in three floats, that its times are relative to; the times that were drawn.
 
     These last only where a user has written a law: ours need not be looked at.
@@ -229,20 +231,20 @@ def _events(
         waits=jnp.zeros(workers.shape, bool),
         last=_Event(none, none, jnp.bool_(False), (zero, zero), (zero, zero)),
     )
-    epochs = -(-num_updates // _EPOCH)
-    numbers = jnp.arange(epochs * _EPOCH, dtype=jnp.int32).reshape(epochs, _EPOCH)
+    epochs = -(-num_updates // EPOCH)
+    numbers = jnp.arange(epochs * EPOCH, dtype=jnp.int32).reshape(epochs, EPOCH)
     _, told = jax.lax.scan(epoch, (start, (zero, zero, zero)), numbers)
     events, base, drawn = jax.tree.map(
-        lambda leaf: jnp.broadcast_to(leaf.reshape(epochs, -1), (epochs, _EPOCH)).reshape(-1)[:num_updates],
+        lambda leaf: jnp.broadcast_to(leaf.reshape(epochs, -1), (epochs, EPOCH)).reshape(-1)[:num_updates],
         told,
     )
-    return events, base, None if drawn is None else _Drawn(start.handover, drawn)
+    return events, base, None if drawn is None else Drawn(start.handover, drawn)
 
 
 def _moved_to_now(clocks: _Clocks, idle: Bool[Array, "workers"]) -> tuple[_Clocks, Float[Array, ""]]:
     """The clocks relative to a later base, and how much later: so times stay small, and keep their last digits."""
     last = clocks.last
-    shift = _exact_shift(last.handed[0], jnp.maximum(jnp.where(idle, 0, clocks.handover).max(), last.landed[0]))
+    shift = exact_shift(last.handed[0], jnp.maximum(jnp.where(idle, 0, clocks.handover).max(), last.landed[0]))
     handover, rounding = add((clocks.handover, clocks.rounding), -shift)
     moved = clocks._replace(
         handover=jnp.where(idle, jnp.inf, handover),
@@ -252,7 +254,8 @@ def _moved_to_now(clocks: _Clocks, idle: Bool[Array, "workers"]) -> tuple[_Clock
     return moved, shift
 
 
-def _look_at(compute_times: Sequence[ComputeTime], worker: Any, drawn: _Drawn | None) -> None:
+def look_at(compute_times: Sequence[ComputeTime], worker: Any, drawn: Drawn | None) -> None:
+    """Refuse what a user's law has drawn, if it is no time; ``worker`` is that of each update."""
     if drawn is not None and check.is_concrete(worker, drawn):
         check_drawn(
             compute_times,
@@ -284,7 +287,7 @@ def _count(landed: Words, seen: Words) -> Int32[Array, "updates"]:
     return jax.lax.fori_loop(0, num_updates.bit_length(), halve, (low, high))[0]
 
 
-def _exact_shift(elapsed: Float[Array, ""], latest: Float[Array, ""]) -> Float[Array, ""]:
+def exact_shift(elapsed: Float[Array, ""], latest: Float[Array, ""]) -> Float[Array, ""]:
     """``elapsed`` cut to a multiple of the spacing of floats at ``latest``.
 
     A multiple of that spacing which is at most a clock can be subtracted from the clock without rounding, so that
