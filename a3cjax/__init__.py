@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from a3cjax import environments, networks, optax, studies, testing
+    from a3cjax import environments, networks, optax, remedies, studies, testing
     from a3cjax._core.tree import static
     from a3cjax._xla.compilation_cache import compilation_cache
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
@@ -39,6 +39,7 @@ __all__ = [
     "networks",
     "optax",
     "policies",
+    "remedies",
     "simulate",
     "static",
     "studies",
@@ -53,6 +54,7 @@ _FOLDERS = {
     "learners": ("A3C", "AbstractLearner", "ActorCritic", "Learner", "QuadraticSGD", "WrappedLearner", "policies"),
     "networks": (),
     "optax": (),
+    "remedies": (),
     "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
     "schedules": ("Schedule", "compute_times", "delays"),
     "studies": (),

@@ -11,7 +11,7 @@ ROOMS = (
     ("_core",),
     ("_xla",),
     ("problems", "schedules"),
-    ("environments", "optax"),
+    ("environments", "optax", "remedies"),
     ("networks",),
     ("learners",),
     ("engine",),

@@ -147,12 +147,7 @@ class AbstractLearner(abc.ABC):
 
         By default the mean is a message like any other.
         """
-        if self.needs_stale:
-            kind = type(self).__name__
-            raise ValueError(
-                f"The schedule averages messages, and {kind} needs the stale view of each, which a mean does not have; "
-                f"give {kind} gather, which is handed it, and apply_mean."
-            )
+        check_means(self)
         return self.apply(state, mean, delay)
 
 
@@ -192,6 +187,16 @@ def apply_message(learner: AbstractLearner, state: Any, message: Any, delay: Int
 def gather_message(learner: AbstractLearner, sums: Any, message: Any, delay: Int[Array, ""], stale: Any) -> Any:
     """Likewise ``learner.gather``."""
     return learner.gather(sums, message, delay, *((stale,) if learner.needs_stale else ()))
+
+
+def check_means(learner: AbstractLearner) -> None:
+    """Refuse to apply a mean of messages where the learner needs a stale view."""
+    if learner.needs_stale:
+        kind = type(learner).__name__
+        raise ValueError(
+            f"The schedule averages messages, and {kind} needs the stale view of each, which a mean does not have; "
+            f"give {kind} gather, which is handed it, and apply_mean."
+        )
 
 
 def samples_of(message: Any) -> Any:

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -20,14 +19,15 @@ from a3cjax.learners.a3c.critic import features, td_error
 from a3cjax.learners.a3c.delay_errors import DELAY_METRICS, delay_errors
 from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
 from a3cjax.learners.a3c.fit import check_problem, check_start, fitted_policy, prior_tables
-from a3cjax.learners.a3c.messages import A3CState, Message, Params, Samples
-from a3cjax.learners.protocol import AbstractLearner
+from a3cjax.learners.a3c.messages import A3CState, Message, OptimizedState, Params, Samples
+from a3cjax.learners.a3c.steps import Step, Way
+from a3cjax.learners.optimizers import Uses
+from a3cjax.learners.protocol import AbstractLearner, check_means
 from a3cjax.learners.sampling import SAMPLERS, sampler_of
 from a3cjax.learners.sampling.samples import StateAction, Transition
 from a3cjax.learners.sampling.words import alias_draw, softmax_draw
 from a3cjax.problems import LQR, FiniteMDP, Prior, exact
 
-Step = ArrayLike | Callable[[Any], Any]
 Sampling = Literal["markov", "iid"]
 
 
@@ -64,6 +64,12 @@ class A3C(AbstractLearner):
             cut off. For "reinforce" only.
         shared_chain: if True the actor uses the critic's sample, x̂ = x, and owns no chain. Its states then follow μ
             and not d, which biases the direction: an ablation.
+        actor_optimizer: in place of ``actor_step``, an optax transformation, or a ``jax.tree_util.Partial`` that makes
+            one, whose numbers may be one for each run. Its gradient is the negative direction of θ, and its changes are
+            added, as in optax: ``optax.sgd(α)`` makes eq. (13). It is handed ``delay``, θ_{k−τ_k} as ``stale`` and θ_k,
+            see ``a3cjax.remedies``. One that only multiplies the gradient by a number costs no more than a step; any
+            other sees θ-shaped arrays at every update.
+        critic_optimizer: likewise in place of ``critic_step``, before the projection.
 
     Raises:
         ValueError: if an argument does not fit the MDP, lies outside its range or would have no effect.
@@ -94,19 +100,22 @@ class A3C(AbstractLearner):
     baseline: Float[Array, " S"] | None
     horizon: int | None = static()
     shared_chain: bool = static()
+    actor_optimizer: Any
+    critic_optimizer: Any
+    uses: tuple[Uses, Uses] = static(init=False)
     sampler: Any = dataclasses.field(init=False)
     gradient_estimator: Any = dataclasses.field(init=False)
     prior_tables: tuple[UInt32[Array, "S 2"], UInt32[Array, "SA 2"]] | None = dataclasses.field(init=False)
 
     metric_names = ("objective", "gradient_norm_sq", "critic_error_sq", "regularized_objective")
     delay_metric_names = DELAY_METRICS
-    run_scalars = ("actor_step", "critic_step", "radius", "prior.weight")
+    run_scalars = ("actor_step", "critic_step", "radius", "prior.weight", "actor_optimizer", "critic_optimizer")
 
     def __init__(
         self,
         mdp: FiniteMDP | LQR,
-        actor_step: Step,
-        critic_step: Step,
+        actor_step: Step | None = None,
+        critic_step: Step | None = None,
         radius: ArrayLike | None = None,
         policy: Any = None,
         prior: Prior | None = None,
@@ -118,12 +127,12 @@ class A3C(AbstractLearner):
         baseline: ArrayLike | None = None,
         horizon: int | None = None,
         shared_chain: bool = False,
+        actor_optimizer: Any = None,
+        critic_optimizer: Any = None,
     ) -> None:
         put = functools.partial(object.__setattr__, self)
         check_problem(mdp)
         put("mdp", mdp)
-        put("actor_step", _step("actor_step", actor_step))
-        put("critic_step", _step("critic_step", critic_step))
         check.number("radius", 1 if radius is None else radius, above=0)
         put("radius", None if radius is None else check.run_scalar("radius", radius))
         check.choice("sampling", sampling, tuple(SAMPLERS))
@@ -139,6 +148,12 @@ class A3C(AbstractLearner):
         omega = jnp.zeros(mdp.num_features) if omega is None else omega
         put("theta", check.float_array("theta", theta, policy.shape))
         put("omega", check.float_array("omega", omega, (mdp.num_features,)))
+        actor = Way.of("actor", actor_step, actor_optimizer, self.theta)
+        critic = Way.of("critic", critic_step, critic_optimizer, self.omega)
+        for name, way in (("actor", actor), ("critic", critic)):
+            put(f"{name}_step", way.step)
+            put(f"{name}_optimizer", way.optimizer)
+        put("uses", (actor.uses, critic.uses))
         if not isinstance(shared_chain, bool):
             raise ValueError(f"shared_chain must be True or False, but is {shared_chain!r}.")
         put("shared_chain", shared_chain)
@@ -169,16 +184,27 @@ class A3C(AbstractLearner):
             return jnp.zeros(())
         return self.gradient_estimator.truncation_bias(self.mdp)
 
-    def init(self, key: jax.Array) -> A3CState:
+    needs_stale: ClassVar[Any] = property(lambda self: any(one.stale for one in self.uses))
+
+    @property
+    def _ways(self) -> tuple[Way, Way]:
+        """The actor's and the critic's."""
+        return (
+            Way(self.actor_step, self.actor_optimizer, self.uses[0]),
+            Way(self.critic_step, self.critic_optimizer, self.uses[1]),
+        )
+
+    def init(self, key: jax.Array) -> A3CState | OptimizedState:
         """The start, the same for every run."""
         del key
-        return A3CState(self.theta, self.omega, jnp.int32(0))
+        actor, critic = self._ways
+        return self._state(self.theta, self.omega, jnp.int32(0), (actor.start(self.theta), critic.start(self.omega)))
 
     def init_worker(self, key: jax.Array) -> Any:
         """What the sampler keeps for one worker."""
         return self.sampler.init(key)
 
-    def view(self, state: A3CState) -> Params:
+    def view(self, state: Any) -> Params:
         """θ and ω."""
         return Params(state.theta, state.omega)
 
@@ -198,16 +224,18 @@ class A3C(AbstractLearner):
             worker_state, message = lax.scan(one, worker_state, words)
         return message._replace(direction=self.policy.merge(message.direction)), worker_state
 
-    def apply(self, state: A3CState, message: Message, delay: Int[Array, ""], stale: None = None) -> A3CState:
-        """Eq. (13) with the steps of the current update count."""
-        del delay, stale
-        actor_step, critic_step = _at(self.actor_step, state.updates), _at(self.critic_step, state.updates)
-        theta = self.policy.ascend(state.theta, message.direction, actor_step)
-        omega = state.omega
-        for m in range(self.minibatch):
-            change = critic_step * message.critic_delta[m]
-            omega = moved(omega, change, features(self.mdp, message.critic_state[m]))
-        return A3CState(theta, self._project(omega), state.updates + 1)
+    def apply(self, state: Any, message: Message, delay: Int[Array, ""], stale: Params | None = None) -> Any:
+        """Eq. (13) with the steps of the current update count, or one step of each optimiser."""
+
+        def ascend_theta(theta, step):
+            return self.policy.ascend(theta, message.direction, step)
+
+        def ascend_omega(omega, step):
+            for m in range(self.minibatch):
+                omega = moved(omega, step * message.critic_delta[m], features(self.mdp, message.critic_state[m]))
+            return omega
+
+        return self._moved(state, ascend_theta, ascend_omega, delay, stale)
 
     def gather(self, sums: Params | None, message: Message, delay: Int[Array, ""], stale: None = None) -> Params:
         """The sums of the messages' directions, θ-shaped and ω-shaped, with one more message."""
@@ -220,21 +248,22 @@ class A3C(AbstractLearner):
             omega = moved(omega, message.critic_delta[m], features(self.mdp, message.critic_state[m]))
         return Params(theta, omega)
 
-    def apply_mean(self, state: A3CState, mean: Params, delay: Int[Array, ""]) -> A3CState:
+    def apply_mean(self, state: Any, mean: Params, delay: Int[Array, ""]) -> Any:
         """Eq. (13) with g and the actor's direction averaged over several messages; one projection."""
-        del delay
-        actor_step, critic_step = _at(self.actor_step, state.updates), _at(self.critic_step, state.updates)
-        theta = moved(state.theta, actor_step, mean.theta)
-        omega = moved(state.omega, critic_step, mean.omega)
-        return A3CState(theta, self._project(omega), state.updates + 1)
+        check_means(self)
+
+        def along(direction):
+            return lambda params, step: moved(params, step, direction)
+
+        return self._moved(state, along(mean.theta), along(mean.omega), delay, None)
 
     def changed_rows(self, message: Message) -> tuple[Any, None]:
-        """The rows of θ that a message changes, if the policy updates a few rows of a table."""
+        """The rows of θ that a message changes, if the policy updates a few rows of a table, and the optimiser too."""
+        if not self._ways[0].keeps_rows:
+            return (None, None)
         return (self.policy.changed_rows(message.direction), None)
 
-    def measure(
-        self, state: A3CState, names: tuple[str, ...], key: jax.Array | None = None
-    ) -> dict[str, Float[Array, ""]]:
+    def measure(self, state: Any, names: tuple[str, ...], key: jax.Array | None = None) -> dict[str, Float[Array, ""]]:
         """Exact values at the current parameters.
 
         ``objective`` J(θ); ``regularized_objective`` J_λ(θ); ``gradient_norm_sq`` ‖∇J_λ(θ)‖²; ``critic_error_sq``
@@ -265,6 +294,20 @@ class A3C(AbstractLearner):
         if self.minibatch == 1:
             samples = jax.tree.map(lambda leaf: leaf[None], samples)
         return delay_errors(self.mdp, self.policy, weight, stale, view, samples, names)
+
+    def _moved(self, state: Any, ascend_theta: Any, ascend_omega: Any, delay: Int[Array, ""], stale: Any) -> Any:
+        """The state after an update along two directions, each a function of what is moved and of the step."""
+        actor, critic = self._ways
+        memories = state.optimizers if isinstance(state, OptimizedState) else ((), ())
+        stale_theta, stale_omega = (None, None) if stale is None else stale
+        theta, of_actor = actor(state.theta, memories[0], ascend_theta, state.updates, delay, stale_theta)
+        omega, of_critic = critic(state.omega, memories[1], ascend_omega, state.updates, delay, stale_omega)
+        return self._state(theta, self._project(omega), state.updates + 1, (of_actor, of_critic))
+
+    def _state(self, theta: Any, omega: Any, updates: Any, memories: tuple[Any, Any]) -> A3CState | OptimizedState:
+        if self.actor_optimizer is None and self.critic_optimizer is None:
+            return A3CState(theta, omega, updates)
+        return OptimizedState(theta, omega, updates, memories)
 
     def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Message, Any]:
         draw, kept = self.sampler.sample(self.policy, view.theta, kept, words)
@@ -306,24 +349,3 @@ def _onto_ball(omega: Float[Array, " d"], radius: Float[Array, ""]) -> Float[Arr
     """What ω is multiplied by to be projected."""
     norm_sq = inner(omega, omega)
     return jnp.where(norm_sq > radius**2, radius / jnp.sqrt(norm_sq), 1)
-
-
-def _step(name: str, value: Step) -> Any:
-    if callable(value):
-        try:
-            first = jnp.asarray(value(jnp.int32(0)))
-        except Exception as error:
-            raise ValueError(
-                f"{name} must be a function of the update count, but {name}(0) failed: {error}."
-            ) from error
-        check.traceable(name, lambda: jax.eval_shape(value, jnp.int32(0)), check.STEP_MEND)
-        if first.shape != ():
-            raise ValueError(f"{name}(0) has shape {first.shape}; a step schedule must give one number.")
-        check.number(f"{name}(0)", first, least=0)
-        return value if isinstance(value, jax.tree_util.Partial) else jax.tree_util.Partial(value)
-    check.number(name, value, least=0)
-    return check.run_scalar(name, value)
-
-
-def _at(step: Any, updates: Int[Array, ""]) -> Float[Array, ""]:
-    return jnp.asarray(step(updates), jnp.result_type(float)) if callable(step) else step

@@ -22,6 +22,15 @@ class A3CState(NamedTuple):
     updates: Int[Array, ""]
 
 
+class OptimizedState(NamedTuple):
+    """What the server keeps where the actor or the critic has an optimiser: the memory of each too, () for none."""
+
+    theta: Float[Array, "*theta"]
+    omega: Float[Array, " d"]
+    updates: Int[Array, ""]
+    optimizers: tuple[Any, Any]
+
+
 class Samples(NamedTuple):
     """Every sample that one update used; with minibatch M > 1 each leaf has a leading axis M.
 

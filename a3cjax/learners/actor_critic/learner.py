@@ -16,9 +16,9 @@ from a3cjax.environments.finite import Finite
 from a3cjax.learners.actor_critic.evaluation import episode_return, objective
 from a3cjax.learners.actor_critic.fit import fitted_network
 from a3cjax.learners.actor_critic.loss import loss
-from a3cjax.learners.actor_critic.optimizer import adopted_optimizer
 from a3cjax.learners.actor_critic.policies import policy_of
 from a3cjax.learners.actor_critic.rollout import Rollout, Worker, rolled_out, started
+from a3cjax.learners.optimizers import Uses, adopted_optimizer, update_of
 from a3cjax.learners.protocol import AbstractLearner
 
 
@@ -69,7 +69,8 @@ class ActorCritic(AbstractLearner):
         environment: what is acted in, see ``a3cjax.environments``.
         network: what acts, see ``a3cjax.networks``; anything with ``init(key)`` and ``apply(params, observation)``.
         optimizer: an optax transformation, or a ``jax.tree_util.Partial`` that makes one, whose numbers may be one for
-            each run: ``Partial(optax.adam, learning_rate=rates)``.
+            each run: ``Partial(optax.adam, learning_rate=rates)``. It is handed ``delay``, the parameters that the
+            gradient was computed at as ``stale``, and those that it is applied to: see ``a3cjax.remedies``.
         rollout: n, steps of each update.
         discount: γ, a number in [0, 1], or one for each run, [B]. The learner's own, also on an MDP, which has another
             for "objective".
@@ -105,6 +106,7 @@ class ActorCritic(AbstractLearner):
     evaluation_episodes: int = static()
     evaluation_steps: int = static()
     policy: Any
+    uses: Uses = static(init=False)
 
     measures_together = True
     worker_metric_names = ("training_return", "training_length")
@@ -146,8 +148,11 @@ class ActorCritic(AbstractLearner):
         put("evaluation_steps", check.integer("evaluation_steps", evaluation_steps, 1))
         network, params = fitted_network(network, environment, self.policy)
         put("network", network)
-        put("optimizer", adopted_optimizer(optimizer, params))
+        optimizer, uses = adopted_optimizer(optimizer, params)
+        put("optimizer", optimizer)
+        put("uses", uses)
 
+    needs_stale: ClassVar[Any] = property(lambda self: self.uses.stale)
     metric_names: ClassVar[Any] = property(
         lambda self: ("episode_return", *(("objective",) if isinstance(self.environment, Finite) else ()))
     )
@@ -179,11 +184,12 @@ class ActorCritic(AbstractLearner):
         return Message(self._gradient(view, rollout), rollout), worker_state
 
     def apply(
-        self, state: ActorCriticState, message: Message, delay: Int[Array, ""], stale: None = None
+        self, state: ActorCriticState, message: Message, delay: Int[Array, ""], stale: Any = None
     ) -> ActorCriticState:
         """One step of the optimiser."""
-        del delay, stale
-        changes, memory = self.optimizer().update(message.gradient, state.optimizer, state.params)
+        stale = stale if self.needs_stale else state.params  # which is not looked at
+        update = update_of(self.optimizer())
+        changes, memory = update(message.gradient, state.optimizer, state.params, delay, stale)
         return ActorCriticState(optax.apply_updates(state.params, changes), memory)
 
     def measure(self, state: ActorCriticState, names: tuple[str, ...], key: jax.Array) -> dict[str, Float[Array, ""]]:

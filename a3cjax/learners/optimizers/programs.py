@@ -1,0 +1,203 @@
+"""An optimiser's update as the program that it is: what it looks at, and whether it only multiplies the gradient.
+
+That is found in the program and not asked of the user, so that any chain is known for what it does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer, eval_jaxpr
+from jaxtyping import Array, Float
+
+from a3cjax._xla.marks import rounded
+
+_CALLS = frozenset({"jit", "pjit", "closed_call", "custom_jvp_call"})
+_SAME = frozenset({"copy", "copy_p", "stop_gradient", "convert_element_type"})
+_PRODUCTS = frozenset({"mul", "square", "integer_pow"})
+
+
+@dataclass(frozen=True)
+class Program:
+    """A traced ``update(gradient, memory, params, delay, stale)``."""
+
+    jaxpr: Any
+    consts: Sequence[Any]
+    results: Any  # their shapes: the changes, the memory
+    given: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, update: Callable[..., Any], *given: Any) -> "Program":
+        """The program for arguments of these shapes, which may be shapes alone."""
+        program, results = jax.make_jaxpr(update, return_shape=True)(*given)
+        return cls(program.jaxpr, program.consts, results, given)
+
+    def uses(self, place: int) -> bool:
+        """Whether any result depends on the argument at this place."""
+        used = _used(self.jaxpr, [True] * len(self.jaxpr.outvars))
+        ends = np.cumsum([len(jax.tree.leaves(one)) for one in self.given])
+        return any(used[ends[place] - len(jax.tree.leaves(self.given[place])) : ends[place]])
+
+    def run(self) -> Any:
+        """The results; every product is rounded before anything is added to it (``marks.py``)."""
+        return self._results(_run(self.jaxpr, self.consts, jax.tree.leaves(self.given)))
+
+    def run_multiplying(self) -> tuple[Float[Array, ""], Any]:
+        """The number that the gradient, one array whose values are not looked at, is multiplied by, and the memory.
+
+        Raises:
+            NotMultipleError: if it is not multiplied by a number that does not depend on it, and nothing else.
+        """
+        gradient, *rest = self.given
+        leaves = jax.tree.leaves(gradient)
+        if len(leaves) != 1:
+            raise NotMultipleError
+        one = Multiple(jnp.ones((), leaves[0].dtype))
+        change, *memory = _run(self.jaxpr, self.consts, [one, *jax.tree.leaves(rest)])
+        if _is_zero(change):
+            change = Multiple(jnp.zeros_like(one.factor))
+        if not isinstance(change, Multiple) or any(isinstance(leaf, Multiple) for leaf in memory):
+            raise NotMultipleError
+        return change.factor, jax.tree.unflatten(jax.tree.structure(self.results[1]), [_value(x) for x in memory])
+
+    def _results(self, leaves: Sequence[Any]) -> Any:
+        return jax.tree.unflatten(jax.tree.structure(self.results), [_value(leaf) for leaf in leaves])
+
+
+class NotMultipleError(Exception):
+    """The gradient is not multiplied by one number, and nothing else."""
+
+
+class Multiple(NamedTuple):
+    """The gradient times a number."""
+
+    factor: Any
+
+
+class Uniform(NamedTuple):
+    """An array that is the same number everywhere."""
+
+    number: Any
+    shape: tuple[int, ...]
+
+
+def _used(jaxpr: Any, wanted: Sequence[bool]) -> list[bool]:
+    """Which inputs the wanted results depend on."""
+    needed = {v for v, is_wanted in zip(jaxpr.outvars, wanted, strict=True) if is_wanted and not _is_literal(v)}
+    for equation in reversed(jaxpr.eqns):
+        asked = [v in needed for v in equation.outvars]
+        if not any(asked):
+            continue
+        inner = _called(equation)
+        used = _used(inner.jaxpr, asked) if inner is not None else [True] * len(equation.invars)
+        needed |= {v for v, is_used in zip(equation.invars, used, strict=True) if is_used and not _is_literal(v)}
+    return [v in needed for v in jaxpr.invars]
+
+
+def _run(jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+    known = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
+    live = _live(jaxpr)
+
+    def read(v):
+        return v.val if _is_literal(v) else known[v]
+
+    for equation in (one for one, is_live in zip(jaxpr.eqns, live, strict=True) if is_live):
+        given = [read(v) for v in equation.invars]
+        inner = _called(equation)
+        if inner is not None:
+            results = _run(inner.jaxpr, inner.consts, given)
+        elif any(isinstance(value, Multiple) for value in given):
+            results = [_multiple(equation, given)]
+        elif equation.primitive.name == "broadcast_in_dim" and jnp.ndim(given[0]) == 0:
+            results = [Uniform(given[0], tuple(equation.params["shape"]))]
+        else:
+            results = _bound(jaxpr, equation, known)
+        known.update(zip(equation.outvars, results, strict=True))
+    return [read(v) for v in jaxpr.outvars]
+
+
+def _live(jaxpr: Any) -> list[bool]:
+    """Which equations some result depends on."""
+    needed = {v for v in jaxpr.outvars if not _is_literal(v)}
+    found = []
+    for equation in reversed(jaxpr.eqns):
+        found.append(any(v in needed for v in equation.outvars))
+        if found[-1]:
+            needed |= {v for v in equation.invars if not _is_literal(v)}
+    return found[::-1]
+
+
+def _bound(jaxpr: Any, equation: Any, known: dict[Any, Any]) -> list[Any]:
+    """What an equation makes of arrays."""
+    inputs = list(dict.fromkeys(v for v in equation.invars if not _is_literal(v)))
+    alone = jaxpr.replace(constvars=[], invars=inputs, outvars=equation.outvars, eqns=[equation])
+    results = list(eval_jaxpr(alone, [], *(_value(known[v]) for v in inputs)))
+    if equation.primitive.name in _PRODUCTS and jnp.issubdtype(results[0].dtype, jnp.floating):
+        results = [rounded(results[0])]
+    return results
+
+
+def _multiple(equation: Any, given: list[Any]) -> Multiple:
+    """What an equation makes of arrays, some of which are multiples of the gradient: another multiple."""
+    name = equation.primitive.name
+    if name in _SAME or (name == "integer_pow" and equation.params["y"] == 1):
+        return Multiple(given[0].factor.astype(equation.outvars[0].aval.dtype))
+    if name == "neg":
+        return Multiple(-given[0].factor)
+    if name == "mul":
+        ours, others = ([x for x in given if isinstance(x, Multiple) is is_ours] for is_ours in (True, False))
+        if len(others) == 1:
+            return Multiple(ours[0].factor * _number(others[0]))
+    if name == "div" and isinstance(given[0], Multiple) and not isinstance(given[1], Multiple):
+        return Multiple(given[0].factor / _number(given[1]))
+    if name in ("add", "add_any", "sub"):
+        first, second = (_factor(x) for x in given)
+        return Multiple(first - second if name == "sub" else first + second)
+    if name == "select_n" and not isinstance(given[0], Multiple) and jnp.ndim(given[0]) == 0:
+        chosen, *cases = given
+        factors = [_factor(case) for case in cases]
+        dtype = jnp.result_type(*factors)
+        return Multiple(jax.lax.select_n(chosen, *(jnp.asarray(factor, dtype) for factor in factors)))
+    raise NotMultipleError
+
+
+def _factor(value: Any) -> Any:
+    if isinstance(value, Multiple):
+        return value.factor
+    if _is_zero(value):
+        return jnp.zeros(())
+    raise NotMultipleError
+
+
+def _number(value: Any) -> Any:
+    """What an array is everywhere."""
+    if isinstance(value, Uniform):
+        return value.number
+    if jnp.ndim(value) == 0:
+        return value
+    raise NotMultipleError
+
+
+def _is_zero(value: Any) -> bool:
+    """Whether it is known to be zero everywhere."""
+    number = value.number if isinstance(value, Uniform) else value
+    return not isinstance(number, Tracer | Multiple) and jnp.ndim(number) == 0 and bool(number == 0)
+
+
+def _value(value: Any) -> Any:
+    return jnp.broadcast_to(value.number, value.shape) if isinstance(value, Uniform) else value
+
+
+def _called(equation: Any) -> Any:
+    """The program that an equation calls, closed, if that is all that it does."""
+    if equation.primitive.name not in _CALLS:
+        return None
+    found = [x for x in equation.params.values() if hasattr(x, "jaxpr") and hasattr(x, "consts")]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_literal(v: Any) -> bool:
+    return hasattr(v, "val")
