@@ -147,7 +147,7 @@ class AbstractLearner(abc.ABC):
 
         By default the mean is a message like any other.
         """
-        check_means(self)
+        check_means(self, self.needs_stale)
         return self.apply(state, mean, delay)
 
 
@@ -189,9 +189,9 @@ def gather_message(learner: AbstractLearner, sums: Any, message: Any, delay: Int
     return learner.gather(sums, message, delay, *((stale,) if learner.needs_stale else ()))
 
 
-def check_means(learner: AbstractLearner) -> None:
+def check_means(learner: AbstractLearner, needs_stale: bool) -> None:
     """Refuse to apply a mean of messages where the learner needs a stale view."""
-    if learner.needs_stale:
+    if needs_stale:
         kind = type(learner).__name__
         raise ValueError(
             f"The schedule averages messages, and {kind} needs the stale view of each, which a mean does not have; "

@@ -114,7 +114,7 @@ class QuadraticSGD(AbstractLearner):
         self, state: Any, message: Float[Array, " n"], delay: Int[Array, ""], stale: QuadraticState | None = None
     ) -> QuadraticState | OptimizedState:
         """One gradient step."""
-        if self.optimizer is None:
+        if self.step is not None:
             return QuadraticState(state.x - rounded(self.step * message))
         then = None if stale is None else stale.x
         return OptimizedState(*stepped(self.optimizer, message, state.optimizer, state.x, delay, then))

@@ -15,7 +15,7 @@ from a3cjax.remedies.rule import distance, rule, scaled
 class GapAwareState(NamedTuple):
     """Updates so far, and the running mean of g², entry by entry."""
 
-    count: Int[Array, ""]
+    updates: Int[Array, ""]
     mean_square: Any
 
 
@@ -53,7 +53,7 @@ def gap_aware(step: Any = 1.0, decay: Any = 0.999) -> optax.GradientTransformati
         return rounded(decay * kept) + rounded((1 - decay) * rounded(gradient * gradient))
 
     def update(updates, state, stale, params):
-        count = state.count + 1
+        count = state.updates + 1
         squares = jax.tree.map(mean, state.mean_square, updates)
         seen = 1 - jnp.asarray(decay, jnp.result_type(float)) ** count.astype(jnp.result_type(float))
 

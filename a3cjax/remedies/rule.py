@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from a3cjax._xla.marks import dot
+from a3cjax._xla.marks import dot, rounded, stage
 
+_WIDE = 64  # entries of a long sum that are added side by side, as vectors
 _HANDED = {
     "delay": "the delay of the gradient, in updates",
     "stale": "the parameters that the gradient was computed at",
@@ -41,7 +42,8 @@ def rule(
             _check_same(name, stale, updates)
         return update(updates, state, *(given[one] for one in needs))
 
-    return optax.GradientTransformationExtraArgs(init or (lambda params: optax.EmptyState()), checked)
+    start: Any = init or (lambda params: optax.EmptyState())
+    return optax.GradientTransformationExtraArgs(start, checked)
 
 
 def scaled(updates: Any, factor: Any) -> Any:
@@ -57,12 +59,28 @@ def kept_if(condition: Any, updates: Any) -> Any:
 def norm(tree: Any) -> Float[Array, ""]:
     """The l2 norm of all leaves together, its sums in one order whatever is beside them."""
     rows = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree) if jnp.size(leaf)]
-    return jnp.sqrt(functools.reduce(operator.add, (dot(row, row) for row in rows), jnp.zeros(())))
+    return jnp.sqrt(functools.reduce(operator.add, (_sum_of_squares(row) for row in rows), jnp.zeros(())))
 
 
 def distance(params: Any, stale: Any) -> Float[Array, ""]:
     """‖θ_k − θ_{k−τ}‖ over all leaves together."""
     return norm(jax.tree.map(jnp.subtract, params, stale))
+
+
+def _sum_of_squares(row: Float[Array, " n"]) -> Float[Array, ""]:
+    """Σ x_j²; of a row that is long, but not too long to be written out, first those 64 apart."""
+    blocks = row.size // _WIDE
+    if not 1 < blocks <= _WIDE:
+        return dot(row, row)
+
+    def fold(row):
+        parts = (row[_WIDE * i : _WIDE * (i + 1)] for i in range(blocks))
+        return functools.reduce(operator.add, (rounded(part * part) for part in parts))
+
+    wide, rest = stage(fold, row), row[_WIDE * blocks :]
+    narrow = functools.reduce(operator.add, jnp.split(wide, 8))
+    entries = functools.reduce(operator.add, [narrow[j] for j in range(narrow.size)])
+    return entries + dot(rest, rest) if rest.size else entries
 
 
 def _check_same(name: str, stale: Any, updates: Any) -> None:

@@ -20,7 +20,7 @@ Name = Literal["inverse", "threshold", "polynomial", "hinge", "adadelay"]
 class CountState(NamedTuple):
     """Updates so far."""
 
-    count: Int[Array, ""]
+    updates: Int[Array, ""]
 
 
 def scale_by_delay(rule: Name | Callable[[Any], Any], **parameters: Any) -> optax.GradientTransformationExtraArgs:
@@ -57,7 +57,7 @@ def scale_by_delay(rule: Name | Callable[[Any], Any], **parameters: Any) -> opta
     if rule == "adadelay":
 
         def with_count(updates, state, delay):
-            return scaled(updates, factor(_float(delay) + _float(state.count) + 1)), CountState(state.count + 1)
+            return scaled(updates, factor(_float(delay) + _float(state.updates) + 1)), CountState(state.updates + 1)
 
         return rule_of("scale_by_delay", ("delay",), with_count, lambda params: CountState(jnp.int32(0)))
 

@@ -21,7 +21,7 @@ class WindowState(NamedTuple):
     sums that grow without end, and with it whether a step of γ′/(τ+1) just fits.
     """
 
-    count: Int[Array, ""]
+    updates: Int[Array, ""]
     total: UInt32[Array, "2"]
     past: UInt32[Array, "max_delay+1 2"]
 
@@ -74,8 +74,8 @@ def adaptive_window(variant: int, max_delay: int, fraction: Any = None) -> optax
 
     def update(updates, state, delay):
         delay = jnp.asarray(delay, jnp.int32)
-        past = write_row(state.past, lax.rem(state.count, jnp.int32(room)), state.total)
-        before = read_row(past, lax.rem(jnp.maximum(state.count - delay, 0), jnp.int32(room)))
+        past = write_row(state.past, lax.rem(state.updates, jnp.int32(room)), state.total)
+        before = read_row(past, lax.rem(jnp.maximum(state.updates - delay, 0), jnp.int32(room)))
         borrow = (state.total[1] < before[1]).astype(jnp.uint32)
         many, since = state.total[0] - before[0] - borrow, state.total[1] - before[1]
         full = (many > 0) | (since >= jnp.uint32(_ONE))
@@ -84,7 +84,7 @@ def adaptive_window(variant: int, max_delay: int, fraction: Any = None) -> optax
         carry = (rest < step).astype(jnp.uint32)
         factor = step.astype(jnp.result_type(float)) / float(_ONE)
         changes = scaled(updates, jnp.where(delay < room, factor, jnp.nan))
-        return changes, WindowState(state.count + 1, row_of([state.total[0] + carry, rest]), past)
+        return changes, WindowState(state.updates + 1, row_of([state.total[0] + carry, rest]), past)
 
     def init(params):
         del params

@@ -22,7 +22,7 @@ from a3cjax.learners.a3c.fit import check_problem, check_start, fitted_policy, p
 from a3cjax.learners.a3c.messages import A3CState, Message, OptimizedState, Params, Samples
 from a3cjax.learners.a3c.steps import Step, Way
 from a3cjax.learners.optimizers import Uses
-from a3cjax.learners.protocol import AbstractLearner, check_means
+from a3cjax.learners.protocol import AbstractLearner, check_means, table_row
 from a3cjax.learners.sampling import SAMPLERS, sampler_of
 from a3cjax.learners.sampling.samples import StateAction, Transition
 from a3cjax.learners.sampling.words import alias_draw, softmax_draw
@@ -184,7 +184,14 @@ class A3C(AbstractLearner):
             return jnp.zeros(())
         return self.gradient_estimator.truncation_bias(self.mdp)
 
-    needs_stale: ClassVar[Any] = property(lambda self: any(one.stale for one in self.uses))
+    needs_stale: ClassVar[Any] = property(
+        lambda self: self.uses[0].stale and not self._ways[0].in_one_row(self._one_row)
+    )
+
+    @property
+    def _one_row(self) -> bool:
+        """Whether the actor's direction is one row of a table."""
+        return self.minibatch == 1 and self.prior is None and hasattr(self.policy, "only_row")
 
     @property
     def _ways(self) -> tuple[Way, Way]:
@@ -222,7 +229,16 @@ class A3C(AbstractLearner):
                 return chains, message
 
             worker_state, message = lax.scan(one, worker_state, words)
-        return message._replace(direction=self.policy.merge(message.direction)), worker_state
+        message = message._replace(direction=self.policy.merge(message.direction))
+        return message if self.needs_stale else message._replace(stale=self._seen(view, message)), worker_state
+
+    def _seen(self, view: Params, message: Message) -> tuple[Any, ...]:
+        """What the optimisers look at of the view, where that is less than all of it."""
+        actor, critic = self.uses
+        if not actor.stale and not critic.stale:
+            return ()
+        row = table_row(view.theta, self.policy.only_row(message.direction)[0]) if actor.stale else None
+        return row, jnp.asarray(view.omega) if critic.stale else None
 
     def apply(self, state: Any, message: Message, delay: Int[Array, ""], stale: Params | None = None) -> Any:
         """Eq. (13) with the steps of the current update count, or one step of each optimiser."""
@@ -235,7 +251,8 @@ class A3C(AbstractLearner):
                 omega = moved(omega, step * message.critic_delta[m], features(self.mdp, message.critic_state[m]))
             return omega
 
-        return self._moved(state, ascend_theta, ascend_omega, delay, stale)
+        only = self.policy.only_row(message.direction) if self._ways[0].in_one_row(self._one_row) else None
+        return self._moved(state, ascend_theta, ascend_omega, delay, message.stale if stale is None else stale, only)
 
     def gather(self, sums: Params | None, message: Message, delay: Int[Array, ""], stale: None = None) -> Params:
         """The sums of the messages' directions, θ-shaped and ω-shaped, with one more message."""
@@ -250,16 +267,16 @@ class A3C(AbstractLearner):
 
     def apply_mean(self, state: Any, mean: Params, delay: Int[Array, ""]) -> Any:
         """Eq. (13) with g and the actor's direction averaged over several messages; one projection."""
-        check_means(self)
+        check_means(self, any(one.stale for one in self.uses))
 
         def along(direction):
             return lambda params, step: moved(params, step, direction)
 
-        return self._moved(state, along(mean.theta), along(mean.omega), delay, None)
+        return self._moved(state, along(mean.theta), along(mean.omega), delay, ())
 
     def changed_rows(self, message: Message) -> tuple[Any, None]:
         """The rows of θ that a message changes, if the policy updates a few rows of a table, and the optimiser too."""
-        if not self._ways[0].keeps_rows:
+        if not self._ways[0].keeps_rows(self._one_row):
             return (None, None)
         return (self.policy.changed_rows(message.direction), None)
 
@@ -295,12 +312,14 @@ class A3C(AbstractLearner):
             samples = jax.tree.map(lambda leaf: leaf[None], samples)
         return delay_errors(self.mdp, self.policy, weight, stale, view, samples, names)
 
-    def _moved(self, state: Any, ascend_theta: Any, ascend_omega: Any, delay: Int[Array, ""], stale: Any) -> Any:
+    def _moved(
+        self, state: Any, ascend_theta: Any, ascend_omega: Any, delay: Int[Array, ""], stale: Any, only: Any = None
+    ) -> Any:
         """The state after an update along two directions, each a function of what is moved and of the step."""
         actor, critic = self._ways
         memories = state.optimizers if isinstance(state, OptimizedState) else ((), ())
-        stale_theta, stale_omega = (None, None) if stale is None else stale
-        theta, of_actor = actor(state.theta, memories[0], ascend_theta, state.updates, delay, stale_theta)
+        stale_theta, stale_omega = stale or (None, None)
+        theta, of_actor = actor(state.theta, memories[0], ascend_theta, state.updates, delay, stale_theta, only)
         omega, of_critic = critic(state.omega, memories[1], ascend_omega, state.updates, delay, stale_omega)
         return self._state(theta, self._project(omega), state.updates + 1, (of_actor, of_critic))
 

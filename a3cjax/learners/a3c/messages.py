@@ -44,9 +44,13 @@ class Samples(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What a worker sends: g as (state, δ̂), and the actor's direction, both means over the mini-batch."""
+    """What a worker sends: g as (state, δ̂), and the actor's direction, both means over the mini-batch.
+
+    ``stale``: where an optimiser looks at them, the one row of θ that the direction changes, and ω, as they were read.
+    """
 
     critic_state: Int[Array, " M"]
     critic_delta: Float[Array, " M"]
     direction: Any
     samples: Samples | None
+    stale: Any = ()

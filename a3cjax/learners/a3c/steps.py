@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax.learners.optimizers import Uses, adopted_optimizer, multiplier, one_of_both, stepped
+from a3cjax._xla.marks import read_row, write_row
+from a3cjax.learners.optimizers import Uses, adopted_optimizer, multiplier, one_of_both, stepped, stepped_in_part
 
 Step = ArrayLike | Callable[[Any], Any]
 
@@ -29,10 +30,16 @@ class Way(NamedTuple):
             return cls(_step(f"{whose}_step", step), None, Uses())
         return cls(None, *adopted_optimizer(optimizer, params, f"{whose}_optimizer", f"the {whose}'s"))
 
-    @property
-    def keeps_rows(self) -> bool:
-        """Whether what a direction does not touch stays, and nobody looks at all of a stale view."""
-        return self.optimizer is None or (self.uses.multiplies and not self.uses.stale)
+    def keeps_rows(self, one_row: bool) -> bool:
+        """Whether what a direction does not touch stays, and nobody looks at all of a stale view.
+
+        ``one_row``: whether a direction is one row of a table.
+        """
+        return self.optimizer is None or (self.uses.multiplies and not self.uses.stale) or self.in_one_row(one_row)
+
+    def in_one_row(self, one_row: bool) -> bool:
+        """Whether the optimiser is shown that row alone."""
+        return one_row and self.uses.entrywise and not self.uses.multiplies
 
     def start(self, params: Array) -> Any:
         """The optimiser's memory of nothing."""
@@ -46,8 +53,11 @@ class Way(NamedTuple):
         updates: Int[Array, ""],
         delay: Int[Array, ""],
         stale: Array | None,
+        only: tuple[Array, Array] | None = None,
     ) -> tuple[Array, Any]:
         """The parameters further along a direction, and the memory; ``ascend(x, c)`` is x + c · direction.
+
+        ``only``, if given, is the one row that the direction changes, and by what; then ``stale`` is that row too.
 
         To an optimiser the negative direction is the gradient, and its changes are added.
         """
@@ -56,6 +66,11 @@ class Way(NamedTuple):
         if self.uses.multiplies:
             factor, memory = multiplier(self.optimizer, self.uses, memory, params, delay, stale)
             return ascend(params, -factor), memory
+        if only is not None:
+            row, change = only
+            part, whole = read_row(params, row), jax.ShapeDtypeStruct(params.shape, params.dtype)
+            part, memory = stepped_in_part(self.optimizer, -change, memory, part, delay, stale, whole)
+            return write_row(params, row, part), memory
         gradient = ascend(jnp.zeros_like(params), -jnp.ones((), params.dtype))
         return stepped(self.optimizer, gradient, memory, params, delay, stale)
 

@@ -9,7 +9,7 @@ import optax
 from jax.tree_util import Partial
 
 from a3cjax._core.tree import pytree, static
-from a3cjax.learners.optimizers.programs import NotMultipleError, Program
+from a3cjax.learners.optimizers.programs import NotEntrywiseError, NotMultipleError, Program
 
 _REMEDY = (
     "use an optax transformation such as optax.adam(1e-3), or jax.tree_util.Partial(optax.adam, learning_rate=rates) "
@@ -35,12 +35,14 @@ class Uses:
 
     ``stale``: whether on the parameters that a gradient was computed at; ``params``: on those that it is applied to.
     ``multiplies``: whether all they do is to multiply one array of gradients by a number that does not depend on it, so
-    that a sparse gradient stays sparse.
+    that a sparse gradient stays sparse. ``entrywise``: whether an entry is changed only where its gradient is not zero,
+    and by what is known of this entry.
     """
 
     stale: bool = False
     params: bool = False
     multiplies: bool = False
+    entrywise: bool = False
 
 
 def adopted_optimizer(optimizer: Any, params: Any, name: str = "optimizer", of: str = "the network's") -> Any:
@@ -70,7 +72,8 @@ def adopted_optimizer(optimizer: Any, params: Any, name: str = "optimizer", of: 
     if shapes != wanted or jax.tree.structure(after) != jax.tree.structure(state):
         raise ValueError(f"{name} does not keep the shapes of {of} parameters; {_REMEDY}.")
     program = Program.of(update_of(made), *given)
-    return optimizer, Uses(program.uses(_STALE), program.uses(_PARAMS), _multiplies(made, given))
+    multiplies, entrywise = _multiplies(made, given), _is_entrywise(made, given)
+    return optimizer, Uses(program.uses(_STALE), program.uses(_PARAMS), multiplies, entrywise)
 
 
 def update_of(optimizer: Any) -> Any:
@@ -100,6 +103,20 @@ def _multiplies(made: Any, given: tuple[Any, ...]) -> bool:
     try:
         jax.eval_shape(multiplier, *given[1:])
     except NotMultipleError:
+        return False
+    return True
+
+
+def _is_entrywise(made: Any, given: tuple[Any, ...]) -> bool:
+    def change(gradient, *rest):
+        program = Program.of(update_of(made), gradient, *rest)
+        return program.run_on_part(gradient, gradient, gradient)
+
+    if len(jax.tree.leaves(given[0])) != 1:
+        return False
+    try:
+        jax.eval_shape(change, *given)
+    except NotEntrywiseError:
         return False
     return True
 

@@ -13,11 +13,51 @@ import numpy as np
 from jax.core import Tracer, eval_jaxpr
 from jaxtyping import Array, Float
 
+from a3cjax._xla.backend import ACCELERATOR, current
 from a3cjax._xla.marks import rounded
 
 _CALLS = frozenset({"jit", "pjit", "closed_call", "custom_jvp_call"})
 _SAME = frozenset({"copy", "copy_p", "stop_gradient", "convert_element_type"})
 _PRODUCTS = frozenset({"mul", "square", "integer_pow"})
+_ENTRYWISE = _SAME | frozenset(
+    {
+        "abs",
+        "add",
+        "add_any",
+        "and",
+        "clamp",
+        "div",
+        "eq",
+        "exp",
+        "expm1",
+        "ge",
+        "gt",
+        "integer_pow",
+        "is_finite",
+        "le",
+        "log",
+        "log1p",
+        "logistic",
+        "lt",
+        "max",
+        "min",
+        "mul",
+        "ne",
+        "neg",
+        "not",
+        "or",
+        "pow",
+        "rsqrt",
+        "select_n",
+        "sign",
+        "sqrt",
+        "square",
+        "sub",
+        "tanh",
+    }
+)
+_ZERO_OF_ZERO = _SAME | frozenset({"abs", "integer_pow", "neg", "sign", "sqrt", "square", "tanh", "expm1", "log1p"})
+_ZERO_OF_ZEROS = frozenset({"add", "add_any", "sub", "max", "min"})
 
 
 @dataclass(frozen=True)
@@ -61,7 +101,25 @@ class Program:
             change = Multiple(jnp.zeros_like(one.factor))
         if not isinstance(change, Multiple) or any(isinstance(leaf, Multiple) for leaf in memory):
             raise NotMultipleError
-        return change.factor, jax.tree.unflatten(jax.tree.structure(self.results[1]), [_value(x) for x in memory])
+        return change.factor, self._memory(memory)
+
+    def run_on_part(self, gradient: Array, params: Array, stale: Array) -> tuple[Array, Any]:
+        """The changes of a part of the parameters, outside of which the gradient is zero; and the memory.
+
+        Raises:
+            NotEntrywiseError: if changes elsewhere are not zero, or those of an entry depend on others.
+        """
+        _, memory, _, delay, _ = self.given
+        parts = Entries(gradient, True), Entries(params, False), Entries(stale, False)
+        change, *memory = _run(self.jaxpr, self.consts, [parts[0], *jax.tree.leaves(memory), parts[1], delay, parts[2]])
+        if _is_zero(change):
+            change = Entries(jnp.zeros_like(gradient), True)
+        if not isinstance(change, Entries) or not change.zero or any(isinstance(leaf, Entries) for leaf in memory):
+            raise NotEntrywiseError
+        return change.value, self._memory(memory)
+
+    def _memory(self, leaves: Sequence[Any]) -> Any:
+        return jax.tree.unflatten(jax.tree.structure(self.results[1]), [_value(leaf) for leaf in leaves])
 
     def _results(self, leaves: Sequence[Any]) -> Any:
         return jax.tree.unflatten(jax.tree.structure(self.results), [_value(leaf) for leaf in leaves])
@@ -69,6 +127,17 @@ class Program:
 
 class NotMultipleError(Exception):
     """The gradient is not multiplied by one number, and nothing else."""
+
+
+class NotEntrywiseError(Exception):
+    """A change is not zero where the gradient is, or depends on more than its own entry."""
+
+
+class Entries(NamedTuple):
+    """A part of an array each entry of which depends on the same entry of others; is it zero where the gradient is?"""
+
+    value: Any
+    zero: bool
 
 
 class Multiple(NamedTuple):
@@ -109,14 +178,26 @@ def _run(jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
         inner = _called(equation)
         if inner is not None:
             results = _run(inner.jaxpr, inner.consts, given)
+        elif isinstance(given[0] if given else None, Multiple | Entries) and _is_rounding(equation):
+            results = [given[0]]
         elif any(isinstance(value, Multiple) for value in given):
             results = [_multiple(equation, given)]
+        elif any(isinstance(value, Entries) for value in given):
+            results = [_entries(equation, given)]
         elif equation.primitive.name == "broadcast_in_dim" and jnp.ndim(given[0]) == 0:
             results = [Uniform(given[0], tuple(equation.params["shape"]))]
         else:
             results = _bound(jaxpr, equation, known)
         known.update(zip(equation.outvars, results, strict=True))
     return [read(v) for v in jaxpr.outvars]
+
+
+def _is_rounding(equation: Any) -> bool:
+    """Whether an equation is part of the mark ``rounded``, which on some backends turns to bits and back.
+
+    Where an optimiser is looked through for the first time the mark is nothing, so any such equation is its own.
+    """
+    return current() is not ACCELERATOR and equation.primitive.name in ("bitcast_convert_type", "xor")
 
 
 def _live(jaxpr: Any) -> list[bool]:
@@ -135,9 +216,12 @@ def _bound(jaxpr: Any, equation: Any, known: dict[Any, Any]) -> list[Any]:
     inputs = list(dict.fromkeys(v for v in equation.invars if not _is_literal(v)))
     alone = jaxpr.replace(constvars=[], invars=inputs, outvars=equation.outvars, eqns=[equation])
     results = list(eval_jaxpr(alone, [], *(_value(known[v]) for v in inputs)))
-    if equation.primitive.name in _PRODUCTS and jnp.issubdtype(results[0].dtype, jnp.floating):
-        results = [rounded(results[0])]
-    return results
+    return results if equation.primitive.multiple_results else [_rounded(equation, results[0])]
+
+
+def _rounded(equation: Any, result: Array) -> Array:
+    is_product = equation.primitive.name in _PRODUCTS and jnp.issubdtype(result.dtype, jnp.floating)
+    return rounded(result) if is_product else result
 
 
 def _multiple(equation: Any, given: list[Any]) -> Multiple:
@@ -164,6 +248,28 @@ def _multiple(equation: Any, given: list[Any]) -> Multiple:
     raise NotMultipleError
 
 
+def _entries(equation: Any, given: list[Any]) -> Entries:
+    """What an equation makes of arrays, of some of which a part is known: the same part."""
+    name = equation.primitive.name
+    if name not in _ENTRYWISE:
+        raise NotEntrywiseError
+    shape = next(jnp.shape(x.value) for x in given if isinstance(x, Entries))
+    values = []
+    for i, x in enumerate(given):
+        value = x.value if isinstance(x, Entries) else _number(x, NotEntrywiseError)
+        chooses = name == "select_n" and i == 0 and jnp.ndim(value) == 0
+        values.append(value if chooses or name == "clamp" else jnp.broadcast_to(value, shape))
+    zeros = [x.zero if isinstance(x, Entries) else _is_zero(x) for x in given]
+    zero = (
+        (name in _ZERO_OF_ZERO and zeros[0])
+        or (name in _ZERO_OF_ZEROS and all(zeros))
+        or (name == "select_n" and all(zeros[1:]))
+        or (name == "mul" and any(zeros))
+        or (name == "div" and zeros[0])
+    )
+    return Entries(_rounded(equation, equation.primitive.bind(*values, **equation.params)), zero)
+
+
 def _factor(value: Any) -> Any:
     if isinstance(value, Multiple):
         return value.factor
@@ -172,19 +278,19 @@ def _factor(value: Any) -> Any:
     raise NotMultipleError
 
 
-def _number(value: Any) -> Any:
+def _number(value: Any, error: type[Exception] = NotMultipleError) -> Any:
     """What an array is everywhere."""
     if isinstance(value, Uniform):
         return value.number
     if jnp.ndim(value) == 0:
         return value
-    raise NotMultipleError
+    raise error
 
 
 def _is_zero(value: Any) -> bool:
     """Whether it is known to be zero everywhere."""
     number = value.number if isinstance(value, Uniform) else value
-    return not isinstance(number, Tracer | Multiple) and jnp.ndim(number) == 0 and bool(number == 0)
+    return not isinstance(number, Tracer | Multiple | Entries) and jnp.ndim(number) == 0 and bool(number == 0)
 
 
 def _value(value: Any) -> Any:

@@ -34,5 +34,21 @@ def multiplier(
     return stage(number, memory, params if uses.params else None, delay, stale if uses.stale else None)
 
 
+def stepped_in_part(
+    optimizer: Any, gradient: Array, memory: Any, params: Array, delay: Int[Array, ""], stale: Any, whole: Any
+) -> tuple[Array, Any]:
+    """A part of the parameters after one step of an optimiser that works entry by entry, and its memory.
+
+    ``gradient``, ``params`` and ``stale`` are that part, of parameters like ``whole``.
+    """
+
+    def part(gradient, memory, params, delay, stale):
+        program = _program(optimizer, whole, memory, whole, delay, None)
+        change, memory = program.run_on_part(gradient, params, params if stale is None else stale)
+        return params + rounded(change).astype(params.dtype), memory
+
+    return stage(part, gradient, memory, params, delay, stale)
+
+
 def _program(optimizer: Any, gradient: Any, memory: Any, params: Any, delay: Any, stale: Any) -> Program:
     return Program.of(update_of(optimizer()), gradient, memory, params, delay, params if stale is None else stale)

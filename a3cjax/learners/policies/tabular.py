@@ -97,6 +97,10 @@ class TabularSoftmax:
             theta = add(m, theta)
         return theta
 
+    def only_row(self, direction: Scores) -> tuple[Int[Array, ""], Float[Array, " A"]] | None:
+        """The one row that a direction of one term changes, and by what; None for several terms."""
+        return None if direction.state.shape[0] != 1 else (direction.state[0], direction.change[0])
+
     def changed_rows(self, direction: Scores) -> Int[Array, " M"]:
         """The rows of θ that ``ascend`` changes."""
         return direction.state
