@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int
 
-from a3cjax.optax.door import check_arguments, check_end, check_memory, check_params, nan_where
+from a3cjax.optax.door import check_arguments, check_end, check_extra, check_memory, check_params, nan_where
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.slots import alive
 
@@ -39,7 +39,8 @@ def delayed(inner: optax.GradientTransformation, schedule: Schedule) -> optax.Gr
         w_{k+1} = w_k + inner(gradient at v_k),        update = v_{k+1} − v_k.
 
     After the schedule's last update the loop's parameters are w_K, the server's. Until then evaluate
-    ``server_params(state)``. ``inner`` is handed w_k as its parameters, as for weight decay.
+    ``server_params(state)``. ``inner`` is handed w_k as its parameters, as for weight decay, and, if it takes extra
+    arguments, τ_k as ``delay`` and v_k as ``stale``: ``a3cjax.remedies``.
 
     - It comes last: in a chain, transformations before it see stale gradients as a worker would, and none may follow.
       Nothing but ``optax.apply_updates`` may change the loop's parameters.
@@ -54,8 +55,8 @@ def delayed(inner: optax.GradientTransformation, schedule: Schedule) -> optax.Gr
 
     Raises:
         ValueError: if one of them is none, the schedule is a batch, is traced or averages messages; on ``init`` if some
-            parameter has no gradient or the versions do not fit into memory; on ``update`` without ``params``, and
-            beyond the schedule's end.
+            parameter has no gradient or the versions do not fit into memory; on ``update`` without ``params``, with a
+            ``delay`` or ``stale`` of the caller's, and beyond the schedule's end.
 
     >>> import a3cjax, jax, jax.numpy as jnp, optax
     >>> schedule = a3cjax.Schedule(worker=[0, 1, 0], delay=[0, 1, 1], time=[1.0, 2.0, 3.0])
@@ -74,6 +75,7 @@ def delayed(inner: optax.GradientTransformation, schedule: Schedule) -> optax.Gr
     -2.0
     """
     check_arguments(inner, schedule)
+    takes_more = isinstance(inner, optax.GradientTransformationExtraArgs)
     inner = optax.with_extra_args_support(inner)
     last = schedule.num_updates
     reads, worker, delay = (np.asarray(column) for column in (schedule.reads, schedule.worker, schedule.delay))
@@ -97,6 +99,9 @@ def delayed(inner: optax.GradientTransformation, schedule: Schedule) -> optax.Gr
         if params is None:
             raise ValueError("update needs the loop's parameters; call update(gradient, state, params).")
         check_end(state.updates, last, f"{last:,} updates")
+        check_extra(extra_args, "delay", "stale")
+        if takes_more:
+            extra_args |= {"delay": state.delay, "stale": stale_params(state)}
         changes, own = inner.update(updates, state.inner, state.server, **extra_args)
         server = optax.apply_updates(state.server, changes)
         count = state.updates + 1

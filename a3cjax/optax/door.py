@@ -43,6 +43,13 @@ def check_params(params: Any) -> None:
             )
 
 
+def check_extra(extra_args: Any, *known: str) -> None:
+    """Refuse an argument that the transformation knows by itself."""
+    for name in known:
+        if name in extra_args:
+            raise ValueError(f"{name} is given, but the schedule says it; leave it out.")
+
+
 def check_memory(name: str, copies: int, params: Any) -> None:
     """Refuse more copies of the parameters than the machine can hold."""
     one = sum(jnp.size(leaf) * jnp.result_type(leaf).itemsize for leaf in jax.tree.leaves(params))

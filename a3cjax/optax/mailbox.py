@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int
 
-from a3cjax.optax.door import check_arguments, check_end, check_memory, check_params, nan_where
+from a3cjax.optax.door import check_arguments, check_end, check_extra, check_memory, check_params, nan_where
 from a3cjax.schedules import Schedule
 
 
@@ -34,7 +34,8 @@ def mailbox(inner: optax.GradientTransformation, schedule: Schedule) -> optax.Gr
     whose. K updates take N − 1 + K calls.
 
     - In a chain, transformations before it work on gradients as they are computed, those after it, like ``inner``, as
-      they land. Extra arguments are handed to ``inner`` as they are when a gradient lands.
+      they land. Extra arguments are handed to ``inner`` as they are when a gradient lands, and the schedule's ``delay``
+      with them; rules of ``a3cjax.remedies`` that need ``stale`` too are for ``delayed``, which keeps old parameters.
     - A schedule has an end. One call more raises an error; in a compiled loop, where the count is not known, every
       update from there on is NaN.
 
@@ -70,7 +71,7 @@ def mailbox(inner: optax.GradientTransformation, schedule: Schedule) -> optax.Gr
     calls = first + last
     # Call c takes the gradient of readers[c]; the last update has a reader too, whom nobody asks any more.
     readers = jnp.asarray(np.append(np.arange(schedule.num_workers, dtype=np.int32), worker))
-    writers = jnp.asarray(worker)
+    writers, delays = jnp.asarray(worker), jnp.asarray(schedule.delay, jnp.int32)
 
     def init(params):
         check_params(params)
@@ -85,7 +86,10 @@ def mailbox(inner: optax.GradientTransformation, schedule: Schedule) -> optax.Gr
         k = state.calls - first
         waiting = jax.tree.map(lambda kept, new: kept.at[state.worker].set(new), state.waiting, updates)
         lands = writers[jnp.clip(k, 0, last - 1)]
-        changes, own = inner.update(jax.tree.map(lambda kept: kept[lands], waiting), state.inner, params, **extra_args)
+        check_extra(extra_args, "delay")
+        landing = jax.tree.map(lambda kept: kept[lands], waiting)
+        delay = delays[jnp.clip(k, 0, last - 1)]
+        changes, own = inner.update(landing, state.inner, params, **extra_args, delay=delay)
         changes = jax.tree.map(lambda leaf: jnp.where(k < 0, jnp.zeros_like(leaf), leaf), changes)
         own = jax.tree.map(lambda before, after: jnp.where(k < 0, before, after), state.inner, own)
         count = state.calls + 1

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.tree_util import Partial
 
@@ -123,7 +124,13 @@ def _is_entrywise(made: Any, given: tuple[Any, ...]) -> bool:
 
 def _made(optimizer: Partial, name: str) -> Any:
     """The optimiser of the first run."""
-    first = jax.tree.map(lambda leaf: leaf[0] if jnp.ndim(leaf) == 1 else leaf, optimizer)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(optimizer):
+        if not isinstance(leaf, int | float | np.ndarray | np.generic | jax.Array):
+            raise ValueError(
+                f"{name}{jax.tree_util.keystr(path)} is {leaf!r}, but a Partial's arguments must be numbers, one or "
+                "one for each run; put anything else into its function."
+            )
+    first = jax.tree.map(lambda leaf: jnp.asarray(leaf)[0] if jnp.ndim(leaf) == 1 else jnp.asarray(leaf), optimizer)
     try:
         made = first()
     except TypeError as error:

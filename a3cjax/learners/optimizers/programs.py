@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer, eval_jaxpr
+from jax.core import eval_jaxpr
 from jaxtyping import Array, Float
 
 from a3cjax._xla.backend import ACCELERATOR, current
@@ -288,9 +288,9 @@ def _number(value: Any, error: type[Exception] = NotMultipleError) -> Any:
 
 
 def _is_zero(value: Any) -> bool:
-    """Whether it is known to be zero everywhere."""
+    """Whether the program itself says that it is zero everywhere; a hyper-parameter may be another in another run."""
     number = value.number if isinstance(value, Uniform) else value
-    return not isinstance(number, Tracer | Multiple | Entries) and jnp.ndim(number) == 0 and bool(number == 0)
+    return not isinstance(number, jax.Array | Multiple | Entries) and np.ndim(number) == 0 and bool(number == 0)
 
 
 def _value(value: Any) -> Any:
