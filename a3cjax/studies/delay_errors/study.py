@@ -248,6 +248,9 @@ def delay_errors(
 
 
 def _check_one_run(learner: A3C) -> None:
+    for name in ("actor_step", "critic_step"):
+        if getattr(learner, name) is None:
+            raise ValueError(f"learner has an optimiser and no {name}, and the study's bound is for steps; give one.")
     for name in ("actor_step", "critic_step", "radius"):
         value = getattr(learner, name)
         if value is not None and not callable(value) and np.ndim(value) > 0:

@@ -128,7 +128,7 @@ def step_fields(learner: Any) -> tuple[str, ...]:
         )
     for name in names:
         step = getattr(learner, name)
-        if callable(step) or np.ndim(step):
+        if step is None or callable(step) or np.ndim(step):
             raise ValueError(f"the learner's {name} must be one number here, for the study multiplies it.")
     return names
 

@@ -211,7 +211,7 @@ def _check(
     for name, learner in learners.items():
         if not isinstance(learner, A3C):
             raise ValueError(f"learners[{name!r}] must be an a3cjax.A3C, but is a {type(learner).__name__}.")
-        if callable(learner.actor_step) or np.ndim(learner.actor_step):
+        if learner.actor_step is None or callable(learner.actor_step) or np.ndim(learner.actor_step):
             raise ValueError(
                 f"The actor_step of learners[{name!r}] must be one number, to be multiplied by the factors."
             )
