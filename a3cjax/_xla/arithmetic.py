@@ -33,6 +33,12 @@ def scaled(x: Float[Array, "*n"], factor: Float[Array, ""]) -> Float[Array, "*n"
 
 
 @staged
+def over(x: Float[Array, "*n"], y: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """x / y."""
+    return x / y
+
+
+@staged
 def moved(x: Float[Array, "*n"], step: Float[Array, "*#n"], direction: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """x + step · direction.
 

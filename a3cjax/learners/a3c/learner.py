@@ -15,17 +15,19 @@ from a3cjax._core import check
 from a3cjax._core.tree import static
 from a3cjax._xla.arithmetic import inner, minus, moved, scaled
 from a3cjax._xla.marks import read_row, reshape, staged
-from a3cjax.learners.a3c.critic import features, td_error
-from a3cjax.learners.a3c.delay_errors import DELAY_METRICS, delay_errors
+from a3cjax.learners.a3c import fresh
+from a3cjax.learners.a3c.critic import features
+from a3cjax.learners.a3c.delay_errors import delay_errors
 from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
 from a3cjax.learners.a3c.fit import check_problem, check_start, fitted_policy, prior_tables
-from a3cjax.learners.a3c.messages import A3CState, Message, OptimizedState, Params, Samples
+from a3cjax.learners.a3c.messages import A3CState, FreshMessage, Message, OptimizedState, Params, Samples
+from a3cjax.learners.a3c.proposal import drawn, message_of
 from a3cjax.learners.a3c.steps import Step, Way
+from a3cjax.learners.corrections import CorrectionName, Gradient
 from a3cjax.learners.optimizers import Uses
 from a3cjax.learners.protocol import AbstractLearner, check_means, table_row
 from a3cjax.learners.sampling import SAMPLERS, sampler_of
-from a3cjax.learners.sampling.samples import StateAction, Transition
-from a3cjax.learners.sampling.words import alias_draw, softmax_draw
+from a3cjax.learners.sampling.samples import Transition
 from a3cjax.problems import LQR, FiniteMDP, Prior, exact
 
 Sampling = Literal["markov", "iid"]
@@ -70,6 +72,13 @@ class A3C(AbstractLearner):
             see ``a3cjax.remedies``. One that only multiplies the gradient by a number costs no more than a step; any
             other sees θ-shaped arrays at every update.
         critic_optimizer: likewise in place of ``critic_step``, before the projection.
+        gradient: "stale", as above; "fresh": a worker sends its samples, and the server computes all of the update at
+            its own θ_k and ω_k, so that only the data are stale. See docs/corrections.md.
+        correction: for a fresh gradient, what each sample is weighted with, made of ρ = π_{θ_k}(a|s)/π_{θ_{k−τ_k}}(a|s)
+            of its own action: None 1, "truncated" min(ρ, C), "vtrace" min(ρ̄, ρ), "masked" ρ inside an interval and 0
+            outside. They correct the law of the action, and not that of the state. The prior's pull needs none.
+        clip: C, 2 if not given, or ρ̄, 1; one for each run too, and ``jnp.inf`` for ρ as it is.
+        mask: the interval (low, high), (0.5, 5) if not given, each one for each run too.
 
     Raises:
         ValueError: if an argument does not fit the MDP, lies outside its range or would have no effect.
@@ -103,13 +112,16 @@ class A3C(AbstractLearner):
     actor_optimizer: Any
     critic_optimizer: Any
     uses: tuple[Uses, Uses] = static(init=False)
+    gradient: Gradient = static()
+    correction: Any
     sampler: Any = dataclasses.field(init=False)
     gradient_estimator: Any = dataclasses.field(init=False)
     prior_tables: tuple[UInt32[Array, "S 2"], UInt32[Array, "SA 2"]] | None = dataclasses.field(init=False)
 
     metric_names = ("objective", "gradient_norm_sq", "critic_error_sq", "regularized_objective")
-    delay_metric_names = DELAY_METRICS
-    run_scalars = ("actor_step", "critic_step", "radius", "prior.weight", "actor_optimizer", "critic_optimizer")
+    run_scalars = (
+        "actor_step", "critic_step", "radius", "prior.weight", "actor_optimizer", "critic_optimizer", "correction",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -129,6 +141,10 @@ class A3C(AbstractLearner):
         shared_chain: bool = False,
         actor_optimizer: Any = None,
         critic_optimizer: Any = None,
+        gradient: Gradient = "stale",
+        correction: CorrectionName | None = None,
+        clip: ArrayLike | None = None,
+        mask: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> None:
         put = functools.partial(object.__setattr__, self)
         check_problem(mdp)
@@ -157,6 +173,10 @@ class A3C(AbstractLearner):
         if not isinstance(shared_chain, bool):
             raise ValueError(f"shared_chain must be True or False, but is {shared_chain!r}.")
         put("shared_chain", shared_chain)
+        put(
+            "correction", fresh.fitted_correction(gradient, correction, {"clip": clip, "mask": mask}, policy, estimator)
+        )
+        put("gradient", gradient)
         put("sampler", sampler_of(sampling, mdp, shared_chain))
         check.choice("estimator", estimator, tuple(ESTIMATORS))
         if horizon is not None and estimator != "reinforce":
@@ -169,6 +189,7 @@ class A3C(AbstractLearner):
         put("baseline", None if baseline is None else check.float_array("baseline", baseline, (policy.num_states,)))
 
     num_words: ClassVar[Any] = property(lambda self: self.minibatch * self._words_per_sample)
+    delay_metric_names: ClassVar[Any] = property(lambda self: fresh.DELAY_METRICS_OF[self.gradient])
 
     @property
     def _words_per_sample(self) -> int:
@@ -185,8 +206,13 @@ class A3C(AbstractLearner):
         return self.gradient_estimator.truncation_bias(self.mdp)
 
     needs_stale: ClassVar[Any] = property(
-        lambda self: self.uses[0].stale and not self._ways[0].in_one_row(self._one_row)
+        lambda self: self._needs_theta or (self.gradient == "fresh" and any(one.stale for one in self.uses))
     )
+
+    @property
+    def _needs_theta(self) -> bool:
+        """Whether an optimiser looks at more of a stale θ than one row."""
+        return self.uses[0].stale and not self._ways[0].in_one_row(self._one_row)
 
     @property
     def _one_row(self) -> bool:
@@ -215,8 +241,8 @@ class A3C(AbstractLearner):
         """θ and ω."""
         return Params(state.theta, state.omega)
 
-    def propose(self, view: Params, worker_state: Any, key: UInt32[Array, " num_words"]) -> tuple[Message, Any]:
-        """Sample with the policy of the view, and make the message of eq. (13) from it."""
+    def propose(self, view: Params, worker_state: Any, key: UInt32[Array, " num_words"]) -> tuple[Any, Any]:
+        """Sample with the policy of the view, and make the message of eq. (13) from it, unless the server does that."""
         if self.minibatch == 1:
             message, worker_state = self._sample(view, worker_state, key)
             one_of_each = jax.tree.map(lambda leaf: reshape(leaf, (1, *leaf.shape)), message._replace(samples=None))
@@ -229,8 +255,10 @@ class A3C(AbstractLearner):
                 return chains, message
 
             worker_state, message = lax.scan(one, worker_state, words)
+        if isinstance(message, FreshMessage):
+            return message, worker_state
         message = message._replace(direction=self.policy.merge(message.direction))
-        return message if self.needs_stale else message._replace(stale=self._seen(view, message)), worker_state
+        return message if self._needs_theta else message._replace(stale=self._seen(view, message)), worker_state
 
     def _seen(self, view: Params, message: Message) -> tuple[Any, ...]:
         """What the optimisers look at of the view, where that is less than all of it."""
@@ -240,8 +268,15 @@ class A3C(AbstractLearner):
         row = table_row(view.theta, self.policy.only_row(message.direction)[0]) if actor.stale else None
         return row, jnp.asarray(view.omega) if critic.stale else None
 
-    def apply(self, state: Any, message: Message, delay: Int[Array, ""], stale: Params | None = None) -> Any:
+    def at_hand(self, message: Message | FreshMessage, view: Params) -> Message:
+        """The message itself, or what samples make of it at the view that they find."""
+        return fresh.message_at(self, message, view) if isinstance(message, FreshMessage) else message
+
+    def apply(self, state: Any, message: Any, delay: Int[Array, ""], stale: Params | None = None) -> Any:
         """Eq. (13) with the steps of the current update count, or one step of each optimiser."""
+        message = self.at_hand(message, self.view(state))
+        if stale is not None and not self._needs_theta:
+            message, stale = message._replace(stale=self._seen(stale, message)), None
 
         def ascend_theta(theta, step):
             return self.policy.ascend(theta, message.direction, step)
@@ -274,10 +309,12 @@ class A3C(AbstractLearner):
 
         return self._moved(state, along(mean.theta), along(mean.omega), delay, ())
 
-    def changed_rows(self, message: Message) -> tuple[Any, None]:
+    def changed_rows(self, message: Message | FreshMessage) -> tuple[Any, None]:
         """The rows of θ that a message changes, if the policy updates a few rows of a table, and the optimiser too."""
         if not self._ways[0].keeps_rows(self._one_row):
             return (None, None)
+        if isinstance(message, FreshMessage):
+            return (fresh.changed_rows(self, message), None)
         return (self.policy.changed_rows(message.direction), None)
 
     def measure(self, state: Any, names: tuple[str, ...], key: jax.Array | None = None) -> dict[str, Float[Array, ""]]:
@@ -306,10 +343,12 @@ class A3C(AbstractLearner):
         """What the delay adds to g and v of eq. (13), the same samples at two versions; see ``delay_errors.py``."""
 
         def weight(x, at, returned):
-            return self._above_baseline(self._weight(x, at, None) if returned is None else returned, x)
+            return self.above_baseline(self.weight_of(x, at, None) if returned is None else returned, x)
 
         if self.minibatch == 1:
             samples = jax.tree.map(lambda leaf: leaf[None], samples)
+        if self.gradient == "fresh":
+            return fresh.ratios(self, stale, view, samples, names)
         return delay_errors(self.mdp, self.policy, weight, stale, view, samples, names)
 
     def _moved(
@@ -328,31 +367,23 @@ class A3C(AbstractLearner):
             return A3CState(theta, omega, updates)
         return OptimizedState(theta, omega, updates, memories)
 
-    def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Message, Any]:
-        draw, kept = self.sampler.sample(self.policy, view.theta, kept, words)
-        critic_delta = td_error(self.mdp, draw.critic, view.omega) / self.minibatch
-        weight = self._weight(draw.actor, view, words)
-        actor_delta = self._above_baseline(weight, draw.actor) / self.minibatch
-        direction = self.policy.score(draw.actor.state, draw.actor.action, draw.actor_probabilities, actor_delta)
-        prior_sample = None
-        if self.prior is not None and self.prior_tables is not None:
-            states, actions = self.prior_tables
-            state = alias_draw(states, 0, self.mdp.num_states, words[self.sampler.num_words])
-            action = alias_draw(actions, state, self.mdp.num_actions, words[self.sampler.num_words + 1])
-            prior_sample = StateAction(state, action)
-            _, probabilities = softmax_draw(self.policy.logits(view.theta, state), words[0])
-            pull = self.policy.score(state, action, probabilities, self.prior.weight / self.minibatch)
-            direction = self.policy.merge(jax.tree.map(lambda *both: jnp.stack(both), direction, pull))
-        samples = Samples(draw.critic, draw.actor, prior_sample, weight if self.estimator == "reinforce" else None)
-        return Message(draw.critic.state, critic_delta, direction, samples), kept
+    def _sample(self, view: Params, kept: Any, words: UInt32[Array, " n"]) -> tuple[Any, Any]:
+        """The part of a message that is of one sample of each kind."""
+        if self.gradient == "fresh":
+            return fresh.sampled(self, view, kept, words)
+        draw, prior, kept = drawn(self, view, kept, words)
+        weight = self.weight_of(draw.actor, view, words)
+        samples = Samples(draw.critic, draw.actor, prior, weight if self.estimator == "reinforce" else None)
+        return message_of(self, view, draw, prior, weight)._replace(samples=samples), kept
 
-    def _weight(self, x: Transition, view: Params, words: UInt32[Array, " n"] | None) -> Float[Array, ""]:
+    def weight_of(self, x: Transition, view: Params, words: UInt32[Array, " n"] | None) -> Float[Array, ""]:
         """What the estimator makes of the actor's sample, with the last words of the proposal if it needs any."""
         count = self.gradient_estimator.num_words
         rollout_words = words[-count:] if count and words is not None else None
         return self.gradient_estimator.weight(self.mdp, self.sampler.dynamics, self.policy, view, x, rollout_words)
 
-    def _above_baseline(self, weight: Float[Array, ""], x: Transition) -> Float[Array, ""]:
+    def above_baseline(self, weight: Float[Array, ""], x: Transition) -> Float[Array, ""]:
+        """The weight less B(ŝ)."""
         if self.baseline is None:
             return weight
         return minus(weight, read_row(self.baseline, x.state))

@@ -43,6 +43,19 @@ class Samples(NamedTuple):
     returns: Float[Array, "*M"] | None = None
 
 
+class FreshMessage(NamedTuple):
+    """What a worker sends where the server computes: samples [M], and how likely their actions were, if that is asked.
+
+    Likelihoods are as the policy's ``likelihood`` gives them; the prior's pull needs none.
+    """
+
+    critic: Transition
+    actor: Transition
+    prior: StateAction | None
+    likelihoods: tuple[Float[Array, " M"], Float[Array, " M"]] | None  # of the critic's and the actor's action
+    samples: Samples | None
+
+
 class Message(NamedTuple):
     """What a worker sends: g as (state, δ̂), and the actor's direction, both means over the mini-batch.
 

@@ -2,7 +2,9 @@
 
 A policy has ``num_states``, ``num_actions``, ``shape``, ``init()``, ``probabilities(theta)``, ``logits(theta, state)``,
 ``describe(theta, state)`` (π_θ(·|s) as ``score`` takes it), ``score(state, action, probabilities, weight)`` (a
-direction in θ, as sparse as it is), ``merge(directions)`` and ``ascend(theta, direction, step)``.
+direction in θ, as sparse as it is), ``merge(directions)`` and ``ascend(theta, direction, step)``. For importance
+weights it has ``likelihood(probabilities, action)``, which a sample carries, and ``ratio(probabilities, action,
+likelihood)``.
 
 ``LinearGaussian``, for continuous states and actions, has ``state_dim``, ``action_dim``, ``mean(theta, state)`` and
 ``action(mean, normal)`` where these have ``num_states``, ``num_actions``, ``probabilities`` and ``logits``; its

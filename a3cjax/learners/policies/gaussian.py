@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.arithmetic import moved
+from a3cjax._xla.arithmetic import inner, moved
 from a3cjax._xla.marks import stage, staged
 from a3cjax._xla.small_matrices import times
 
@@ -85,6 +85,16 @@ class LinearGaussian:
         """weight·ψ_θ(s,a), from the mean of π_θ(·|s)."""
         return _weighted_score(state, action, mean, self.precision, weight)
 
+    def likelihood(self, mean: Float[Array, " m"], action: Float[Array, " m"]) -> Float[Array, ""]:
+        """‖a − θs‖²/σ², that is −2 log π_θ(a|s) up to a constant: a density may be too small for a number."""
+        return _squared_distance(mean, action, self.precision)
+
+    def ratio(
+        self, mean: Float[Array, " m"], action: Float[Array, " m"], likelihood: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        """π_θ(a|s) over the density under the policy that acted."""
+        return _density_ratio(self.likelihood(mean, action), likelihood)
+
     def merge(self, directions: Float[Array, "M m n"]) -> Float[Array, "m n"]:
         """A stack of directions as their sum."""
         if directions.shape[0] > _UNROLLED_DIRECTIONS:
@@ -100,6 +110,19 @@ class LinearGaussian:
     def changed_rows(self, direction: Float[Array, "m n"]) -> None:
         """All of θ changes."""
         del direction
+
+
+@staged
+def _squared_distance(
+    mean: Float[Array, " m"], action: Float[Array, " m"], precision: Float[Array, ""]
+) -> Float[Array, ""]:
+    away = action - mean
+    return precision * inner(away, away)
+
+
+@staged
+def _density_ratio(now: Float[Array, ""], then: Float[Array, ""]) -> Float[Array, ""]:
+    return jnp.exp((then - now) / 2)
 
 
 @staged

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree
-from a3cjax._xla.arithmetic import moved
+from a3cjax._xla.arithmetic import moved, over
 from a3cjax._xla.marks import dot, read_row, rounded, staged
 
 
@@ -79,6 +79,16 @@ class LinearSoftmax:
         features = self._at(state)
         chosen = read_row(features, action)
         return _weighted_score(features, chosen, probabilities, weight)
+
+    def likelihood(self, probabilities: Float[Array, " A"], action: Int[Array, ""]) -> Float[Array, ""]:
+        """π_θ(a|s), which a sample carries so that another policy's ratio to it can be taken."""
+        return read_row(probabilities, action)
+
+    def ratio(
+        self, probabilities: Float[Array, " A"], action: Int[Array, ""], likelihood: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        """π_θ(a|s) over the ``likelihood`` under the policy that acted."""
+        return over(self.likelihood(probabilities, action), likelihood)
 
     def merge(self, directions: Float[Array, "M m"]) -> Float[Array, " m"]:
         """A stack of directions as their sum."""

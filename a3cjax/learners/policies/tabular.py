@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax._xla.arithmetic import moved
+from a3cjax._xla.arithmetic import moved, over
 from a3cjax._xla.marks import read_row, reshape, staged, write_row
 from a3cjax.learners.protocol import table_row
 
@@ -76,6 +76,16 @@ class TabularSoftmax:
         """weight·ψ_θ(s,a), from π_θ(·|s)."""
         change = _scaled_score(action, probabilities, weight)
         return Scores(reshape(state, (1,)), reshape(change, (1, self.num_actions)))
+
+    def likelihood(self, probabilities: Float[Array, " A"], action: Int[Array, ""]) -> Float[Array, ""]:
+        """π_θ(a|s), which a sample carries so that another policy's ratio to it can be taken."""
+        return read_row(probabilities, action)
+
+    def ratio(
+        self, probabilities: Float[Array, " A"], action: Int[Array, ""], likelihood: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        """π_θ(a|s) over the ``likelihood`` under the policy that acted."""
+        return over(self.likelihood(probabilities, action), likelihood)
 
     def merge(self, directions: Scores) -> Scores:
         """A stack [M, 1, …] of directions as one direction of M terms."""

@@ -60,6 +60,10 @@ class LinearDynamics:
         mean = policy.mean(jnp.asarray(theta), state)
         return policy.action(mean, normal(words.reshape(-1))), mean
 
+    def law(self, policy: LinearGaussian, theta: Float[Array, "m n"], state: Float[Array, " n"]) -> Float[Array, " m"]:
+        """The mean θs, without a draw."""
+        return policy.mean(jnp.asarray(theta), state)
+
     def choose(
         self, policy: LinearGaussian, theta: Float[Array, "m n"], state: Float[Array, " n"], words: UInt32[Array, "*m"]
     ) -> Float[Array, " m"]:

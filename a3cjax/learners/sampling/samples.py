@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Float, Int, Num, UInt32
 
 from a3cjax._core.tree import pytree, static
-from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax_draw
+from a3cjax.learners.sampling.words import alias_draw, alias_table, softmax, softmax_draw
 from a3cjax.problems import FiniteMDP
 
 
@@ -61,6 +61,10 @@ class Dynamics:
     ) -> tuple[Int[Array, ""], Any]:
         """a ~ π_θ(·|s), and π_θ(·|s)."""
         return softmax_draw(policy.logits(theta, state), word)
+
+    def law(self, policy: Any, theta: Any, state: Int[Array, ""]) -> Any:
+        """π_θ(·|s) as ``act`` gives it, without a draw."""
+        return softmax(policy.logits(theta, state))
 
     def choose(self, policy: Any, theta: Any, state: Int[Array, ""], word: UInt32[Array, ""]) -> Int[Array, ""]:
         """a ~ π_θ(·|s) alone."""

@@ -119,6 +119,11 @@ def softmax_draw(logits: Float[Array, " A"], word: UInt32[Array, ""]) -> tuple[I
     return choose(weights, word), normalise(weights)
 
 
+def softmax(logits: Float[Array, " A"]) -> Float[Array, " A"]:
+    """The probabilities that ``softmax_draw`` draws with, bit for bit."""
+    return softmax_draw(logits, jnp.uint32(0))[1]
+
+
 def geometric(word: UInt32[Array, ""], discount: Float[Array, ""], most: int) -> Int[Array, ""]:
     """min(T, most) with P(T ≥ t) = γᵗ: the number of steps since the actor's chain last restarted."""
     age = jnp.floor(jnp.log(jnp.maximum(unit(word), 2.0**-33)) / jnp.log(discount))
