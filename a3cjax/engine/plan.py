@@ -94,7 +94,7 @@ def _backend_on_cpu(kind: Kind, gathers: bool) -> Backend:
         first, delay = learner.init_worker(key_from_words([count, count])), jnp.int32(0)
         if gathers:
             return (
-                learner.apply_mean(state, gather_message(learner, None, message, delay, view), delay),
+                learner.apply_mean(state, gather_message(learner, None, message, delay, view, view), delay),
                 worker_state,
                 first,
             )

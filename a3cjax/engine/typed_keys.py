@@ -128,9 +128,14 @@ class WithoutKeys(AbstractLearner):
         """The rows of tables that a message changes."""
         return self.learner.changed_rows(self._message(message))
 
+    def at_hand(self, message: Any, view: Any) -> Any:
+        """Both, for ``gather``: what the learner makes of them may hold other keys than its messages do."""
+        return message, view
+
     def gather(self, sums: Any, message: Any, delay: Any, stale: Any = None) -> Any:
-        """Sums, which are of floats, with one more message."""
-        return gather_message(self.learner, sums, self._message(message), delay, self.of_view.keys(stale))
+        """Sums, which are of floats, with one more message that ``at_hand`` has given."""
+        sent, view = self._message(message[0]), self.of_view.keys(message[1])
+        return gather_message(self.learner, sums, sent, delay, self.of_view.keys(stale), view)
 
     def apply_mean(self, state: Any, mean: Any, delay: Any) -> Any:
         """One update by a mean."""

@@ -41,6 +41,7 @@ class AbstractLearner(abc.ABC):
     - ``optimum``: the best that a metric can come to, for studies that speak of the way there.
     - ``changed_rows``: the few rows of large tables that a message changes, of which the ring then keeps a log.
     - ``gather``, ``apply_mean``: how messages are averaged where a schedule says so.
+    - ``at_hand``: what a message becomes, before it is gathered, at the view that it finds at the server.
 
     >>> import a3cjax, jax, jax.numpy as jnp
     >>> class SignDescent(a3cjax.AbstractLearner):
@@ -133,6 +134,14 @@ class AbstractLearner(abc.ABC):
         """
         del message
 
+    def at_hand(self, message: Any, view: Any) -> Any:
+        """What is gathered of a message where ``view`` is the newest; by default the message itself.
+
+        For messages of data, of which the server computes the gradient. The view stays until a commit.
+        """
+        del view
+        return message
+
     def gather(self, sums: Any, message: Any, delay: Int[Array, ""], stale: Any = None) -> Any:
         """The sums of messages, any floats, with one more; None stands for no sums, and so do zeros.
 
@@ -184,8 +193,11 @@ def apply_message(learner: AbstractLearner, state: Any, message: Any, delay: Int
     return learner.apply(state, message, delay, *((stale,) if learner.needs_stale else ()))
 
 
-def gather_message(learner: AbstractLearner, sums: Any, message: Any, delay: Int[Array, ""], stale: Any) -> Any:
-    """Likewise ``learner.gather``."""
+def gather_message(
+    learner: AbstractLearner, sums: Any, message: Any, delay: Int[Array, ""], stale: Any, view: Any
+) -> Any:
+    """Likewise ``learner.gather``, of what the message becomes at the server's ``view``."""
+    message = learner.at_hand(message, view)
     return learner.gather(sums, message, delay, *((stale,) if learner.needs_stale else ()))
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 from jaxtyping import Array, Int
 
-from a3cjax.learners.protocol import METHODS, AbstractLearner, apply_message, gather_message, unwritten
+from a3cjax.learners.protocol import METHODS, AbstractLearner, apply_message, unwritten
 
 
 class WrappedLearner(AbstractLearner):
@@ -89,9 +89,13 @@ class WrappedLearner(AbstractLearner):
         """The inner learner's."""
         return self.learner.changed_rows(message)
 
+    def at_hand(self, message: Any, view: Any) -> Any:
+        """The inner learner's."""
+        return self.learner.at_hand(message, view)
+
     def gather(self, sums: Any, message: Any, delay: Int[Array, ""], stale: Any = None) -> Any:
         """The inner learner's."""
-        return gather_message(self.learner, sums, message, delay, stale)
+        return self.learner.gather(sums, message, delay, *((stale,) if self.needs_stale else ()))
 
     def apply_mean(self, state: Any, mean: Any, delay: Int[Array, ""]) -> Any:
         """The inner learner's, or this wrapper's ``apply`` where a mean is a message like any other."""
@@ -146,6 +150,10 @@ class PlainLearner(WrappedLearner):
     def changed_rows(self, message: Any) -> Any:
         """The class's own, if it has any."""
         return self.learner.changed_rows(message) if hasattr(self.learner, "changed_rows") else None
+
+    def at_hand(self, message: Any, view: Any) -> Any:
+        """The class's own, if it has any."""
+        return self.learner.at_hand(message, view) if hasattr(self.learner, "at_hand") else message
 
     def gather(self, sums: Any, message: Any, delay: Int[Array, ""], stale: Any = None) -> Any:
         """The class's own, which may leave the delay out, or leaf by leaf."""

@@ -190,7 +190,8 @@ class _Check:
             sent = []
             for j, worker in enumerate((0, 1)):
                 message, own[worker] = self._jitted_propose(learner.view(state), own[worker], words[k + j])
-                sent.append(learner.gather(None, message, jnp.int32(0)))
+                at_hand = learner.at_hand(message, learner.view(state))
+                sent.append(learner.gather(None, at_hand, jnp.int32(0)))
             mean = jax.tree.map(lambda a, b: (a + b) / 2, *sent)
             state = learner.apply_mean(state, mean, jnp.int32(0))
         found = self._run(schedule).params

@@ -39,7 +39,9 @@ class GatheringRing(WholeVersions):
     ) -> None:
         super().__init__(learner, num_workers, depth, keep_samples, keep_views)
         self._sums = jax.eval_shape(
-            lambda m, view: gather_message(learner, None, m, jnp.int32(0), view), self.shapes.message, self.shapes.view
+            lambda m, view: gather_message(learner, None, m, jnp.int32(0), view, view),
+            self.shapes.message,
+            self.shapes.view,
         )
 
     def start(self, learner: Any, run_key: UInt32[Array, "2"]) -> Carry:
@@ -53,14 +55,15 @@ class GatheringRing(WholeVersions):
         """Keep the version at hand; the event's worker proposes from its own; add that, and apply the mean if due."""
         del k
         state, slots, past = carry
-        now = jax.tree.leaves(viewed(learner, state))
+        at_hand = viewed(learner, state)
+        now = jax.tree.leaves(at_hand)
         first = (past.messages == 0).astype(jnp.int32)
         stores = if_any(first, self.keep, (now, self._newest(past, event)), past.stores)
         version = self._wanted(past, event)
         view = self.read(stores, version)
         slots, message, stale = self.propose(learner, slots, view, event)
         waiting = past.sums, past.messages, past.delay
-        given = learner, message, event.delay, stale, event.weight
+        given = learner, message, event.delay, stale, at_hand, event.weight
         waiting = _gather(given, waiting) if event.weight is None else if_any(event.weight, _gather, given, waiting)
         commits = jnp.asarray(event.commit)
         state, waiting = if_any(commits, _commit, (learner, commits), (state, waiting))
@@ -86,9 +89,10 @@ class GatheringRing(WholeVersions):
 
 def _gather(given: tuple[Any, ...], waiting: tuple[Any, ...]) -> tuple[Any, ...]:
     """One message more that waits; nothing at all for a run whose message is discarded."""
-    learner, message, delay, stale, weight = given
+    learner, message, delay, stale, at_hand, weight = given
     sums, count, greatest = waiting
-    gathered = as_arrays(gather_message(learner, sums, message, delay, stale)), count + 1, jnp.maximum(greatest, delay)
+    sums = as_arrays(gather_message(learner, sums, message, delay, stale, at_hand))
+    gathered = sums, count + 1, jnp.maximum(greatest, delay)
     return gathered if weight is None else chosen(weight, gathered, waiting)
 
 
@@ -105,7 +109,8 @@ def check_gathers(learner: Any) -> None:
     """Refuse a learner whose messages cannot be averaged."""
     if not adds_leaf_by_leaf(learner):
         return
-    message = jax.eval_shape(without_samples, shapes_of(Kind.of(learner)).message)
+    shapes = shapes_of(Kind.of(learner))
+    message = jax.eval_shape(lambda m, view: without_samples(learner.at_hand(m, view)), shapes.message, shapes.view)
     if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(message)):
         raise ValueError(
             f"The schedule's commit averages messages, but those of a {name_of(learner)} hold more than floats, "
@@ -127,8 +132,8 @@ def check_update(kind: Kind, gathers: bool) -> bool:
         if not gathers:
             updated = checks.arrays("apply", apply_message(learner, state, message, delay, view))
             return checks.same("apply", "state", updated, "init", state)
-        sums = checks.arrays("gather", gather_message(learner, None, message, delay, view))
-        again = checks.arrays("gather", gather_message(learner, sums, message, delay, view))
+        sums = checks.arrays("gather", gather_message(learner, None, message, delay, view, view))
+        again = checks.arrays("gather", gather_message(learner, sums, message, delay, view, view))
         checks.same("gather", "sums", again, "gather(None, message)", sums)
         checks.floats("gather", "sums", sums)
         method = "apply" if adds_leaf_by_leaf(learner) else "apply_mean"
