@@ -32,7 +32,7 @@ def mdp_of(transition=None, discount=0.8):
 MDP = mdp_of()
 
 
-def a3c(mdp=MDP, **options: Any):
+def a3c(mdp: Any = MDP, **options: Any):
     return a3cjax.A3C(mdp, **{"actor_step": 1.5, "critic_step": 0.7, "gradient": "fresh", **options})
 
 

@@ -77,8 +77,7 @@ class A3C(AbstractLearner):
         correction: for a fresh gradient, what each sample is weighted with, made of ρ = π_{θ_k}(a|s)/π_{θ_{k−τ_k}}(a|s)
             of its own action: None 1, "truncated" min(ρ, C), "vtrace" min(ρ̄, ρ), "masked" ρ inside an interval and 0
             outside. They correct the law of the action, and not that of the state. The prior's pull needs none.
-        clip: C, 2 if not given, or ρ̄, 1; one for each run too, and ``jnp.inf`` for ρ as it is.
-        mask: the interval (low, high), (0.5, 5) if not given, each one for each run too.
+        clip, mask: C or ρ̄, if not given 2 or 1, ``jnp.inf`` for none; (low, high), (0.5, 5). Each one for each run too.
 
     Raises:
         ValueError: if an argument does not fit the MDP, lies outside its range or would have no effect.

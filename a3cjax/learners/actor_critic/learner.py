@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
@@ -15,9 +16,11 @@ from a3cjax.environments.adopted import adopted, name_of
 from a3cjax.environments.finite import Finite
 from a3cjax.learners.actor_critic.evaluation import episode_return, objective
 from a3cjax.learners.actor_critic.fit import fitted_network
+from a3cjax.learners.actor_critic.fresh import FreshMessage, fitted_correction, fresh_gradient, ratios, target_of
 from a3cjax.learners.actor_critic.loss import loss
 from a3cjax.learners.actor_critic.policies import policy_of
 from a3cjax.learners.actor_critic.rollout import Rollout, Worker, rolled_out, started
+from a3cjax.learners.corrections import CorrectionName, Decoupled, Gradient
 from a3cjax.learners.optimizers import Uses, adopted_optimizer, update_of
 from a3cjax.learners.protocol import AbstractLearner
 
@@ -63,7 +66,8 @@ class ActorCritic(AbstractLearner):
     - on ``Finite`` "objective", the exact J;
     - of an update, as delay metrics: "gradient_norm", the l2 norm of the gradient sent; "entropy", of the policy that
       acted, averaged over the rollout; "gradient_delay_error", the norm of the difference between that gradient and the
-      same rollout's at the parameters that it was applied to.
+      same rollout's at the parameters that it was applied to;
+    - with a fresh gradient, instead of the last, "ratio" and "ratio_sq", means of ρ_t and ρ_t² over the rollout.
 
     Args:
         environment: what is acted in, see ``a3cjax.environments``.
@@ -79,6 +83,16 @@ class ActorCritic(AbstractLearner):
         critic_weight: weight of the critic's squared error, at least 0, likewise.
         normalize_advantages: whether A_t are brought to mean 0 and deviation 1 within each rollout, for the actor.
         evaluation_episodes, evaluation_steps: see "episode_return".
+        gradient: "stale", as above; "fresh": a worker sends its rollout, and the server takes the gradient at its own
+            parameters, so that only the data are stale. See docs/corrections.md.
+        correction: for a fresh gradient, "vtrace", "truncated", "masked" or "decoupled" importance weights, see
+            ``learners/actor_critic/fresh.py``; None for none.
+        clip: C of "truncated", 2 if not given, or ρ̄ of "vtrace", 1; one for each run too, as the next three, and
+            ``jnp.inf`` for no bound.
+        trace_clip: c̄ of "vtrace", 1.
+        mask: (low, high) of "masked", (0.5, 5).
+        ratio_clip: ε of "decoupled", 0.2.
+        epochs: steps of the optimiser in each update, all on the one rollout; for a fresh gradient only.
 
     Raises:
         ValueError: if an argument is outside its range, or environment, network and optimiser do not fit each other.
@@ -106,11 +120,13 @@ class ActorCritic(AbstractLearner):
     evaluation_episodes: int = static()
     evaluation_steps: int = static()
     policy: Any
+    gradient: Gradient = static()
+    correction: Any
+    epochs: int = static()
     uses: Uses = static(init=False)
 
     measures_together = True
     worker_metric_names = ("training_return", "training_length")
-    delay_metric_names = ("gradient_norm", "entropy", "gradient_delay_error")
 
     def __init__(
         self,
@@ -125,6 +141,13 @@ class ActorCritic(AbstractLearner):
         normalize_advantages: bool = False,
         evaluation_episodes: int = 8,
         evaluation_steps: int = 1000,
+        gradient: Gradient = "stale",
+        correction: CorrectionName | None = None,
+        clip: ArrayLike | None = None,
+        trace_clip: ArrayLike | None = None,
+        mask: tuple[ArrayLike, ArrayLike] | None = None,
+        ratio_clip: ArrayLike | None = None,
+        epochs: int = 1,
     ) -> None:
         put = functools.partial(object.__setattr__, self)
         environment = adopted(environment)
@@ -146,6 +169,11 @@ class ActorCritic(AbstractLearner):
         put("normalize_advantages", normalize_advantages)
         put("evaluation_episodes", check.integer("evaluation_episodes", evaluation_episodes, 1))
         put("evaluation_steps", check.integer("evaluation_steps", evaluation_steps, 1))
+        thresholds = {"clip": clip, "trace_clip": trace_clip, "mask": mask, "ratio_clip": ratio_clip}
+        found, epochs = fitted_correction(gradient, correction, thresholds, epochs, self.rollout)
+        put("gradient", gradient)
+        put("correction", found)
+        put("epochs", epochs)
         network, params = fitted_network(network, environment, self.policy)
         put("network", network)
         optimizer, uses = adopted_optimizer(optimizer, params)
@@ -156,9 +184,16 @@ class ActorCritic(AbstractLearner):
     metric_names: ClassVar[Any] = property(
         lambda self: ("episode_return", *(("objective",) if isinstance(self.environment, Finite) else ()))
     )
+    delay_metric_names: ClassVar[Any] = property(
+        lambda self: (
+            "gradient_norm",
+            "entropy",
+            *(("gradient_delay_error",) if self.gradient == "stale" else ("ratio", "ratio_sq")),
+        )
+    )
     run_scalars: ClassVar[Any] = property(
         lambda self: (
-            "discount", "trace", "entropy", "critic_weight", "optimizer",
+            "discount", "trace", "entropy", "critic_weight", "optimizer", "correction",
             *(f"environment.{name}" for name in getattr(self.environment, "run_scalars", ())),
         )
     )  # fmt: skip
@@ -176,21 +211,39 @@ class ActorCritic(AbstractLearner):
         """The network's parameters."""
         return state.params
 
-    def propose(self, view: Any, worker_state: Worker, key: jax.Array) -> tuple[Message, Worker]:
-        """A rollout with the policy of the view, and the gradient at the view."""
+    def propose(self, view: Any, worker_state: Worker, key: jax.Array) -> tuple[Any, Worker]:
+        """A rollout with the policy of the view, and the gradient at the view unless the server takes it."""
         rollout, worker_state = rolled_out(
             self.environment, self.network, self.policy, view, worker_state, key, self.rollout
         )
+        if self.gradient == "fresh":
+            return FreshMessage(rollout, rollout), worker_state
         return Message(self._gradient(view, rollout), rollout), worker_state
 
+    def at_hand(self, message: Any, view: Any) -> Message:
+        """The message itself, or the gradient at the view that a rollout finds."""
+        if isinstance(message, FreshMessage):
+            if self.epochs > 1:
+                raise ValueError(
+                    f"The schedule averages messages, and epochs is {self.epochs}: the steps that an update takes on "
+                    "one rollout have no mean; use epochs=1, or a schedule without commit."
+                )
+            return Message(fresh_gradient(self, view, message.rollout), None)
+        return message
+
     def apply(
-        self, state: ActorCriticState, message: Message, delay: Int[Array, ""], stale: Any = None
+        self, state: ActorCriticState, message: Any, delay: Int[Array, ""], stale: Any = None
     ) -> ActorCriticState:
-        """One step of the optimiser."""
-        stale = stale if self.needs_stale else state.params  # which is not looked at
-        update = update_of(self.optimizer())
-        changes, memory = update(message.gradient, state.optimizer, state.params, delay, stale)
-        return ActorCriticState(optax.apply_updates(state.params, changes), memory)
+        """One step of the optimiser, or ``epochs``."""
+        if not isinstance(message, FreshMessage):
+            return self._stepped(state, message.gradient, delay, stale)
+        rollout = message.rollout
+        target = target_of(self, state.params, rollout) if isinstance(self.correction, Decoupled) else None
+
+        def step(state: ActorCriticState, _: None) -> tuple[ActorCriticState, None]:
+            return self._stepped(state, fresh_gradient(self, state.params, rollout, target), delay, stale), None
+
+        return step(state, None)[0] if self.epochs == 1 else lax.scan(step, state, length=self.epochs)[0]
 
     def measure(self, state: ActorCriticState, names: tuple[str, ...], key: jax.Array) -> dict[str, Float[Array, ""]]:
         """Episodes of the policy as it is, and the exact J of a finite MDP."""
@@ -210,8 +263,9 @@ class ActorCritic(AbstractLearner):
     def measure_delay(
         self, stale: Any, view: Any, samples: Rollout, names: tuple[str, ...]
     ) -> dict[str, Float[Array, ""]]:
-        """Of the gradient that was sent, and of the same rollout's at the parameters that it was applied to."""
-        sent = self._gradient(stale, samples)
+        """Of the gradient that was sent, or taken, and of the same rollout's at what it was applied to."""
+        fresh = self.gradient == "fresh"
+        sent = fresh_gradient(self, view, samples) if fresh else self._gradient(stale, samples)
 
         def error():
             return optax.tree.norm(jax.tree.map(jnp.subtract, sent, self._gradient(view, samples)))
@@ -224,8 +278,15 @@ class ActorCritic(AbstractLearner):
             "gradient_norm": lambda: optax.tree.norm(sent),
             "entropy": randomness,
             "gradient_delay_error": error,
+            "ratio": lambda: ratios(self, view, samples).mean(),
+            "ratio_sq": lambda: (ratios(self, view, samples) ** 2).mean(),
         }
         return {name: values[name]() for name in names}
+
+    def _stepped(self, state: ActorCriticState, gradient: Any, delay: Int[Array, ""], stale: Any) -> ActorCriticState:
+        stale = stale if self.needs_stale else state.params  # which is not looked at
+        changes, memory = update_of(self.optimizer())(gradient, state.optimizer, state.params, delay, stale)
+        return ActorCriticState(optax.apply_updates(state.params, changes), memory)
 
     def _gradient(self, params: Any, rollout: Rollout) -> Any:
         weights = (self.discount, self.trace, self.entropy, self.critic_weight)

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from a3cjax.learners.actor_critic.rollout import Rollout
 
@@ -33,9 +33,7 @@ def advantages(
     >>> advantages(rollout, values[:-1], values[1:], 0.5, 1.0).tolist()  # 1 + (1 + (1 + 8/2)/2)/2 − 0, …
     [2.75, -0.5, 3.0]
     """
-    ahead = jnp.where(rollout.terminated, 0, next_values)
-    errors = rollout.reward + discount * ahead - values
-    goes_on = (~(rollout.terminated | rollout.truncated)).at[-1].set(False)
+    errors, goes_on = errors_of(rollout, values, next_values, discount)
 
     def back(later, at):
         error, goes_on = at
@@ -43,6 +41,31 @@ def advantages(
         return now, now
 
     return lax.scan(back, jnp.zeros((), errors.dtype), (errors, goes_on), reverse=True)[1]
+
+
+def errors_of(
+    rollout: Rollout, values: Float[Array, " n"], next_values: Float[Array, " n"], discount: Float[Array, ""]
+) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
+    """δ_t, and whether step t + 1 is of the same episode and rollout."""
+    ahead = jnp.where(rollout.terminated, 0, next_values)
+    errors = rollout.reward + discount * ahead - values
+    return errors, (~(rollout.terminated | rollout.truncated)).at[-1].set(False)
+
+
+def standardized(advantage: Float[Array, " n"]) -> Float[Array, " n"]:
+    """With mean 0 and deviation 1."""
+    return (advantage - advantage.mean()) / (advantage.std() + _LEAST_SPREAD)
+
+
+def combined(
+    gain: Float[Array, " n"],
+    error: Float[Array, " n"],
+    randomness: Float[Array, " n"],
+    critic_weight: Float[Array, ""],
+    entropy: Float[Array, ""],
+) -> Float[Array, ""]:
+    """The loss: the mean of −gain + critic_weight·error² − entropy·randomness."""
+    return jnp.mean(-gain + critic_weight * error**2 - entropy * randomness)
 
 
 def loss(
@@ -66,7 +89,7 @@ def loss(
     advantage = advantages(rollout, lax.stop_gradient(values), next_values, discount, trace)
     returns = advantage + lax.stop_gradient(values)
     if normalize:
-        advantage = (advantage - advantage.mean()) / (advantage.std() + _LEAST_SPREAD)
+        advantage = standardized(advantage)
     log_probability = jax.vmap(policy.log_probability)(parameters, rollout.action)
     randomness = jax.vmap(policy.entropy)(parameters)
-    return jnp.mean(-advantage * log_probability + critic_weight * (returns - values) ** 2 - entropy * randomness)
+    return combined(advantage * log_probability, returns - values, randomness, critic_weight, entropy)
