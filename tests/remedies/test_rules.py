@@ -18,7 +18,7 @@ RNG = np.random.default_rng(5)
 GRADIENTS = RNG.normal(size=(K, *SHAPE))
 PARAMS = np.cumsum(RNG.normal(size=(K, *SHAPE)), axis=0)  # the server's, before each update
 DELAYS = np.minimum(RNG.integers(0, 7, K), np.arange(K))
-DELAYS[[0, 5, 6]] = 0
+DELAYS[[0, 5, 6]], DELAYS[[10, 15]] = 0, 3  # none, and the bound of ``drop_above``
 wrong: Any = None
 
 
