@@ -89,7 +89,7 @@ class WithMomentum:
         return self.step * self.trace
 
 
-def simulated(learner, history="mailbox", key=KEY, **options):
+def simulated(learner, history: Any = "mailbox", key=KEY, **options):
     return a3cjax.simulate(learner, SCHEDULE, key, history=history, record=LAST, **options)
 
 

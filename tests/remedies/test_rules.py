@@ -162,7 +162,7 @@ def test_a_constant_delay_fills_the_window_for_ever():
 
 
 def test_a_delay_beyond_the_window_is_no_number():
-    rule = remedies.adaptive_window(2, 2)
+    rule: Any = remedies.adaptive_window(2, 2)
     state = rule.init(None)
     for delay in (0, 1, 2):
         change, state = rule.update(jnp.float32(1.0), state, delay=jnp.int32(delay))
@@ -172,14 +172,14 @@ def test_a_delay_beyond_the_window_is_no_number():
 
 def test_a_dropped_gradient_may_be_anything():
     """Zero, also where it is infinite."""
-    rule = remedies.drop_above(0)
+    rule: Any = remedies.drop_above(0)
     assert float(rule.update(jnp.float32(np.inf), rule.init(None), delay=jnp.int32(1))[0]) == 0
 
 
 def test_a_long_gap_is_summed_like_a_short_one():
     """500 entries, which are added as vectors, and 5,000, which are not written out: ‖3 … 3‖ = 3 √n."""
     for size in (500, 5000):
-        rule = remedies.clip_by_gap(1.0)
+        rule: Any = remedies.clip_by_gap(1.0)
         ones = jnp.ones((size // 5, 5))
         changes, _ = rule.update(ones, rule.init(None), 3 * ones, stale=0 * ones)
         np.testing.assert_allclose(changes, 1 / (3 * np.sqrt(size)), rtol=1e-6)
