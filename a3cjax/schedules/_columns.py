@@ -123,14 +123,13 @@ def check_values(
     early = delay > versions
     if early.any():
         where = _first(early)
-        if versions.ndim == 1 and np.array_equal(versions, np.arange(len(versions))):
-            count, remedy = f"{where[-1]} updates come", "np.minimum(delay, np.arange(K))"
-        else:
-            what = "commits" if counts == "commit" else "messages of weight 1"
-            count, remedy = f"{versions[where]} {what} come", f"np.minimum(delay, np.cumsum({counts}) - {counts})"
+        plain = versions.ndim == 1 and np.array_equal(versions, np.arange(len(versions)))
+        what = "commits" if counts == "commit" else "messages of weight 1"
+        count = f"{where[-1]} updates" if plain else f"{versions[where]} {what}"
         raise ValueError(
-            f"delay{check.index(where)} is {delay[where]}, but only {count} before it; "
-            f"use {remedy} if the run starts there."
+            f"delay{check.index(where)} is {delay[where]}, but only {count} come before it; a delay is the number of "
+            "updates between a read and its write: Schedule.from_log takes it from a log, also one that begins in "
+            "mid-run or that counts from 1."
         )
     check.finite("time", time)
     backwards = np.diff(time, axis=-1) < 0

@@ -15,6 +15,7 @@ from a3cjax.schedules.delays import DelayLaw
 from a3cjax.schedules.events.bounded import check_bound, simulate_ringmaster, simulate_stale_synchronous
 from a3cjax.schedules.events.gathering import simulate_barrier, simulate_buffer
 from a3cjax.schedules.events.workers import simulate_workers
+from a3cjax.schedules.logs.read import Choices, LogReport, read_log
 
 
 class Ways:
@@ -307,3 +308,87 @@ class Ways:
         schedule = cls(**columns, num_workers=len(generators))
         object.__setattr__(schedule, "_report", report)
         return schedule
+
+    @classmethod
+    def from_log(
+        cls,
+        source: Any,
+        *,
+        worker: str | None = None,
+        read: str | None = None,
+        written: str | None = None,
+        time: str | None = None,
+        read_time: str | None = None,
+        done: str | None = None,
+        taken: str | None = None,
+        dropped: str | None = None,
+        order: Literal["auto", "counter", "clock"] = "auto",
+        counts_from: int | None = None,
+        first_version: int | None = None,
+        gaps: Literal["refuse", "fill"] = "refuse",
+        duplicates: Literal["refuse", "drop"] = "refuse",
+        shared: Literal["refuse", "average"] = "refuse",
+        clocks: Literal["refuse", "hold"] = "refuse",
+        preset: str | None = None,
+        averages: Literal["refuse", "as delays"] = "refuse",
+        run: str | None = None,
+    ) -> Self:
+        """The schedule that a real asynchronous run realised, from its log; docs/logs.md shows it.
+
+        A row of the log is an update: who made it, the version ``read`` that it was computed from, and ``written``, the
+        number of updates before it, so that delay = written − read. Or it is a sample of a pipeline: several samples
+        that trained one version make one update, by their mean. What a log leaves open is refused, with a sentence,
+        unless an argument closes it; nothing is clipped or left out silently, and ``report`` says what was found.
+
+        Without a lock a counter loses counts. Such a log is ordered by the clock: row k is the k-th to be written, and
+        delay[k] = k − #{j < k: time[j] ≤ read_time[k]}.
+
+        Args:
+            source: the path of a CSV file, of JSON lines or of a parquet file (with pyarrow); a folder that
+                ``a3cjax.recorder`` wrote; or a mapping from names to columns, or a frame with ``columns``.
+            worker: the column of the workers' names, of any kind; as for the others, a usual name is found by itself.
+                Names that are whole numbers are ordered by value, others as texts with the numbers in them by value.
+            read: the column of versions read; of samples, the newest version when their generation began.
+            written: the column of versions written; of samples, the version that they trained.
+            time: the column of times of the writes: numbers of any unit, or texts of ISO 8601, which become seconds.
+            read_time: the column of the times of the reads, on the same clock.
+            done: of samples, the column of the newest version when their generation ended.
+            taken: of samples, the column of the newest version when they were taken off the queue.
+            dropped: of samples, the column that says which were thrown away then.
+            order: "counter", by ``written``; "clock", by ``time``; or the first unless the counter is broken.
+            counts_from: 1 if ``written`` was noted after the counter was raised, else 0; found out if it can be.
+            first_version: the version that the schedule begins with; for a log that begins in mid-run. Updates computed
+                from versions before it are then computed from it, and rows before it are left out.
+            gaps: "fill" puts in an update for each missing version: by an additional worker, of delay 0, landing with
+                the next one.
+            duplicates: "drop" leaves out rows that repeat another in every column.
+            shared: "average" says that rows of one version make one update, by their mean.
+            clocks: "hold" has an update whose time is before one ahead of it land with the latest ahead of it.
+            preset: a system whose reported staleness ``source`` has: "areal", "prime-rl", "verl", "skyrl",
+                "open-instruct", "rllib" or "sample-factory"; all report averages.
+            averages: "as delays" has each reported average, rounded, as the delay of one update.
+            run: which run, where the recorder's lines are of several.
+
+        Returns:
+            The schedule; its ``report`` says what was found, and reads well when printed.
+
+        Raises:
+            ValueError: if the log cannot be read or leaves something open; the sentence says where and what to do, and
+                the error's ``report`` what could be read.
+            FileNotFoundError: if there is no such file.
+
+        >>> import a3cjax
+        >>> log = {"worker": ["b", "a", "b"], "read": [0, 0, 1], "written": [0, 1, 2], "time": [1.0, 1.5, 2.0]}
+        >>> schedule = a3cjax.Schedule.from_log(log)
+        >>> schedule.worker.tolist(), schedule.delay.tolist(), schedule.report.workers
+        ([1, 0, 1], [0, 1, 1], ('a', 'b'))
+        """
+        given = {"worker": worker, "read": read, "written": written, "time": time, "read_time": read_time}
+        given |= {"done": done, "taken": taken, "dropped": dropped}
+        choices = Choices(order, counts_from, first_version, gaps, duplicates, shared, clocks)
+        rows, report = read_log(source, given, choices, preset=preset, averages=averages, run=run)
+        # The rows are what __init__ would ask for, and may be too many to be looked at all at once.
+        made = object.__new__(cls)
+        for name, value in {**rows.columns(), "num_workers": len(rows.workers), "_report": report}.items():
+            object.__setattr__(made, name, value)
+        return made

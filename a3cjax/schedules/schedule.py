@@ -16,6 +16,7 @@ from a3cjax.schedules import _columns, _file, _plot
 from a3cjax.schedules._values import plain, whole_numbers
 from a3cjax.schedules._ways import Ways
 from a3cjax.schedules.events.turns import own_reads_and_ranks
+from a3cjax.schedules.logs.describe import Description, describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -176,7 +177,9 @@ class Schedule(Ways):
 
     @property
     def report(self) -> Any:
-        """What is known of how it was drawn: a ``PipelineReport`` from ``from_pipeline``, else None.
+        """What is known of how it was drawn: a ``PipelineReport`` from ``from_pipeline``, a ``LogReport`` from ``from_log``.
+
+        None otherwise.
 
         It belongs to this one object. What is made of it, by ``jit`` or a cut or a file, is columns alone and has none.
         """
@@ -271,6 +274,33 @@ class Schedule(Ways):
         versions = None if self.weight is None else self.versions
         own_reads, ranks = own_reads_and_ranks(self.worker, self.reads, self.num_workers, versions)
         return own_reads if self.commit is None else own_reads & self.commit.all(-1), ranks
+
+    def describe(self) -> Description:
+        """What the delays are like: by worker, their moments, quantiles and autocorrelation, the nearest simple law.
+
+        Also whether workers read right after their own writes and, of a log that tells, how long they were idle and
+        waited. Missing updates that ``from_log`` put in are left out of all that is said of delays.
+
+        Raises:
+            ValueError: if this is a batch, or its values are traced.
+
+        >>> import a3cjax
+        >>> print(a3cjax.Schedule(worker=[0, 1, 0, 1], delay=[0, 1, 1, 1], time=[1.0, 1.5, 2.0, 3.0]).describe())
+        4 rows, 4 updates by 2 workers; 1.5 updates a unit of time.
+        Delay: mean 0.75, standard deviation 0.433, median 1, 99 % 1, greatest 1.
+        They are like no simple law; the nearest is Constant(1) (total variation 0.25).
+        Autocorrelation from lag 1 on: -0.08, -0.17, -0.25.
+        100.0% of reads directly follow the worker's own write; 0 versions come between the two on average.
+        <BLANKLINE>
+        worker  updates  mean    sd  median  99 %  most  own reads
+        0             2  0.50  0.50       0     1     1     100.0%
+        1             2  1.00  0.00       1     1     1     100.0%
+        """
+        if self.batch_shape or not check.is_concrete(self):
+            raise ValueError("describe is of one schedule whose values are known; choose one with batch[b].")
+        commit = None if self.commit is None else np.asarray(self.commit)
+        worker, delay, time = np.asarray(self.worker), np.asarray(self.delay), np.asarray(self.time)
+        return describe(worker, delay, time, np.asarray(self.versions), commit, self.num_workers, self.report)
 
     def __getitem__(self, item: Any) -> "Schedule":
         """``schedule[:n]`` is the first n updates; ``batch[b]`` is one schedule of a batch.

@@ -143,7 +143,10 @@ def test_from_law_is_the_same_drawn_together():
         (([], [], []), r"the schedule has shape \(0,\); give at least one update"),
         ((0, 0, 0.0), r"the schedule has shape \(\); give at least one update"),
         (([0, 0], [0], [1.0]), r"worker, delay and time have shapes \(2,\), \(1,\) and \(1,\), but must have the same"),
-        (([0, 0], [0, 2], [1, 2]), r"delay\[1\] is 2, but only 1 updates come before it; use np.minimum"),
+        (
+            ([0, 0], [0, 2], [1, 2]),
+            r"delay\[1\] is 2, but only 1 updates come before it; a delay is .*: Schedule.from_log takes",
+        ),
         (([[0], [0]], [[0], [1]], [[1], [2]]), r"delay\[1, 0\] is 1, but only 0 updates come before it"),
         (([0, 0], [0, -1], [1, 2]), r"delay\[1\] is -1, but must be at least 0"),
         (([0, 0], [0, 0.5], [1, 2]), r"delay\[1\] is 0.5, but must be a whole number"),
