@@ -47,6 +47,7 @@ kills. Appending is whole on local file systems; on network file systems give a 
 all, as ``run=`` or in the environment variable ``A3CJAX_RUN``.
 """
 
+import itertools
 import json
 import os
 import re
@@ -58,6 +59,7 @@ from typing import Any
 __all__ = ["Recorder"]
 
 _OF_US = ("a3cjax_log", "run", "worker", "event", "read", "read_ns", "got_ns", "ready_ns", "written", "ns")
+_made = itertools.count()  # recorders in this process, which have files of their own
 
 
 class Recorder:
@@ -241,7 +243,7 @@ def _file(path: str, worker: "int | str") -> str:
         return path
     os.makedirs(path, exist_ok=True)
     name = re.sub(r"[^\w.-]", "_", str(worker))[:80]
-    return os.path.join(path, f"{name}.{os.getpid()}.{time.monotonic_ns():x}.jsonl")
+    return os.path.join(path, f"{name}.{os.getpid()}.{time.monotonic_ns():x}.{next(_made)}.jsonl")
 
 
 def _ends_within_a_line(handle: int) -> bool:

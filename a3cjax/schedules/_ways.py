@@ -15,7 +15,7 @@ from a3cjax.schedules.delays import DelayLaw
 from a3cjax.schedules.events.bounded import check_bound, simulate_ringmaster, simulate_stale_synchronous
 from a3cjax.schedules.events.gathering import simulate_barrier, simulate_buffer
 from a3cjax.schedules.events.workers import simulate_workers
-from a3cjax.schedules.logs.read import Choices, LogReport, read_log
+from a3cjax.schedules.logs.read import Choices, read_log
 
 
 class Ways:

@@ -177,11 +177,9 @@ class Schedule(Ways):
 
     @property
     def report(self) -> Any:
-        """What is known of how it was drawn: a ``PipelineReport`` from ``from_pipeline``, a ``LogReport`` from ``from_log``.
+        """What is known of how it was made: a ``PipelineReport`` from ``from_pipeline``, a ``LogReport`` from a log.
 
-        None otherwise.
-
-        It belongs to this one object. What is made of it, by ``jit`` or a cut or a file, is columns alone and has none.
+        None for all others. It belongs to this one object. What is made of it, by ``jit`` or a cut or a file, is columns alone and has none.
         """
         return self.__dict__.get("_report")
 
