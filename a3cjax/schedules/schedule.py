@@ -179,7 +179,8 @@ class Schedule(Ways):
     def report(self) -> Any:
         """What is known of how it was made: a ``PipelineReport`` from ``from_pipeline``, a ``LogReport`` from a log.
 
-        None for all others. It belongs to this one object. What is made of it, by ``jit`` or a cut or a file, is columns alone and has none.
+        None for all others. It belongs to this one object. What is made of it, by ``jit`` or a cut or a file, is
+        columns alone and has none.
         """
         return self.__dict__.get("_report")
 
@@ -277,7 +278,8 @@ class Schedule(Ways):
         """What the delays are like: by worker, their moments, quantiles and autocorrelation, the nearest simple law.
 
         Also whether workers read right after their own writes and, of a log that tells, how long they were idle and
-        waited. Missing updates that ``from_log`` put in are left out of all that is said of delays.
+        waited. What ``from_log`` put in for
+        missing updates, and what is discarded, is left out of what is said of delays.
 
         Raises:
             ValueError: if this is a batch, or its values are traced.
@@ -296,9 +298,11 @@ class Schedule(Ways):
         """
         if self.batch_shape or not check.is_concrete(self):
             raise ValueError("describe is of one schedule whose values are known; choose one with batch[b].")
-        commit = None if self.commit is None else np.asarray(self.commit)
-        worker, delay, time = np.asarray(self.worker), np.asarray(self.delay), np.asarray(self.time)
-        return describe(worker, delay, time, np.asarray(self.versions), commit, self.num_workers, self.report)
+        columns = (self.worker, self.delay, self.time, self.versions, self.commit, self.weight)
+        worker, delay, time, versions, commit, weight = (
+            None if column is None else np.asarray(column) for column in columns
+        )
+        return describe(worker, delay, time, versions, commit, weight, self.num_workers, self.report)
 
     def __getitem__(self, item: Any) -> "Schedule":
         """``schedule[:n]`` is the first n updates; ``batch[b]`` is one schedule of a batch.

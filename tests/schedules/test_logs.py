@@ -36,7 +36,7 @@ def table(rows):
 
 
 def same(schedule, other):
-    for name in ("worker", "delay", "time"):
+    for name in ("worker", "delay", "time", "commit", "weight"):
         np.testing.assert_array_equal(getattr(schedule, name), getattr(other, name))
 
 
@@ -83,22 +83,33 @@ def test_a_run_without_a_lock_is_ordered_by_the_clock():
 
 
 def test_samples_of_a_queue():
-    """Groups of one trained version, counted by hand; what was dropped or left over makes no message."""
+    """Groups of one trained version, counted by hand; the dropped in front of theirs, and those left over nowhere."""
     schedule = Schedule.from_log(DATA / "queue_starved_b16_s2.csv")
-    used = [row for row in QUEUE if row["version_consumed"]]
-    used.sort(key=lambda row: (int(row["version_consumed"]), float(row["t_got"])))
-    trained = [int(row["version_consumed"]) for row in used]
-    assert schedule.worker.tolist() == [int(row["generator"]) for row in used]
-    assert schedule.delay.tolist() == [v - int(row["version_start"]) for v, row in zip(trained, used, strict=True)]
-    assert schedule.versions.tolist() == trained
-    assert np.asarray(schedule.commit).tolist() == [a != b for a, b in itertools.pairwise(trained)] + [True]
+    kept = [row for row in QUEUE if row["version_consumed"] or row["dropped"] == "1"]
+    now = [int(row["version_consumed"] or row["version_got"]) for row in kept]
+    order = sorted(range(len(kept)), key=lambda i: (now[i], kept[i]["dropped"] != "1", float(kept[i]["t_got"])))
+    rows, now = [kept[i] for i in order], [now[i] for i in order]
+    assert schedule.worker.tolist() == [int(row["generator"]) for row in rows]
+    assert schedule.delay.tolist() == [v - int(row["version_start"]) for v, row in zip(now, rows, strict=True)]
+    assert schedule.versions.tolist() == now
+    weight, commit = np.asarray(schedule.weight), np.asarray(schedule.commit)
+    assert weight.tolist() == [int(row["dropped"] != "1") for row in rows]
+    assert commit.tolist() == [a != b for a, b in itertools.pairwise(now)] + [True]
+    assert schedule.time.tolist() == [float(row["t_consumed"] or row["t_got"]) for row in rows]
     report = schedule.report
-    assert report.dropped == sum(row["dropped"] == "1" for row in QUEUE) > 0
-    assert report.unused == len(QUEUE) - len(used) - report.dropped
+    assert report.dropped == (weight == 0).sum() > 0
+    assert report.unused == len(QUEUE) - len(rows)
+    used = [row for row in rows if row["version_consumed"]]
     flights = [int(row["version_end"]) - int(row["version_start"]) for row in used]
     assert report.in_flight == pytest.approx(np.mean(flights))
-    assert report.in_flight + report.in_queue == pytest.approx(schedule.mean_delay)
-    Schedule(schedule.worker, schedule.delay, schedule.time, commit=schedule.commit)  # is valid
+    assert report.in_flight + report.in_queue == pytest.approx(schedule.delay[weight == 1].mean())
+    again = Schedule(schedule.worker, schedule.delay, schedule.time, commit=commit, weight=weight)  # is valid
+    same(again, schedule)
+    blind = {name: [row[name] for row in QUEUE] for name in QUEUE[0] if name not in ("version_got", "t_got")}
+    told = Schedule.from_log(blind)
+    assert told.weight is None
+    assert told.num_messages == len(used)
+    assert "Dropped samples are not in the schedule" in str(told.report)
 
 
 @pytest.mark.parametrize("name", ["a3c_lock_n4", "a3c_nolock_n8", "queue_starved_b16_s2"])

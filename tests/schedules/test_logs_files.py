@@ -11,7 +11,7 @@ import pytest
 
 from a3cjax import Schedule, recorder
 from a3cjax.recorder import Recorder
-from a3cjax.schedules.logs import lines, recorded
+from a3cjax.schedules.logs import gathered, lines, recorded
 
 LOG = {"worker": ["b", "a", "b", "a"], "read": [0, 0, 1, 2], "written": [0, 1, 2, 3], "time": [0.5, 1.25, 2.0, 3.5]}
 DELAY, WORKER = [0, 1, 1, 1], [1, 0, 1, 0]
@@ -280,10 +280,11 @@ def test_a_pipelines_events(tmp_path, clock):
     )
     schedule = Schedule.from_log(path)
     report = schedule.report
-    assert schedule.worker.tolist() == [1, 0, 0]
-    assert schedule.delay.tolist() == [0, 0, 1]
-    assert np.asarray(schedule.commit).tolist() == [False, True, True]
-    assert schedule.time.tolist() == [6.0, 6.0, 13.0]
+    assert schedule.worker.tolist() == [1, 0, 1, 0]
+    assert schedule.delay.tolist() == [0, 0, 0, 1]
+    assert np.asarray(schedule.commit).tolist() == [False, True, False, True]
+    assert np.asarray(schedule.weight).tolist() == [1, 1, 0, 1]
+    assert schedule.time.tolist() == [6.0, 6.0, 12.0, 13.0]
     assert (report.dropped, report.in_flight, report.in_queue) == (1, 1 / 3, 0.0)
     assert report.workers == ("g0", "g1")
 
@@ -393,3 +394,23 @@ def test_what_is_no_log(tmp_path):
         Schedule.from_log(LOG, counts_from=2)
     with pytest.raises(ValueError, match="order is 'clock', which needs the columns time and read_time"):
         Schedule.from_log(LOG, order="clock")
+
+
+def test_a_long_log_leaves_its_times_of_reading_on_the_disk(tmp_path, monkeypatch):
+    """Which changes nothing, whatever is asked of them."""
+    k = np.arange(400)
+    log = {"worker": k % 4, "read": np.maximum(k - 3, 0), "written": k, "time": 1.0 * k, "read_time": k - 3.0}
+    path = tmp_path / "log.csv"
+    path.write_text(
+        ",".join(log) + "\n" + "".join(",".join(map(str, row)) + "\n" for row in zip(*log.values(), strict=True))
+    )
+    monkeypatch.setattr(gathered, "_SPILL", 10)
+    for order in ("counter", "clock"):
+        for source in (path, log):  # a table is not spilled
+            schedule = Schedule.from_log(source, order=order)
+            assert schedule.delay.tolist() == np.minimum(k, 2 if order == "clock" else 3).tolist()
+    mixed = [",".join(log) + "\n", *np.random.default_rng(0).permutation(path.read_text().splitlines(True)[1:])]
+    path.write_text("".join(mixed))
+    assert Schedule.from_log(path, order="clock").delay.tolist() == np.minimum(k, 2).tolist()
+    path.write_text("".join([*mixed, mixed[-1]]))
+    assert len(Schedule.from_log(path, order="clock", duplicates="drop")) == 400

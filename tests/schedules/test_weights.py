@@ -89,7 +89,7 @@ def test_discarded_messages_are_drawn_apart():
         ({"delay": [0] * 5, "commit": [1, 0, 0, 0, 0], "weight": [0, 1, 1, 1, 1]}, r"commit\[0\] is True, but every"),
         (
             {"delay": [0, 0, 2, 0, 0], "weight": [1, 0, 1, 0, 1]},
-            r"delay\[2\] is 2, but only 1 messages of weight 1 come before it; use .*np.cumsum\(weight\) - weight\)",
+            r"delay\[2\] is 2, but only 1 messages of weight 1 come before it; a delay is .*: Schedule.from_log",
         ),
     ],
 )

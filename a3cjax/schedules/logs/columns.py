@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,10 +17,13 @@ Where = Callable[[int], str]  # from an entry of a piece to where it stands, as 
 
 
 class Column:
-    """Numbers of one type, appended piece by piece without a second copy."""
+    """Numbers of one type, appended piece by piece without a second copy.
 
-    def __init__(self, kind: Any) -> None:
-        self._array, self.size = np.empty(0, kind), 0
+    ``expected``: how many will come, as far as is known; memory for them is touched only when they do.
+    """
+
+    def __init__(self, kind: Any, expected: int = 0) -> None:
+        self._array, self.size = np.empty(expected, kind), 0
 
     def append(self, piece: np.ndarray) -> None:
         """Put ``piece`` at the end."""
@@ -36,6 +40,35 @@ class Column:
         return self._array
 
 
+class Spilled:
+    """Numbers that are needed later, a part at a time, or not at all: in a file without a name, not in memory.
+
+    It stands for an array: it has a length, and an index gives an array.
+    """
+
+    def __init__(self) -> None:
+        self._file, self.size = tempfile.TemporaryFile(), 0  # noqa: SIM115 it lives as long as this does
+
+    def append(self, piece: np.ndarray) -> None:
+        """Put ``piece`` at the end."""
+        self._file.write(np.asarray(piece, np.float64).tobytes())
+        self.size += len(piece)
+
+    def close(self) -> "Spilled":
+        """All of it, as far as it is asked for."""
+        return self
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, item: Any) -> np.ndarray:
+        if not isinstance(item, slice):
+            return self[:][item]
+        start, stop, _ = item.indices(self.size)
+        self._file.seek(8 * start)
+        return np.frombuffer(self._file.read(8 * max(stop - start, 0)), np.float64)
+
+
 class Names:
     """Workers' names and their numbers, in order of appearance until ``ordered`` says the final one."""
 
@@ -47,14 +80,15 @@ class Names:
 
     def codes(self, values: Sequence[Any], where: Where) -> np.ndarray:
         """The number of each name."""
-        numbers, codes = self._numbers, np.empty(len(values), np.int32)
+        numbers = self._numbers
         values = values.tolist() if isinstance(values, np.ndarray) else values
+        try:
+            return np.fromiter(map(numbers.__getitem__, values), np.int32, len(values))
+        except (KeyError, TypeError):
+            pass
+        codes = np.empty(len(values), np.int32)
         for i, value in enumerate(values):
-            code = numbers.get(value) if isinstance(value, (str, int)) else None
-            if code is None:
-                name = _name(value, where, i)
-                code = numbers.setdefault(name, len(numbers))
-            codes[i] = code
+            codes[i] = numbers.setdefault(_name(value, where, i), len(numbers))
         return codes
 
     def ordered(self) -> tuple[tuple[Any, ...], np.ndarray]:
@@ -77,7 +111,8 @@ def whole(role: str, values: Sequence[Any], where: Where, *, missing: bool = Fal
     if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
         return values.astype(np.int64), np.ones(len(values), bool)
     try:
-        return np.fromiter(map(_int, values), np.int64, len(values)), np.ones(len(values), bool)
+        if set(map(type, values)) <= {int, str}:  # of a float int would take the whole part
+            return np.fromiter(map(int, values), np.int64, len(values)), np.ones(len(values), bool)
     except (TypeError, ValueError, OverflowError):
         pass
     numbers, there = np.zeros(len(values), np.int64), np.ones(len(values), bool)
@@ -100,7 +135,10 @@ def whole(role: str, values: Sequence[Any], where: Where, *, missing: bool = Fal
 def times(role: str, values: Sequence[Any], where: Where, *, missing: bool = False) -> np.ndarray:
     """Times as float64: numbers in any unit, or texts of ISO 8601 as seconds since 1970; NaN where there is none."""
     try:
-        array = np.array(values, np.float64)
+        if isinstance(values, np.ndarray):
+            array = values.astype(np.float64)
+        else:
+            array = np.fromiter(map(float, values), np.float64, len(values))
     except (TypeError, ValueError, OverflowError):
         array = np.array([_time(role, value, where, i) for i, value in enumerate(values)], np.float64)
     bad = ~np.isfinite(array)
@@ -122,12 +160,6 @@ def flags(role: str, values: Sequence[Any], where: Where) -> np.ndarray:
             raise LogError(f"{where(i)}: {role} is {_shown(value)}, but must be 0 or 1.")
         array[i] = word
     return array
-
-
-def _int(value: Any) -> int:
-    if type(value) in (int, str):
-        return int(value)
-    raise TypeError
 
 
 def _time(role: str, value: Any, where: Where, i: int) -> float:

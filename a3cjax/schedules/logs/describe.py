@@ -38,7 +38,7 @@ class Description:
     """What ``Schedule.describe`` says of a schedule; ``str`` of it is a text.
 
     Attributes:
-        rows: how many there are, missing ones that were put in left out.
+        rows: how many there are; what was put in for missing ones, or discarded, is left out.
         updates: how many commit.
         rate: updates in a unit of time, from the first landing to the last; NaN for one landing.
         mean: of the delays.
@@ -113,21 +113,26 @@ class Description:
 
 
 def describe(
-    worker: np.ndarray,
-    delay: np.ndarray,
-    time: np.ndarray,
-    versions: np.ndarray,
-    commit: np.ndarray | None,
+    worker: Any,
+    delay: Any,
+    time: Any,
+    versions: Any,
+    commit: Any,
+    weight: Any,
     num_workers: int,
-    report: LogReport | None,
+    report: Any,
 ) -> Description:
-    """The description of one schedule, from its columns."""
+    """The description of one schedule, from its columns; ``report`` is that of a log, or anything else."""
+    report = report if isinstance(report, LogReport) else None
     names = tuple(range(num_workers)) if report is None else report.workers
     real = np.ones(len(worker), bool) if names[-1] != FILLED else worker != num_workers - 1
+    if weight is not None:
+        real &= weight == 1
+    makes = commit if commit is not None else weight if weight is not None else np.ones(len(worker), bool)
     delays = delay[real].astype(np.float64)
-    pause = _versions_since_own_write(worker, delay, versions, commit)
+    pause = _versions_since_own_write(worker, delay, versions, makes)
     known = real & ~np.isnan(pause)
-    span, landed = float(time[-1] - time[0]), len(worker) if commit is None else int(commit.sum())
+    span, landed = float(time[-1] - time[0]), int(makes.sum())
     return Description(
         rows=int(real.sum()),
         updates=landed,
@@ -140,9 +145,9 @@ def describe(
         own_reads=float((pause[known] == 0).mean()) if known.any() else math.nan,
         between=float(pause[known].mean()) if known.any() else math.nan,
         workers=tuple(
-            _of_worker(names[i], i, worker, delay, pause, report)
+            _of_worker(names[i], i, (worker == i) & real, delay, pause, report)
             for i in range(num_workers)
-            if names[i] != FILLED and (worker == i).any()
+            if ((worker == i) & real).any()
         ),
     )
 
@@ -170,9 +175,8 @@ def simple_laws(delay: np.ndarray) -> dict[str, float]:
 
 
 def _of_worker(
-    name: Any, i: int, worker: np.ndarray, delay: np.ndarray, pause: np.ndarray, report: LogReport | None
+    name: Any, i: int, mine: np.ndarray, delay: np.ndarray, pause: np.ndarray, report: LogReport | None
 ) -> WorkerDelays:
-    mine = worker == i
     delays, pauses = delay[mine], pause[mine]
     pauses = pauses[~np.isnan(pauses)]
     idle, waiting = (None, None) if report is None else (report.idle, report.waiting)
@@ -191,11 +195,11 @@ def _of_worker(
 
 
 def _versions_since_own_write(
-    worker: np.ndarray, delay: np.ndarray, versions: np.ndarray, commit: np.ndarray | None
+    worker: np.ndarray, delay: np.ndarray, versions: np.ndarray, makes: np.ndarray
 ) -> np.ndarray:
     """How many versions came between each row's worker's last row and this row's read; NaN for its first."""
     order = np.argsort(worker, kind="stable")
-    left = versions.astype(np.float64) + (1 if commit is None else commit)  # the versions there are after each row
+    left = versions.astype(np.float64) + makes  # the versions there are after each row
     before = np.full(len(worker), np.nan)
     again = worker[order][1:] == worker[order][:-1]
     before[order[1:][again]] = left[order[:-1][again]]

@@ -2,23 +2,28 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from a3cjax.schedules.logs import columns
-from a3cjax.schedules.logs.columns import MISSING, Column, Names
+from a3cjax.schedules.logs.columns import MISSING, Column, Names, Spilled
 from a3cjax.schedules.logs.opened import Opened, Piece
 from a3cjax.schedules.logs.report import LogError
 
 _VERSIONS = ("read", "written", "done", "taken")
+_SPILL = 1_000_000  # rows
 _TIMES = ("time", "read_time", "taken_time")
 
 
 @dataclasses.dataclass
 class Gathered:
-    """The columns, [n] each: ``worker`` int32, versions int32 relative to ``offset`` or MISSING, times float64."""
+    """The columns, [n] each: ``worker`` int32, versions int32 relative to ``offset`` or MISSING, times float64.
 
-    columns: dict[str, np.ndarray]
+    ``read_time`` of a long log is ``Spilled``.
+    """
+
+    columns: dict[str, Any]
     workers: tuple[object, ...]
     offset: int
     idle: tuple[float, ...] | None
@@ -48,7 +53,11 @@ def gather(opened: Opened, roles: Mapping[str, str], *, samples: bool) -> Gather
     """
     kinds = {"worker": np.int32} | dict.fromkeys(_VERSIONS, np.int32)
     kinds |= dict.fromkeys(_TIMES, np.float64) | {"dropped": np.bool_}
-    kept = {role: Column(kinds[role]) for role in roles if role in kinds}
+    kept: dict[str, Any] = {
+        role: Spilled() if role == "read_time" and opened.expected > _SPILL else Column(kinds[role], opened.expected)
+        for role in roles
+        if role in kinds
+    }
     names, busy, lines, offset = Names(), _Busy(), [], None
     for piece in opened.pieces(list(dict.fromkeys(roles.values()))):
         start = kept["worker"].size

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from a3cjax.schedules.logs.opened import LONGEST, ROWS, Opened, Piece
+from a3cjax.schedules.logs.opened import LONGEST, ROWS, Opened, Piece, expected_rows
 from a3cjax.schedules.logs.recorded import Line, Recorded
 from a3cjax.schedules.logs.report import LogError
 
@@ -53,13 +53,20 @@ def open_lines(paths: Sequence[Path], run: str | None) -> Opened:
             return recorded.pieces(merged(), wanted)
 
         form = f"the recorder's lines in {len(paths)} file{'s' if len(paths) > 1 else ''}"
-        known = {"partial": partial, "notes": recorded.notes, "run": recorded.run, "clocks": recorded.clocks}
+        known: dict[str, Any] = {
+            "partial": partial,
+            "notes": recorded.notes,
+            "run": recorded.run,
+            "clocks": recorded.clocks,
+        }
+        known["expected"] = expected_rows(paths)
         return Opened(str(paths[0]), form, recorded.names(), pieces, **known)
     (path,) = paths
     names: dict[str, None] = {}
     for line, _ in zip(_rows(path, partial=None), range(100), strict=False):
         names |= dict.fromkeys(line.row)
     opened = Opened(str(path), "JSON lines", list(names), lambda wanted: _plain(path, wanted, opened.partial))
+    opened.expected = expected_rows([path])
     return opened
 
 

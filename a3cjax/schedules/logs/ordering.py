@@ -190,7 +190,8 @@ def _clock_says(log: Gathered) -> int | None:
     """By how much written − read exceeds the updates between read and write by the clock, if mostly by 0 or by 1."""
     if "read_time" not in log.columns or "time" not in log.columns:
         return None
-    time, last = log.columns["time"], min(len(log.columns["time"]), 100_000)
+    last = min(len(log.columns["time"]), 100_000)
+    time = log.columns["time"][: 2 * last]
     inorder = np.sort(time)
     by_clock = np.searchsorted(inorder, time[:last]) - np.searchsorted(
         inorder, log.columns["read_time"][:last], side="right"
@@ -372,5 +373,6 @@ def _look_at_beginning(log: Gathered, choices: Choices, facts: Facts) -> None:
             f"first_version is {choices.first_version}, but a log ordered by the clock begins with its first row, "
             f"version {first + log.offset}; give that, or leave the rows before out."
         )
-    before = log.columns["read_time"] < log.columns["time"].min()
-    check_before(log, int((before & (read < first)).sum()), first, choices, facts)
+    start, read_time = log.columns["time"].min(), log.columns["read_time"]
+    early = sum(int(((read_time[part] < start) & (read[part] < first)).sum()) for part in parts(len(read)))
+    check_before(log, early, first, choices, facts)

@@ -1,6 +1,7 @@
 """A pipeline's samples: those of one version make one update, and others were dropped on the way."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -112,9 +113,57 @@ def _messages(log: Gathered, away: dict[str, np.ndarray], choices: Choices, fact
         at = np.searchsorted(written, gone)
         worker, delay = np.insert(worker, at, len(workers)), np.insert(delay, at, 0)
         commit, workers = np.insert(commit, at, True), (*workers, FILLED)
-        time = None if time is None else np.insert(time, at, time[at])
-    if facts["dropped"]:
-        facts["notes"].append("Dropped samples are not in the schedule: they changed no parameters.")
-    del away
-    time = landing(time, log, choices, facts, len(worker))
-    return Rows(worker, delay.astype(np.int32), time, workers, None if commit.all() else commit)
+        written, time = np.insert(written, at, gone), None if time is None else np.insert(time, at, time[at])
+    rows = _Messages(worker, delay, time, commit, written)
+    weight = None
+    if len(away["worker"]):
+        rows, weight = _with_dropped(rows, away, first, log, facts)
+    time = landing(rows.time, log, choices, facts, len(rows.worker))
+    commit = None if rows.commit.all() else rows.commit
+    return Rows(rows.worker, rows.delay.astype(np.int32), time, workers, commit, weight)
+
+
+class _Messages(NamedTuple):
+    worker: np.ndarray
+    delay: np.ndarray
+    time: np.ndarray | None
+    commit: np.ndarray
+    version: np.ndarray
+
+
+def _with_dropped(
+    rows: _Messages, away: dict[str, np.ndarray], first: int, log: Gathered, facts: Facts
+) -> tuple[_Messages, np.ndarray | None]:
+    """The rows with those of weight 0, in front of the others of the version that there was when they were dropped."""
+    taken = away.get("taken")
+    time = away.get("taken_time", away.get("time"))
+    timed = rows.time is None if time is None else rows.time is not None and not np.isnan(time).any()
+    if taken is None or (taken == MISSING).any() or not timed:
+        facts["notes"].append(
+            "Dropped samples are not in the schedule, for the log does not say at which version, taken, they were."
+        )
+        return rows, None
+    version, read = taken.astype(np.int64), away["read"].astype(np.int64)
+    delay = version - np.maximum(read, first)
+    outside = (version < first) | (version > rows.version[-1] + 1) | (delay < 0)
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise LogError(
+            f"{log.source}: a sample was dropped at version {int(version[i]) + log.offset}, but submitted with version "
+            f"{int(read[i]) + log.offset}, and the schedule has {first + log.offset} to "
+            f"{int(rows.version[-1]) + 1 + log.offset}; say which column is taken."
+        )
+    facts["read_before"] += int((read < first).sum())
+    at = np.searchsorted(rows.version, version)
+    order = np.lexsort((np.arange(len(at)) if time is None else time, at))
+    at = at[order]
+    both = _Messages(
+        np.insert(rows.worker, at, away["worker"][order]),
+        np.insert(rows.delay, at, delay[order]),
+        None if rows.time is None or time is None else np.insert(rows.time, at, time[order]),
+        np.insert(rows.commit, at, False),
+        np.insert(rows.version, at, version[order]),
+    )
+    weight = np.insert(np.ones(len(rows.worker), np.int32), at, 0)
+    facts["notes"].append("Dropped samples are rows of weight 0.")
+    return both, weight

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from a3cjax.schedules.logs.opened import LONGEST, ROWS, Opened, Piece
+from a3cjax.schedules.logs.opened import LONGEST, ROWS, Opened, Piece, expected_rows
 from a3cjax.schedules.logs.report import LogError
 
 
@@ -18,6 +18,7 @@ def open_csv(path: Path) -> Opened:
     if names and all(_is_number(name) for name in names):
         raise LogError(f"{path}, line 1: {heading.strip()[:60]!r} has no names; give the columns' names on that line.")
     opened = Opened(str(path), "CSV", names, lambda wanted: _pieces(path, delimiter, wanted, opened))
+    opened.expected = expected_rows([path])
     return opened
 
 
