@@ -12,6 +12,7 @@ from a3cjax import families, studies
 from a3cjax._core import check
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions
+from a3cjax.cli.logs import LogOptions
 from a3cjax.cli.networks import CartPoleSpeedupOptions, MinAtarSpeedupOptions
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import LinearGaussian
@@ -361,4 +362,5 @@ COMMANDS: dict[str, Any] = {
     "speedup-lqr": LQRSpeedupOptions,
     "speedup-cartpole": CartPoleSpeedupOptions,
     "speedup-minatar": MinAtarSpeedupOptions,
+    "log": LogOptions,
 }

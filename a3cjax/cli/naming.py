@@ -31,6 +31,7 @@ def as_typed(sentence: str, options: Any) -> str:
         for argument in (same, f"num_{same}", *_ARGUMENTS.get(option, ())):
             name = re.escape(argument)
             sentence = re.sub(rf"^(?:(?:The )?learner(?:'s |\.))?{name}(?={_SAYS})", option, sentence)
+            sentence = re.sub(rf"(?<![\w.-]){name}='([^'.]*)'", rf"{option} \1", sentence)
             if "_" in argument:
                 sentence = re.sub(rf"(?<![\w.-]){name}=", f"{option} ", sentence)
                 sentence = re.sub(rf"(?<![\w-]){name}\b", option, sentence)

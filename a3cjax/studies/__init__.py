@@ -10,6 +10,7 @@ from a3cjax.studies.frame.runs import SAMPLING
 from a3cjax.studies.frame.statistics import mean_interval, power_law, proportion_interval, ratio_of_means
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.knee import KneeRow, KneeStudy, knee
+from a3cjax.studies.log import LogRow, LogStudy, describe_log
 from a3cjax.studies.rates import RatesRow, RatesStudy, rates
 from a3cjax.studies.regularisation import (
     RegularisationRow,
@@ -29,11 +30,11 @@ from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [
-    "SAMPLING", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy", "CriticalStepRow",
-    "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy", "EstimatorsRow", "EstimatorsStudy",
-    "KneeRow", "KneeStudy", "RatesRow", "RatesStudy", "RegularisationRow", "RegularisationStudy", "ReturnRow",
-    "ReturnStudy", "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow", "SweepStudy",
-    "chains", "compare", "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors", "estimators",
+    "SAMPLING", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy", "CriticalStepRow", "CriticalStepStudy",
+    "DelayBound", "DelayErrorRow", "DelayErrorStudy", "EstimatorsRow", "EstimatorsStudy", "KneeRow", "KneeStudy",
+    "LogRow", "LogStudy", "RatesRow", "RatesStudy", "RegularisationRow", "RegularisationStudy", "ReturnRow",
+    "ReturnStudy", "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow", "SweepStudy", "chains",
+    "compare", "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors", "describe_log", "estimators",
     "first_crossing", "knee", "mean_interval", "power_law", "proportion_interval", "rates", "ratio_of_means",
     "regularisation", "speedup", "speedup_to_return", "stability_limit", "sweep", "typical_priors",
 ]  # fmt: skip

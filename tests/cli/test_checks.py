@@ -14,7 +14,7 @@ from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions
 from a3cjax.cli.process import run
 
 NAN, INF = float("nan"), float("inf")
-MAY_BE_ZERO = {"seed", "mdp_seed", "lqr_seed", "delays"}
+MAY_BE_ZERO = {"seed", "mdp_seed", "lqr_seed", "delays", "counts_from", "first_version"}
 GROUPS = ("problem", "team", "network")
 MAY_BE_ANY_LIST = {"hidden"}  # empty, or with a value twice
 MAY_BE_NEGATIVE = {"target_value"}

@@ -49,6 +49,9 @@ class Spilled:
     def __init__(self) -> None:
         self._file, self.size = tempfile.TemporaryFile(), 0  # noqa: SIM115 it lives as long as this does
 
+    def __del__(self) -> None:
+        self._file.close()
+
     def append(self, piece: np.ndarray) -> None:
         """Put ``piece`` at the end."""
         self._file.write(np.asarray(piece, np.float64).tobytes())

@@ -160,18 +160,34 @@ def simple_laws(delay: np.ndarray) -> dict[str, float]:
     'Constant(3)'
     """
     share = np.bincount(delay) / len(delay)
+    # What a law puts beyond the greatest delay is missed by all delays.
+    apart = {
+        name: 0.5 * float(np.abs(share - law).sum() + max(0.0, 1 - law.sum())) for name, law in _laws(delay).items()
+    }
+    return dict(sorted(apart.items(), key=lambda item: item[1]))
+
+
+def nearest_law(delay: np.ndarray) -> np.ndarray:
+    """The shares that the nearest simple law gives to the delays 0, 1, …, up to the greatest.
+
+    >>> import numpy as np
+    >>> nearest_law(np.full(50, 3)).tolist()
+    [0.0, 0.0, 0.0, 1.0]
+    """
+    return _laws(delay)[next(iter(simple_laws(delay)))]
+
+
+def _laws(delay: np.ndarray) -> dict[str, np.ndarray]:
+    share = np.bincount(delay)
     mean, n = float(delay.mean()), np.arange(len(share))
     middle, high = int(_quantile(delay, 0.5)), round(2 * mean)
     log_factorial = np.array([math.lgamma(k + 1) for k in n])
-    laws = {
+    return {
         f"Constant({middle})": (n == middle).astype(float),
         f"Uniform(0, {high})": (n <= high) / (high + 1),
         f"Geometric({mean:.3g})": np.exp(n * math.log(mean / (1 + mean))) / (1 + mean) if mean else (n == 0) * 1.0,
         f"Poisson({mean:.3g})": np.exp(n * math.log(mean) - mean - log_factorial) if mean else (n == 0) * 1.0,
     }
-    # What a law puts beyond the greatest delay is missed by all delays.
-    apart = {name: 0.5 * float(np.abs(share - law).sum() + max(0.0, 1 - law.sum())) for name, law in laws.items()}
-    return dict(sorted(apart.items(), key=lambda item: item[1]))
 
 
 def _of_worker(

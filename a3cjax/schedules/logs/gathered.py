@@ -13,6 +13,7 @@ from a3cjax.schedules.logs.report import LogError
 
 _VERSIONS = ("read", "written", "done", "taken")
 _SPILL = 1_000_000  # rows
+_SOME = 65_536
 _TIMES = ("time", "read_time", "taken_time")
 
 
@@ -85,7 +86,9 @@ def gather(opened: Opened, roles: Mapping[str, str], *, samples: bool) -> Gather
         raise LogError(f"{opened.source} has no rows; give the log of a run that made an update.")
     workers, final = names.ordered()
     closed = {role: column.close() for role, column in kept.items()}
-    np.take(final, closed["worker"], out=closed["worker"], mode="clip")
+    codes = closed["worker"]
+    for start in range(0, len(codes), _SOME):
+        codes[start : start + _SOME] = final[codes[start : start + _SOME]]
     idle, waiting = busy.shares(final)
     return Gathered(closed, workers, offset or 0, idle, waiting, lines, opened.source)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from a3cjax.schedules.logs.columns import Where
 
-ROWS = 16_384  # of a piece
+ROWS = 4096  # of a piece
 LONGEST = 1 << 20  # bytes of a line
 
 

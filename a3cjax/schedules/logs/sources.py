@@ -30,6 +30,8 @@ def open_source(source: Any, run: str | None) -> Opened:
         FileNotFoundError: if there is no such file.
         LogError: if it is nothing that can be a log.
     """
+    if source is None:
+        raise LogError("There is no log to read; give its path, as in a3cjax log out/run.")
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         opened = open_folder(path, run) if path.is_dir() else _open_file(path, run)
