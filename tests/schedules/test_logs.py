@@ -260,6 +260,17 @@ def test_clocks_that_disagree():
     assert "There are no times; update k lands at time k + 1." in str(untimed.report)
 
 
+def test_a_clock_that_stays_behind(monkeypatch):
+    """Held at the latest landing ahead, however far back that is, and whatever is looked at together."""
+    k = np.arange(9)
+    log = {"worker": k % 2, "read": k, "written": k, "time": [0.0, 9.0, *k[2:7], 9.5, 8.0]}
+    for part in (2, 3, 100):
+        monkeypatch.setattr(ordering, "_PART", part)
+        schedule = Schedule.from_log(log, clocks="hold")
+        assert schedule.time.tolist() == [0.0, *[9.0] * 6, 9.5, 9.5]
+        assert (schedule.report.back, schedule.report.back_most) == (6, 7.0)
+
+
 @pytest.mark.parametrize(
     ("names", "ordered"),
     [
