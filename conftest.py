@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import pytest
 
+import a3cjax.studies  # noqa: F401 – first: pytest, importing by path, would put modules where studies are
 from a3cjax._xla import compilation_cache
 
 _MUCH_MEMORY, _MOST_MEMORY = 1 << 30, 3 << 29  # bytes of a process: after a file, and after any test

@@ -11,9 +11,10 @@ from tyro.conf import arg
 from a3cjax import families, studies
 from a3cjax._core import check
 from a3cjax.cli.derive import options_of
-from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions
+from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions, mixing_mdp
 from a3cjax.cli.logs import LogOptions
 from a3cjax.cli.networks import CartPoleSpeedupOptions, MinAtarSpeedupOptions
+from a3cjax.cli.staleness import RemediesOptions
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import LinearGaussian
 from a3cjax.problems import FiniteMDP, Prior, exact
@@ -121,21 +122,12 @@ class KneeOptions(options_of(studies.knee)):
             raise ValueError(f"--problems is {list(self.problems)}; name one or more MDPs, each once.")
         states = check.integer("--states", self.states, 2)
         key = jax.random.key(check.integer("--seed", self.seed, 0))
-        start, features = jnp.zeros(states).at[states // 2].set(1), jnp.eye(states)
 
-        def build(name: str) -> FiniteMDP:
-            if name == "dense":
-                return families.synthetic(key, states, 2, 1, self.discount)
-            if name == "ring":
-                return families.ring(states, discount=self.discount)
-            garnet = families.garnet(key, states, 2, self.branching, discount=self.discount)
-            return families.lazy(garnet, self.stay) if name == "lazy" else garnet
+        def learner(name: str) -> A3C:
+            mdp = mixing_mdp(name, key, states, self.discount, self.branching, self.stay)
+            return A3C(mdp, radius=self.radius, **_settings(self))
 
-        def learner(mdp: FiniteMDP) -> A3C:
-            same = FiniteMDP(mdp.transition, mdp.reward, start, mdp.discount, features)
-            return A3C(same, radius=self.radius, **_settings(self))
-
-        return {"learners": {name: learner(build(name)) for name in self.problems}}
+        return {"learners": {name: learner(name) for name in self.problems}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -363,4 +355,5 @@ COMMANDS: dict[str, Any] = {
     "speedup-cartpole": CartPoleSpeedupOptions,
     "speedup-minatar": MinAtarSpeedupOptions,
     "log": LogOptions,
+    "remedies": RemediesOptions,
 }

@@ -109,6 +109,21 @@ def _mdp_of(group: Any, choices: Choices) -> FiniteMDP:
     return families.lazy(mdp, group.stay) if group.stay else mdp
 
 
+def mixing_mdp(name: str, key: jax.Array, states: int, discount: float, branching: int, stay: float) -> FiniteMDP:
+    """The MDP "dense", "ring", "garnet" or "lazy": two actions, a feature for each state, a start half-way round."""
+
+    def built() -> FiniteMDP:
+        if name == "dense":
+            return families.synthetic(key, states, 2, 1, discount)
+        if name == "ring":
+            return families.ring(states, discount=discount)
+        garnet = families.garnet(key, states, 2, branching, discount=discount)
+        return families.lazy(garnet, stay) if name == "lazy" else garnet
+
+    mdp, start = built(), jnp.zeros(states).at[states // 2].set(1)
+    return FiniteMDP(mdp.transition, mdp.reward, start, mdp.discount, jnp.eye(states))
+
+
 @dataclasses.dataclass(frozen=True)
 class ProblemOptions(
     choice_of("mdp", "Family of the MDP; synthetic is the paper's.", _FAMILIES, _OF_FAMILY, "one for each state")

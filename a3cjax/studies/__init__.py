@@ -18,6 +18,7 @@ from a3cjax.studies.regularisation import (
     regularisation,
     typical_priors,
 )
+from a3cjax.studies.remedies import REMEDIES, Chain, Delays, Problem, RemediesStudy, Remedy, RemedyRow, remedies
 from a3cjax.studies.speedup import (
     ReturnRow,
     ReturnStudy,
@@ -30,11 +31,12 @@ from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [
-    "SAMPLING", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy", "CriticalStepRow", "CriticalStepStudy",
-    "DelayBound", "DelayErrorRow", "DelayErrorStudy", "EstimatorsRow", "EstimatorsStudy", "KneeRow", "KneeStudy",
-    "LogRow", "LogStudy", "RatesRow", "RatesStudy", "RegularisationRow", "RegularisationStudy", "ReturnRow",
-    "ReturnStudy", "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow", "SweepStudy", "chains",
-    "compare", "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors", "describe_log", "estimators",
+    "REMEDIES", "SAMPLING", "Chain", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy", "CriticalStepRow",
+    "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy", "Delays", "EstimatorsRow",
+    "EstimatorsStudy", "KneeRow", "KneeStudy", "LogRow", "LogStudy", "Problem", "RatesRow", "RatesStudy",
+    "RegularisationRow", "RegularisationStudy", "RemediesStudy", "Remedy", "RemedyRow", "ReturnRow", "ReturnStudy",
+    "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow", "SweepStudy", "chains", "compare",
+    "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors", "describe_log", "estimators",
     "first_crossing", "knee", "mean_interval", "power_law", "proportion_interval", "rates", "ratio_of_means",
-    "regularisation", "speedup", "speedup_to_return", "stability_limit", "sweep", "typical_priors",
+    "regularisation", "remedies", "speedup", "speedup_to_return", "stability_limit", "sweep", "typical_priors",
 ]  # fmt: skip

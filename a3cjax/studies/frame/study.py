@@ -23,7 +23,7 @@ class Study(abc.ABC):
     ``name``: of its files. ``rows``: frozen dataclasses of one kind, the lines of ``<name>.csv``. ``curves``: the
     ``xarray.Dataset`` that they were made of, every variable with a long name and units; if the rows have intervals,
     its attribute ``intervals`` says which. ``confidence``: coverage of the intervals. ``interrupted``: whether Ctrl-C
-    ended the study early.
+    ended the study early. ``kept``: what is kept on disk of a finished study until it is saved.
     """
 
     name: ClassVar[str]
@@ -32,6 +32,7 @@ class Study(abc.ABC):
     rows: tuple[Any, ...]
     confidence: float = 0.95
     interrupted: bool = False
+    kept: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     @abc.abstractmethod
     def summary(self) -> str:
@@ -73,8 +74,8 @@ class Study(abc.ABC):
         """Write <name>.csv, <name>.nc, run.json and <name>.png, each whole or not at all; return their paths.
 
         ``options`` goes into run.json, beside the versions of what made the numbers. The figure comes last, so that
-        the numbers are there whatever becomes of it. JSON has no NaN and no infinity: they are the texts "nan", "inf"
-        and "-inf" there, as they are in the CSV.
+        the numbers are there whatever becomes of it; then what was ``kept`` of the finished study goes. JSON has no NaN
+        and no infinity: they are the texts "nan", "inf" and "-inf" there, as they are in the CSV.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
@@ -94,6 +95,8 @@ class Study(abc.ABC):
         drawn = io.BytesIO()
         self.figure().savefig(drawn, format="png", dpi=150)
         files.write_whole(picture, lambda file: file.write(drawn.getvalue()))
+        if self.kept is not None:
+            self.kept.remove()
         return [table, curves, picture, about_run]
 
 

@@ -2,8 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -89,18 +88,15 @@ class DelayRow:
     diverging_from: float
 
 
-@dataclasses.dataclass(frozen=True)
 class SweepStudy(Study):
     """The outcome of ``sweep``.
 
     ``curves`` over (law, delay, step, seed, record): ``objective``, ``critic_error_sq``, or the metrics asked for, and
     per run ``nonfinite_from`` and ``diverged``, .... ``rows``: a ``SweepRow`` for each (law, delay, step).
-    ``kept``: what is kept on disk of a finished sweep until it is saved.
     """
 
     name = "sweep"
     rows: tuple[SweepRow, ...]
-    kept: Partial | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -125,13 +121,6 @@ class SweepStudy(Study):
         )  # fmt: skip
         curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, OF_SHARES))
         return cls(curves, rows, confidence, interrupted, kept)
-
-    def save(self, folder: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> list[Path]:
-        """As every study; then what was kept of the finished sweep goes."""
-        paths = super().save(folder, options)
-        if self.kept is not None:
-            self.kept.remove()
-        return paths
 
     @property
     def delays(self) -> tuple[DelayRow, ...]:
