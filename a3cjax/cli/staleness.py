@@ -53,7 +53,7 @@ class RemediesOptions(options_of(studies.remedies, "partial")):
     """Share of the gap from the start's J(θ_0) to the optimum J* that a run on an MDP has to close."""
     learning_rate: float = 4e-3
     """Learning rate of RMSProp at factor 1, on CartPole."""
-    network_updates: int = 600
+    network_updates: int = 500
     """Updates of every run on CartPole, of 20 steps each."""
     target_value: float = 195.0
     """Return to be met on CartPole."""

@@ -56,7 +56,7 @@ class QuadraticSGD(AbstractLearner):
     step: Float[Array, "*B"] | None
     noise: Float[Array, "*B"]
     start: Float[Array, " n"]
-    optimizer: Any
+    optimizer: Any = None
     uses: Uses = static(init=False)
 
     metric_names = ("objective", "distance_sq")

@@ -36,6 +36,7 @@ class Scattering(a3cjax.QuadraticSGD):
         """Entry by entry."""
         del delay, stale
         x = state.x
+        assert self.step is not None
         for j in range(x.shape[0]):
             x = x.at[j].add(-self.step * message[j])
         return type(state)(x)

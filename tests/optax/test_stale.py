@@ -12,6 +12,7 @@ import pytest
 import a3cjax
 from a3cjax import Schedule, compute_times, delays
 from a3cjax.engine.randomness import key_from_words, proposal_words
+from a3cjax.learners.quadratic import QuadraticState
 from a3cjax.optax import delayed, mailbox, server_params, stale_params
 
 KEY = jax.random.key(3)
@@ -80,7 +81,7 @@ def message(view, key, worker, turn):
     """What the engine's worker sends: its draws are its own, whoever computes."""
     words = jax.random.key_data(key)
     drawn = proposal_words((words[0], words[1]), worker, turn, 2)
-    return LEARNER.propose(LEARNER.init(key)._replace(x=view), (), key_from_words(drawn))[0]
+    return LEARNER.propose(QuadraticState(view), (), key_from_words(drawn))[0]
 
 
 def by_delayed(schedule, key):

@@ -152,8 +152,11 @@ def test_what_a_chain_is_found_to_do(mdp):
         (optax.chain(remedies.gap_aware(), optax.sgd(0.1)), Uses(True, True)),
         (optax.sgd(0.1, momentum=0.9), Uses()),
         (optax.adam(0.1), Uses()),
-        (optax.stateless(lambda g, _: 1 / (2 + g)), Uses()),  # entry by entry, but not zero where g is
-        (optax.stateless(lambda g, _: g + 1), Uses()),
+        (
+            optax.stateless(lambda g, _: jax.tree.map(lambda x: 1 / (2 + x), g)),
+            Uses(),
+        ),  # entry by entry, but not zero where g is
+        (optax.stateless(lambda g, _: jax.tree.map(lambda x: x + 1, g)), Uses()),
         (optax.adamw(0.1), Uses(params=True)),
         (optax.chain(remedies.clip_by_norm(1.0), optax.sgd(0.1)), Uses()),
         (optax.chain(optax.add_noise(0.1, 0.5, KEY), optax.sgd(0.1)), Uses()),

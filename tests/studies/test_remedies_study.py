@@ -1,10 +1,13 @@
 """The study of remedies: against plain NumPy, gone on with after an interruption, and in words."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import a3cjax
 from a3cjax.studies import Problem, StudyInterrupted, remedies
+from a3cjax.studies.frame import runs
 
 K, STEP, DELAY, TARGET = 120, 0.05, 6, 0.019
 FACTORS = (1.0, 2.0, 4.0, 8.0)
@@ -29,7 +32,7 @@ def varying(key, num_updates):
 
 PROBLEM = Problem(quadratic, K, target_value=TARGET, records=K)
 NOISY = {"noisy": Problem(noisy, 60, target_value=0.3, records=60)}
-FEW = dict(remedies=["none", "inverse"], factors=(1, 4), seeds=4, trials=2)
+FEW: dict[str, Any] = dict(remedies=["none", "inverse"], factors=(1, 4), seeds=4, trials=2)
 
 
 def samples_to_target(rule, factor):
@@ -74,7 +77,7 @@ def test_who_never_meets_the_target_counts_as_if_at_the_end():
 
 def test_it_goes_on_after_an_interruption_to_the_same_bits(tmp_path, monkeypatch):
     whole = remedies(NOISY, {"varying": varying}, **FEW)
-    simulate, calls = a3cjax.studies.frame.runs.simulate, []
+    simulate, calls = runs.simulate, []
 
     def interrupted(*args, **options):
         calls.append(args)
@@ -82,7 +85,7 @@ def test_it_goes_on_after_an_interruption_to_the_same_bits(tmp_path, monkeypatch
             raise KeyboardInterrupt
         return simulate(*args, **options)
 
-    monkeypatch.setattr("a3cjax.studies.frame.runs.simulate", interrupted)
+    monkeypatch.setattr(runs, "simulate", interrupted)
     with pytest.raises(StudyInterrupted, match="The same command goes on from there") as caught:
         remedies(NOISY, {"varying": varying}, partial=tmp_path / "kept", **FEW)
     assert [row.verdict for row in caught.value.study.rows] == ["soonest", "not done"]
@@ -111,6 +114,6 @@ def test_it_goes_on_after_an_interruption_to_the_same_bits(tmp_path, monkeypatch
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_in_a_sentence(options, words):
-    given = {"problems": NOISY, "delays": {"varying": varying}, **FEW, **options}
+    given: dict[str, Any] = {"problems": NOISY, "delays": {"varying": varying}, **FEW, **options}
     with pytest.raises(ValueError, match=words):
         remedies(given.pop("problems"), given.pop("delays"), **given)

@@ -63,7 +63,7 @@ def ranked(cell: Dataset, problem: str, delays: str, confidence: float) -> list[
         speedup = ratio_of_means(times[plain], times[i], paired=True, confidence=confidence)
         to_best = ratio_of_means(times[i], times[best], paired=True, confidence=confidence)
         step, factors = int(cell.best.values[i]), cell.step.values
-        row = dict(
+        row: dict[str, Any] = dict(
             problem=problem, delays=delays, mean_delay=float(cell.mean_delay), rank=rank, remedy=names[i],
             factor=float(factors[step]) if step >= 0 else np.nan,
             at_edge=step >= 0 and len(factors) > 1 and step in (0, len(factors) - 1),

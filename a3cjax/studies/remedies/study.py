@@ -112,7 +112,7 @@ class RemediesStudy(Study):
 
 def remedies(
     problems: Mapping[str, Problem], delays: Mapping[str, Draw], *, remedies: Sequence[str] | None = None,
-    factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0), seeds: int = 28, trials: int = 4,
+    factors: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0), seeds: int = 24, trials: int = 4,
     confidence: float = 0.95, seed: int = 0, more: Mapping[str, Remedy] | None = None,
     partial: str | os.PathLike[str] | None = None, progress: bool | None = None,
 ) -> RemediesStudy:  # fmt: skip
