@@ -14,6 +14,7 @@ from a3cjax.cli.derive import options_of
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions, mixing_mdp
 from a3cjax.cli.logs import LogOptions
 from a3cjax.cli.networks import CartPoleSpeedupOptions, MinAtarSpeedupOptions
+from a3cjax.cli.pipelines import BoundOptions
 from a3cjax.cli.staleness import RemediesOptions
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import LinearGaussian
@@ -356,4 +357,5 @@ COMMANDS: dict[str, Any] = {
     "speedup-minatar": MinAtarSpeedupOptions,
     "log": LogOptions,
     "remedies": RemediesOptions,
+    "bound": BoundOptions,
 }

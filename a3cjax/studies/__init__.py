@@ -1,5 +1,6 @@
 """Questions asked of many runs, and what they share: statistics, tables, figures, files."""
 
+from a3cjax.studies.bound import BoundRow, BoundStudy, bound, generated_tokens
 from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.compare import CompareRow, CompareStudy, compare
 from a3cjax.studies.critical_step import CriticalStepRow, CriticalStepStudy, critical_step
@@ -31,12 +32,13 @@ from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [
-    "REMEDIES", "SAMPLING", "Chain", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy", "CriticalStepRow",
-    "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy", "Delays", "EstimatorsRow",
-    "EstimatorsStudy", "KneeRow", "KneeStudy", "LogRow", "LogStudy", "Problem", "RatesRow", "RatesStudy",
-    "RegularisationRow", "RegularisationStudy", "RemediesStudy", "Remedy", "RemedyRow", "ReturnRow", "ReturnStudy",
-    "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow", "SweepStudy", "chains", "compare",
-    "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors", "describe_log", "estimators",
-    "first_crossing", "knee", "mean_interval", "power_law", "proportion_interval", "rates", "ratio_of_means",
-    "regularisation", "remedies", "speedup", "speedup_to_return", "stability_limit", "sweep", "typical_priors",
+    "REMEDIES", "SAMPLING", "BoundRow", "BoundStudy", "Chain", "ChainsRow", "ChainsStudy", "CompareRow",
+    "CompareStudy", "CriticalStepRow", "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy",
+    "Delays", "EstimatorsRow", "EstimatorsStudy", "KneeRow", "KneeStudy", "LogRow", "LogStudy", "Problem", "RatesRow",
+    "RatesStudy", "RegularisationRow", "RegularisationStudy", "RemediesStudy", "Remedy", "RemedyRow", "ReturnRow",
+    "ReturnStudy", "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow", "SweepStudy", "bound",
+    "chains", "compare", "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors", "describe_log",
+    "estimators", "first_crossing", "generated_tokens", "knee", "mean_interval", "power_law", "proportion_interval",
+    "rates", "ratio_of_means", "regularisation", "remedies", "speedup", "speedup_to_return", "stability_limit",
+    "sweep", "typical_priors",
 ]  # fmt: skip

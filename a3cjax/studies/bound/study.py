@@ -1,0 +1,370 @@
+"""Which maximum staleness, queue and batch of a pipeline meet a target soonest, with and without corrections."""
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from a3cjax._core import check
+from a3cjax.engine import Record
+from a3cjax.engine.host import at_work
+from a3cjax.learners.corrections import CORRECTIONS
+from a3cjax.schedules import Schedule
+from a3cjax.schedules.compute_times import ComputeTime
+from a3cjax.studies.bound.clocks import clocks, pipeline_numbers
+from a3cjax.studies.bound.figure import bound_figure
+from a3cjax.studies.bound.ranking import CELL, NO_BOUND, BoundRow, ranked, sentences
+from a3cjax.studies.frame import runs
+from a3cjax.studies.frame.beginning import begin, counted
+from a3cjax.studies.frame.crossing import first_crossing
+from a3cjax.studies.frame.kept import Kept
+from a3cjax.studies.frame.layout import SEED, Layout, Var
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals
+from a3cjax.studies.frame.study import Study
+from a3cjax.studies.frame.tables import versions
+from a3cjax.studies.frame.target import Target, find_target, step_fields, target_sentence
+from a3cjax.studies.frame.types import Dataset, Figure
+
+_CELL = " ".join(CELL)
+_TIME = "time unit of the laws"
+
+LAYOUT = Layout(
+    "Pipelines with bounded staleness",
+    coordinates={
+        "batch": Var("batch", "samples of an update", "1"),
+        "queue": Var("queue", "finished samples that the queue holds"),
+        "bound": Var("bound", "maximum staleness in updates"),
+        "correction": Var("correction", "importance weights"),
+        "step": Var("step", "factor on the steps", "1"),
+        "trial": Var("trial", "seed of a trial", "1"),
+        "seed": SEED,
+    },
+    variables={
+        "throughput": Var(f"{_CELL} seed", "samples trained on in a unit of time", "1 / time unit", np.nan),
+        "updates_per_time": Var(f"{_CELL} seed", "updates in a unit of time", "1 / time unit", np.nan),
+        "staleness": Var(f"{_CELL} seed", "mean staleness of samples trained on", "updates", np.nan),
+        "staleness_99": Var(f"{_CELL} seed", "99 % quantile of their staleness", "updates", np.nan),
+        "dropped": Var(f"{_CELL} seed", "share of samples taken that were dropped", "1", np.nan),
+        "quick": Var(f"{_CELL} seed", "generation time of samples trained on over that of all taken", "1", np.nan),
+        "last_sample": Var(f"{_CELL} seed", "samples that a whole run trains on", "samples", np.nan),
+        "last_time": Var(f"{_CELL} seed", "virtual time of a run's last update", _TIME, np.nan),
+        "trial_time": Var(f"{_CELL} correction step trial", "virtual time to the target in trials", _TIME, np.nan),
+        "best": Var(f"{_CELL} correction", "which step was best in trials, or -1", "1", -1),
+        "samples": Var(f"{_CELL} correction seed", "samples trained on to the target", "samples", np.nan),
+        "time": Var(f"{_CELL} correction seed", "virtual time to the target", _TIME, np.nan),
+        "done": Var("correction", "1 if its trials are done, 2 if its runs are", "1", 0),
+    },
+)
+
+
+class BoundStudy(Study):
+    """The outcome of ``bound``: a ``BoundRow`` for each batch, queue, correction and maximum staleness.
+
+    ``curves`` over (batch, queue, bound, …, seed): what the pipeline did, and samples and time to the target.
+    """
+
+    name = "bound"
+    rows: tuple[BoundRow, ...]
+
+    @classmethod
+    def of(cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False) -> "BoundStudy":
+        """Rank the choices."""
+        told = about_intervals(confidence, OF_MEANS, OF_RATIOS)
+        return cls(curves.assign_attrs(told), ranked(curves, confidence), confidence, interrupted)
+
+    def summary(self) -> str:
+        """The best choice, what cannot be told apart from it, and what no bound and bound 0 cost."""
+        return sentences(self.rows, self.percent, self.curves.sizes["seed"])
+
+    def notes(self) -> list[str]:
+        """A sentence for each thing that a reader of the rows must know."""
+        sizes = self.curves.sizes
+        said = ["The study was interrupted: what is not known yet is a dash."] if self.interrupted else []
+        said.append(target_sentence(self.curves.attrs))
+        said.append(
+            f"Each row has its own best of {sizes['step']} steps, found with {sizes['trial']} other seeds each. The "
+            "best choice is chosen by the same runs that it is judged by, so a narrow lead over many may be luck. "
+            "quick: generation time of what was trained on over that of all taken."
+        )
+        edges = sum(row.at_edge for row in self.rows)
+        if edges:
+            said.append(f"* The best step is the least or the greatest tried ({counted(edges, 'row')}).")
+        missed = sum(row.reached < sizes["seed"] for row in self.rows)
+        if missed and not self.interrupted:
+            said.append(
+                f"In {counted(missed, 'row')} some seed did not meet the target, and counts as if it had at its end: "
+                "there the mean is a lower bound. More samples or a lower target will tell."
+            )
+        return said
+
+    def figure(self) -> Figure:
+        """Throughput, samples and time to the target against the bound, with intervals."""
+        return bound_figure(self.rows, self.percent, self.curves.sizes["seed"])
+
+    def facts(self) -> dict[str, Any]:
+        """The target."""
+        return {name: value for name, value in self.curves.attrs.items() if name not in ("title", "intervals")}
+
+
+def bound(
+    learner: Any, generation: ComputeTime, learning: ComputeTime, *, generators: int = 64,
+    bounds: Sequence[int | None] = (0, 1, 2, 4, 8, None), batches: Sequence[int] = (4, 16),
+    queues: Sequence[int | None] = (16,), on_stale: Literal["drop", "wait"] = "drop",
+    corrections: Sequence[str] = ("none", "truncated"), factors: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0),
+    num_samples: int = 4000, metric: str = "objective", target: float = 0.7, target_value: float | None = None,
+    records: int = 200, seeds: int = 20, trials: int = 4, confidence: float = 0.95, seed: int = 0,
+    partial: str | os.PathLike[str] | None = None, progress: bool | None = None,
+) -> BoundStudy:  # fmt: skip
+    """Batches × queues × maximum staleness × corrections, each at its own best step: what meets the target soonest.
+
+    Generators make samples, a queue holds them, a learner takes a batch for each update (``Schedule.from_pipeline``). A
+    tight bound trains on fresh samples and wastes or awaits many; a loose one trains on all and they are stale. First
+    ``trials`` seeds run every choice with every step; then ``seeds`` others run it with the step with which the trials
+    took the least time to the target. A run ends when ``num_samples`` were taken off the queue, dropped ones too, and
+    one that has not met the target by then counts as if it had at its end. All choices share compute times and keys, so
+    that times are compared in pairs.
+
+    Args:
+        learner: with a metric and step sizes. For corrections it takes its gradients fresh, as
+            ``A3C(gradient="fresh")``.
+        generation: law of the time in which a generator makes a sample.
+        learning: law of the time that an update takes.
+        generators: how many there are.
+        bounds: maximum staleness of a sample in updates; None for no bound.
+        batches: samples of an update.
+        queues: finished samples that the queue holds; None for any number.
+        on_stale: drop what is too stale, or have generators wait before they make it.
+        corrections: names of importance weights, or "none". See ``A3C``.
+        factors: what the learner's steps are multiplied by.
+        num_samples: samples taken off the queue in every run.
+        metric: what has to meet the target.
+        target: share of the gap from the start to the optimum that a run has to close.
+        target_value: the metric's value to be met, in place of a share.
+        records: how often the metric is looked at in a run.
+        seeds: runs of each choice with its best step, at least 1; the intervals need 2.
+        trials: runs for each step, at least 1. With trials · factors = seeds one program serves both.
+        confidence: coverage of the intervals over seeds. See ``mean_interval`` and ``ratio_of_means``.
+        seed: seed of schedules and runs.
+        partial: a folder to keep an unfinished study in. The same call goes on from there, to the same bits;
+            ``study.save`` of the finished study removes it.
+        progress: see ``simulate``.
+
+    Raises:
+        ValueError: if an argument is out of range, or ``partial`` holds another study.
+        StudyInterrupted: on Ctrl-C, with what was done.
+
+    >>> import a3cjax
+    >>> learner = a3cjax.QuadraticSGD([1.0], step=0.1)
+    >>> law = a3cjax.compute_times.Deterministic
+    >>> study = a3cjax.studies.bound(
+    ...     learner, law(8.0), law(1.0), generators=4, bounds=(0, None), batches=(1,), queues=(4,),
+    ...     corrections=("none",), factors=(1, 2), num_samples=200, records=100, target_value=0.01, seeds=2, trials=2)
+    >>> [(row.bound, round(row.throughput, 2), round(row.staleness, 1), row.reached) for row in study.rows]
+    [('0', 0.06, 0.0, 2), ('none', 0.5, 5.4, 2)]
+    """
+    runs.check_repeats(seeds, seed, confidence)
+    for name, value in (("generators", generators), ("num_samples", num_samples), ("records", records)):
+        check.integer(name, value, 1)
+    check.integer("trials", trials, 1)
+    check.choice("on_stale", on_stale, ("drop", "wait"))
+    check.number("factors", list(factors), above=0)
+    multiples = runs.distinct("factors", sorted(float(factor) for factor in factors))
+    axes = {
+        "batch": runs.distinct_integers("batches", batches, 1),
+        "queue": _or_none("queues", queues),
+        "bound": _or_none("bounds", bounds),
+        "correction": runs.distinct("corrections", corrections),
+    }
+    learners = _learners(learner, axes["correction"])
+    if num_samples < max(axes["batch"]) or records > num_samples:
+        raise ValueError(
+            f"num_samples is {num_samples}, but must be at least the greatest of batches ({max(axes['batch'])}) and "
+            f"records ({records}), so that there is something to record; use more."
+        )
+    goal = find_target(learner, metric, target, target_value)
+    plan = _Plan(learners, generation, learning, generators, on_stale, axes, multiples, num_samples, goal, records,
+                 trials, seeds, seed)  # fmt: skip
+    kept = Kept(partial, plan.identity(learner), "study of bounds")
+    known, trouble = kept.load()
+    cells = int(np.prod([len(axes[name]) for name in CELL]))
+    begin(
+        f"Simulating {counted(cells, 'pipeline')} × {counted(len(learners), 'correction')}: {trials} trials of "
+        f"{counted(len(multiples), 'step')}, then {counted(seeds, 'seed')} at the best",
+        trouble,
+    )
+    curves = LAYOUT.dataset(plan.coordinates(), **goal.attributes(learner))
+    for name, array in known.items():
+        curves[name].values[...] = array
+    with runs.kept_on_interrupt(
+        lambda: BoundStudy.of(curves, confidence, interrupted=True),
+        lambda: "Interrupted." + (" The same command goes on from there." if kept.goes_on else ""),
+        nothing_yet=lambda: not curves.done.values.any(),
+    ):
+        plan.run(curves, kept, progress)
+    return dataclasses.replace(BoundStudy.of(curves, confidence), kept=kept)
+
+
+def _or_none(name: str, values: Sequence[int | None]) -> tuple[int | None, ...]:
+    """Whole numbers in ascending order, None last."""
+    given = runs.distinct(name, values)
+    numbers = sorted(check.integer(f"{name}[{i}]", v, 0) for i, v in enumerate(given) if v is not None)
+    return (*numbers, *([None] if None in given else []))
+
+
+def _learners(learner: Any, corrections: Sequence[str]) -> dict[str, Any]:
+    """The learner with each correction."""
+    for i, name in enumerate(corrections):
+        check.choice(f"corrections[{i}]", name, (NO_BOUND, *CORRECTIONS))
+    if not hasattr(learner, "correction"):
+        if tuple(corrections) != (NO_BOUND,):
+            raise ValueError(
+                f"corrections is {list(corrections)}, but {type(learner).__name__} has none; give ['none'] only."
+            )
+        return {NO_BOUND: learner}
+    return {
+        name: dataclasses.replace(learner, correction=None if name == NO_BOUND else name) for name in corrections
+    }  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """All that a study's numbers depend on."""
+
+    learners: dict[str, Any]
+    generation: ComputeTime
+    learning: ComputeTime
+    generators: int
+    on_stale: Literal["drop", "wait"]
+    axes: dict[str, tuple[Any, ...]]
+    factors: tuple[float, ...]
+    num_samples: int
+    goal: Target
+    records: int
+    trials: int
+    seeds: int
+    seed: int
+
+    def identity(self, learner: Any) -> dict[str, Any]:
+        """As options that are compared."""
+        names = ("generators", "on_stale", "factors", "num_samples", "records", "trials", "seeds", "seed")
+        return {
+            **{name: getattr(self, name) for name in names}, **{f"{name}s": self.axes[name] for name in self.axes},
+            "target": list(self.goal), "generation": told(self.generation), "learning": told(self.learning),
+            "learner": told(learner), "platform": jax.default_backend(), "versions": versions(),
+        }  # fmt: skip
+
+    def coordinates(self) -> dict[str, Any]:
+        """Of the study's curves."""
+        words = {name: [NO_BOUND if v is None else str(v) for v in self.axes[name]] for name in ("queue", "bound")}
+        return {
+            "batch": np.array(self.axes["batch"]), **words, "correction": list(self.axes["correction"]),
+            "step": np.array(self.factors), "trial": self.trials, "seed": self.seeds,
+        }  # fmt: skip
+
+    def run(self, curves: Dataset, kept: Kept, progress: bool | None) -> None:
+        """Trials and runs of every correction, each kept when it is done: every pipeline in one batch."""
+        if (curves.done.values == 2).all():
+            return
+        with at_work("drawing schedules", progress):
+            first, then = self._draw(curves)
+        depth = 1 << max(int(np.max(batch.max_delay)) for batch in (first, then)).bit_length()
+        shape = tuple(curves.sizes[name] for name in CELL)
+        for i, case in enumerate(self.learners.items()):
+            if curves.done.values[i] < 1:
+                factors = np.broadcast_to(np.array(self.factors)[:, None], (*shape, len(self.factors), self.trials))
+                _, time, end = self._meet(case, first, 0, factors, depth, progress)
+                curves.trial_time.values[:, :, :, i] = time
+                known = np.where(np.isfinite(time), time, end)
+                curves.best.values[..., i] = known.mean(-1).argmin(-1)
+                curves.done.values[i] = 1
+                self._keep(kept, curves)
+            if curves.done.values[i] < 2:
+                best = curves.best.values[..., i].astype(int)
+                factors = np.broadcast_to(np.array(self.factors)[best][..., None, None], (*shape, 1, self.seeds))
+                samples, time, _ = self._meet(case, then, 1, factors, depth, progress)
+                curves.samples.values[:, :, :, i], curves.time.values[:, :, :, i] = samples[..., 0, :], time[..., 0, :]
+                curves.done.values[i] = 2
+                self._keep(kept, curves)
+
+    def _keep(self, kept: Kept, curves: Dataset) -> None:
+        kept.save({name: curves[name].values for name in LAYOUT.variables})
+
+    def _draw(self, curves: Dataset) -> tuple[Schedule, Schedule]:
+        """Every pipeline's schedule of every seed, of trials and of runs: [pipelines · seeds, K], K samples taken.
+
+        One batch, so that all share which columns they have, and with these a compiled program.
+        """
+        drawn: tuple[list[Schedule], list[Schedule]] = [], []
+        key = jax.random.fold_in(jax.random.key(self.seed), 0)
+        for cell in itertools.product(*(range(curves.sizes[name]) for name in CELL)):
+            updates = 1
+            for stage, count in enumerate((self.trials, self.seeds)):
+                for s, seed_key in enumerate(runs.seed_keys(key, stage, count)):
+                    schedule, updates = self._drawn(seed_key, cell, updates)
+                    drawn[stage].append(schedule[: self.num_samples])
+                    if stage:
+                        for name, value in pipeline_numbers(schedule, self.num_samples).items():
+                            curves[name].values[(*cell, s)] = value
+        first, then = (Schedule.stack(each) for each in drawn)
+        return first, then
+
+    def _drawn(self, key: jax.Array, cell: tuple[int, ...], updates: int) -> tuple[Schedule, int]:
+        """A schedule of as many samples as are asked for or more, and how many updates these were."""
+        batch, queue, bound = (self.axes[name][i] for name, i in zip(CELL, cell, strict=True))
+        while True:
+            schedule = Schedule.from_pipeline(
+                key, [self.generation] * self.generators, self.learning, updates, batch=batch, queue=queue,
+                max_staleness=bound, on_stale="drop" if bound is None else self.on_stale,
+            )  # fmt: skip
+            rows = schedule.num_messages
+            if rows >= self.num_samples:
+                return schedule, updates
+            # Events do not depend on how many follow, so that a longer schedule only goes on.
+            updates = min(8 * updates, int(1.05 * updates * self.num_samples / rows) + 1)
+
+    def _meet(
+        self,
+        case: tuple[str, Any],
+        schedule: Schedule,
+        stage: int,
+        factors: np.ndarray,
+        depth: int,
+        progress: bool | None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Samples and virtual time to the target, and the time at the end, of all runs [*cells, steps, seeds]."""
+        correction, learner = case
+        *shape, steps, seeds = factors.shape
+        cells = int(np.prod(shape))
+        each = np.broadcast_to(np.arange(cells * seeds).reshape(cells, 1, seeds), (cells, steps, seeds)).ravel()
+        batch = jax.tree.map(lambda column: np.asarray(column)[each], schedule)
+        scaled = {name: getattr(learner, name) * jnp.asarray(factors.ravel()) for name in step_fields(learner)}
+        if correction != NO_BOUND:
+            scaled["correction"] = correction  # by name, for that is how a learner takes it
+        keys = runs.seed_keys(jax.random.fold_in(jax.random.key(self.seed), 1), stage, seeds)
+        record = Record(every=max(1, self.num_samples // self.records), metrics=(self.goal.metric,))
+        found: list[Any] = []
+        runs.simulate_into(
+            found.append, dataclasses.replace(learner, **scaled), batch, jnp.tile(keys, cells * steps), record=record,
+            history="ring", depth=depth, progress=progress,
+        )  # fmt: skip
+        samples, times = clocks(batch)
+        records = np.append(0, np.asarray(found[0].updates))
+        values = np.asarray(found[0].metrics[self.goal.metric], np.float64)
+        lost = np.asarray(found[0].nonfinite_from)[:, None]
+        values[(lost >= 0) & (records[1:] >= lost)] = np.nan
+        side = -1.0 if self.goal.value < self.goal.start else 1.0
+        curve = np.concatenate([np.full((len(values), 1), self.goal.start), values], axis=1)
+        crossing = first_crossing(side * curve, side * self.goal.value)
+        to_target, time = (crossing.at(clock[:, records]).reshape(factors.shape) for clock in (samples, times))
+        return to_target, time, times[:, -1].reshape(factors.shape)
+
+
+def told(part: Any) -> str:
+    """A law or a learner as text, by which an unfinished study knows its own."""
+    leaves, structure = jax.tree.flatten(part)
+    return f"{structure} {[np.asarray(leaf).tolist() for leaf in leaves]}"
