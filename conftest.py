@@ -27,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     which compiler and options. The folder is pytest's, so that the next session compiles only what is new. What another
     process has written only half yet is told by a warning and compiled.
     """
+    gc.set_threshold(50_000, 20, 20)  # tracing makes many objects, and few circles
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or _programs(config)
     shared = {
         "jax_compilation_cache_dir": folder,
