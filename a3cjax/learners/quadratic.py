@@ -57,7 +57,7 @@ class QuadraticSGD(AbstractLearner):
     noise: Float[Array, "*B"]
     start: Float[Array, " n"]
     optimizer: Any = None
-    uses: Uses = static(init=False)
+    uses: Uses = static(default=Uses(), init=False)
 
     metric_names = ("objective", "distance_sq")
     delay_metric_names = ("delay_error_sq",)

@@ -9,10 +9,11 @@ import pytest
 
 import a3cjax
 from a3cjax.engine import driver
+from a3cjax.learners.a3c.delay_errors import DELAY_METRICS
 
 EXPONENTIAL = [a3cjax.compute_times.Exponential(1.0)] * 4
 KEYS = jax.random.split(jax.random.key(2), 3)
-NAMES = ["delay", *a3cjax.A3C.delay_metric_names]
+NAMES = ["delay", *DELAY_METRICS]
 VIEW = {"theta": lambda state: state.theta, "omega": lambda state: state.omega}
 
 

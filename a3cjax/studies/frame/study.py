@@ -32,7 +32,7 @@ class Study(abc.ABC):
     rows: tuple[Any, ...]
     confidence: float = 0.95
     interrupted: bool = False
-    kept: Any = dataclasses.field(default=None, repr=False, compare=False)
+    kept: Any = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
 
     @abc.abstractmethod
     def summary(self) -> str:

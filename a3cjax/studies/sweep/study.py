@@ -120,7 +120,7 @@ class SweepStudy(Study):
             nonfinite_runs=lost.sum(-1),
         )  # fmt: skip
         curves = curves.assign_attrs(about_intervals(confidence, OF_MEANS, OF_SHARES))
-        return cls(curves, rows, confidence, interrupted, kept)
+        return cls(curves, rows, confidence, interrupted, kept=kept)
 
     @property
     def delays(self) -> tuple[DelayRow, ...]:
