@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from a3cjax.studies.frame import axes
+from a3cjax.studies.frame.rivals import SOONEST
 from a3cjax.studies.frame.types import Figure
 
 
@@ -38,7 +39,7 @@ def bound_figure(rows: Sequence[Any], percent: str, seeds: int) -> Figure:
                 ax.errorbar(x, value, yerr=axes.ends(value, low, high), capsize=2, elinewidth=0.9, **look)
                 short = np.array([row.reached < seeds for row in line])
                 ax.plot(x[short], value[short], marker="x", color=axes.INK, lw=0, ms=8)
-                best = [i for i, row in enumerate(line) if row.verdict == "soonest"]
+                best = [i for i, row in enumerate(line) if row.verdict == SOONEST]
                 ax.plot(x[best], value[best], marker="o", mfc="none", mec=axes.INK, mew=1.4, ms=12, lw=0)
         for ax, _, title in panels:
             ax.set_yscale("log")

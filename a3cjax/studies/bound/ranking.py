@@ -2,10 +2,10 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from a3cjax.studies.frame.rivals import ALIKE, NEVER, SOONEST, verdict
 from a3cjax.studies.frame.rows import column, table_row, with_ends
 from a3cjax.studies.frame.statistics import mean_interval, ratio_of_means
 from a3cjax.studies.frame.tables import interval, number
@@ -81,7 +81,7 @@ def ranked(curves: Dataset, confidence: float) -> tuple[BoundRow, ...]:
                 batch=names[0][batch], queue=names[1][queue], bound=names[2][bound], correction=names[3][correction],
                 factor=float(factors[step]) if step >= 0 else np.nan,
                 at_edge=step >= 0 and len(factors) > 1 and step in (0, len(factors) - 1), reached=int(reached[at]),
-                verdict=_verdict(bool(done[correction]), int(reached[at]), at == best, to_best),
+                verdict=verdict(bool(done[correction]), int(reached[at]), at == best, to_best),
                 **{name: float(value) for name, value in fields.items()},
             )
         )  # fmt: skip
@@ -89,18 +89,6 @@ def ranked(curves: Dataset, confidence: float) -> tuple[BoundRow, ...]:
 
 
 PIPELINE = ("throughput", "updates_per_time", "staleness", "staleness_99", "dropped", "quick")
-
-
-def _verdict(done: bool, reached: int, is_best: bool, to_best: Any) -> str:
-    if not done:
-        return "not done"
-    if not reached:
-        return "never met"
-    if is_best:
-        return "soonest"
-    if not np.isfinite(to_best.low):
-        return "no interval"
-    return "not told apart" if to_best.low <= 1 else "later"
 
 
 def named(row: BoundRow) -> str:
@@ -114,12 +102,12 @@ def named(row: BoundRow) -> str:
 
 def sentences(rows: Sequence[BoundRow], percent: str, seeds: int) -> str:
     """The best choice, what cannot be told apart from it, and what the two ends of the axis cost."""
-    best = next((row for row in rows if row.verdict == "soonest"), None)
+    best = next((row for row in rows if row.verdict == SOONEST), None)
     if best is None:
-        return "No choice met the target." if any(row.verdict == "never met" for row in rows) else "Nothing is known."
+        return "No choice met the target." if any(row.verdict == NEVER for row in rows) else "Nothing is known."
     time = f"{number(best.time_to_target, ',.0f')} ({percent}: {interval(best.time_low, best.time_high, ',.0f')})"
     said = [f"Soonest: {named(best)}, with {time} units of time to the target."]
-    alike = [named(row) for row in rows if row.verdict == "not told apart"]
+    alike = [named(row) for row in rows if row.verdict == ALIKE]
     said.append(f"Cannot be told apart: {'; '.join(alike)}." if alike else "All other choices are later.")
     for end, words in ((NO_BOUND, "No bound"), ("0", "Bound 0")):
         same = [

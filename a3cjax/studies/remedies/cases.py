@@ -98,3 +98,7 @@ class Problem(NamedTuple):
     target: float = 0.7
     target_value: float | None = None
     records: int = 100
+
+    def plain(self) -> Any:
+        """The learner without a remedy, at factor 1."""
+        return self.build(Chain(REMEDIES[NONE], Delays(np.zeros(1), 0), np.ones(1)))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from a3cjax.studies.frame.rivals import ALIKE, NEVER, SOONEST, UNDONE, verdict
 from a3cjax.studies.frame.rows import column, table_row, with_ends
 from a3cjax.studies.frame.statistics import mean_interval, ratio_of_means
 from a3cjax.studies.frame.tables import interval, number
@@ -70,7 +71,7 @@ def ranked(cell: Dataset, problem: str, delays: str, confidence: float) -> list[
             **_floats(with_ends("samples_to_target", of_samples, "samples")),
             **_floats(with_ends("time_to_target", of_time, "time")), **_floats(with_ends("speedup", speedup)),
             **_floats(with_ends("to_best", to_best)), reached=int(reached[i]),
-            verdict=_verdict(undone[i], int(reached[i]), i == best, to_best),
+            verdict=verdict(not undone[i], int(reached[i]), i == best, to_best),
         )  # fmt: skip
         rows.append(RemedyRow(**row))
     return rows
@@ -80,25 +81,13 @@ def _floats(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: float(value) for name, value in fields.items()}
 
 
-def _verdict(undone: bool, reached: int, is_best: bool, to_best: Any) -> str:
-    if undone:
-        return "not done"
-    if not reached:
-        return "never met the target"
-    if is_best:
-        return "soonest"
-    if not np.isfinite(to_best.low):
-        return "no interval"
-    return "cannot be told apart" if to_best.low <= 1 else "later"
-
-
 def sentence(cell: Sequence[RemedyRow]) -> str:
     """What the rows of one problem and source of delays say."""
     first = cell[0]
     where = f"{first.problem}, {first.delays} (mean delay {number(first.mean_delay, '.1f')})"
-    if first.verdict != "soonest":
-        return f"{where}: {'no remedy met the target' if first.verdict.startswith('never') else 'not done'}."
-    alike = [row.remedy for row in cell if row.verdict == "cannot be told apart"]
+    if first.verdict != SOONEST:
+        return f"{where}: {'no remedy met the target' if first.verdict == NEVER else UNDONE}."
+    alike = [row.remedy for row in cell if row.verdict == ALIKE]
     said = f"{where}: {first.remedy} is soonest"
     said += f", from which {', '.join(alike)} cannot be told apart" if alike else ", and told apart from all others"
     if first.remedy == NONE:

@@ -195,8 +195,7 @@ class _Plan:
     def goal(self, name: str) -> Target:
         """What a problem's runs have to meet."""
         problem = self.problems[name]
-        one = problem.build(Chain(REMEDIES[NONE], Delays(np.zeros(1), 0), np.ones(1)))
-        return find_target(one, problem.metric, problem.target, problem.target_value)
+        return find_target(problem.plain(), problem.metric, problem.target, problem.target_value)
 
     def identity(self) -> dict[str, Any]:
         """As options that are compared."""
@@ -315,7 +314,7 @@ class _Case:
 
     def samples_of(self, updates: Any) -> Any:
         """Samples that so many updates take."""
-        learner = self.problem.build(Chain(REMEDIES[NONE], Delays(np.zeros(1), 0), np.ones(1)))
+        learner = self.problem.plain()
         return updates * getattr(learner, "minibatch", getattr(learner, "rollout", 1))
 
 
