@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
     from a3cjax.learners import A3C, AbstractLearner, ActorCritic, Learner, QuadraticSGD, WrappedLearner, policies
     from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
-    from a3cjax.schedules import Schedule, compute_times, delays
+    from a3cjax.schedules import Schedule, compute_times, delays, waits
 
 __version__ = "0.1.0"
 
@@ -44,6 +44,7 @@ __all__ = [
     "static",
     "studies",
     "testing",
+    "waits",
 ]
 
 # Each folder is imported when a name of it is first asked for, so that the command can listen for Ctrl-C before JAX is
@@ -56,7 +57,7 @@ _FOLDERS = {
     "optax": (),
     "remedies": (),
     "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
-    "schedules": ("Schedule", "compute_times", "delays"),
+    "schedules": ("Schedule", "compute_times", "delays", "waits"),
     "studies": (),
     "testing": (),
     "_core.tree": ("static",),

@@ -1,7 +1,7 @@
 """Who updates when, and how stale: schedules, laws of delays, event-driven workers."""
 
-from a3cjax.schedules import compute_times, delays
+from a3cjax.schedules import compute_times, delays, waits
 from a3cjax.schedules.report import PipelineReport
 from a3cjax.schedules.schedule import Schedule
 
-__all__ = ["PipelineReport", "Schedule", "compute_times", "delays"]
+__all__ = ["PipelineReport", "Schedule", "compute_times", "delays", "waits"]

@@ -10,11 +10,12 @@ from jaxtyping import Array, Float, Int32, Key
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
-from a3cjax.schedules import _own, _random
+from a3cjax.schedules import _own, _random, waits
 from a3cjax.schedules import compute_times as laws_of_ours
 from a3cjax.schedules.compute_times import ComputeTime
 
 _OURS = tuple(getattr(laws_of_ours, name) for name in laws_of_ours.__all__ if name != "ComputeTime")
+_MAY_BE_ZERO = tuple(getattr(waits, name) for name in waits.__all__)
 
 
 class StackedLaws(NamedTuple):
@@ -55,6 +56,11 @@ def stack_laws(
     for i, law in enumerate(compute_times):
         if not isinstance(law, ComputeTime):
             raise ValueError(f"{name}[{i}] is {law!r}, which has no mean and sample; see a3cjax.compute_times.")
+        if isinstance(law, _MAY_BE_ZERO) and name != "wait":
+            raise ValueError(
+                f"{name}[{i}] is waits.{type(law).__name__}, whose times may be 0, but a compute time must be "
+                "positive; use a law of a3cjax.compute_times."
+            )
         if i == 0 or law is not compute_times[i - 1]:  # one object many times over is looked at once
             _check_sample(f"{name}[{i}]", law, key)
         if not _own.is_data(law):

@@ -37,9 +37,18 @@ class Ticks:
 class Stream:
     """One law's times, t = 0, 1, …, drawn as ``law.sample(fold_in(key, t))``."""
 
-    def __init__(self, name: str, law: ComputeTime, laws: StackedLaws, place: int, key: Key[Array, ""], ticks: Ticks):
+    def __init__(
+        self,
+        name: str,
+        law: ComputeTime,
+        laws: StackedLaws,
+        place: int,
+        key: Key[Array, ""],
+        ticks: Ticks,
+        may_be_zero: bool = False,
+    ):
         """``law`` is at ``place`` among ``laws``, from which it is drawn; ``key`` is its own."""
-        self._name, self._law, self._ticks = name, law, ticks
+        self._name, self._law, self._ticks, self._may_be_zero = name, law, ticks, may_be_zero
         self._draw = partial(_times, laws, jnp.int32(place), key)
         self._waiting: list[int] = []
         self._drawn = 0
@@ -48,12 +57,14 @@ class Stream:
         """The next time, in ticks."""
         if not self._waiting:
             times = np.asarray(self._draw(jnp.int32(self._drawn)), np.float64)
-            good = np.isfinite(times) & (times > 0)
+            good = np.isfinite(times) & ((times >= 0) if self._may_be_zero else (times > 0))
             first = int(np.argmin(good)) if not good.all() else len(times)
             if not first:
+                wanted = "wait must be a finite number of at least 0"
+                wanted = wanted if self._may_be_zero else "compute time must be a positive, finite number"
                 raise ValueError(
                     f"{self._name}.sample of {type(self._law).__name__} gave {times[0]} at turn {self._drawn}, but a "
-                    "compute time must be a positive, finite number."
+                    f"{wanted}."
                 )
             self._drawn += first
             self._waiting = list(map(self._ticks.of, times[:first].tolist()))[::-1]
