@@ -63,8 +63,8 @@ def draw_workers(
     waiting = None if waits is None else _waiting(key, waits, ticks)
     team = Cores(Rules(num_updates, latency, write, min(cores, count), q), computing, waiting)
     team.run()
-    columns = (np.array(column, np.int32) for column in (team.worker, team.delay))
-    return Writes(*columns, ticks.as_floats(team.landed))
+    worker, delay = (np.array(column, np.int32) for column in (team.worker, team.delay))
+    return Writes(worker, delay, ticks.as_floats(team.landed))
 
 
 def _slice(value: Any, ticks: Ticks) -> int | None:
@@ -83,7 +83,7 @@ def _time(name: str, value: Any, ticks: Ticks) -> int:
     check.number(name, value, least=0)
     if np.ndim(value):
         raise ValueError(f"{name} has shape {np.shape(value)}, but must be one number for all workers.")
-    return ticks.of(float(jnp.asarray(value, jnp.result_type(float))))
+    return ticks.of(float(np.asarray(value, jnp.result_type(float))))
 
 
 def _waits(wait: Any, count: int) -> list[Any]:

@@ -81,7 +81,7 @@ class Sometimes:
     def __post_init__(self):
         check.number("share", self.share, least=0, most=1)
         object.__setattr__(self, "share", plain(self.share))
-        if not isinstance(self.law, ComputeTime):
+        if not isinstance(self.law, type) and not isinstance(self.law, ComputeTime):
             raise ValueError(f"law is {self.law!r}, which has no mean and sample; see a3cjax.compute_times.")
         _own.check_method("law", self.law, "key")
 
