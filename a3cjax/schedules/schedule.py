@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int32
+from jaxtyping import Array, Bool, Float, Int32, Key
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
 from a3cjax.schedules import _columns, _file, _plot
+from a3cjax.schedules._resampled import resample
 from a3cjax.schedules._values import plain, whole_numbers
 from a3cjax.schedules._ways import Ways
 from a3cjax.schedules.events.turns import own_reads_and_ranks
@@ -303,6 +304,39 @@ class Schedule(Ways):
             None if column is None else np.asarray(column) for column in columns
         )
         return describe(worker, delay, time, versions, commit, weight, self.num_workers, self.report)
+
+    def resampled(self, key: Key[Array, ""], num_updates: int, *, length: int | None = None) -> "Schedule":
+        """A schedule put together anew from whole stretches of this one, such as a log: the circular block bootstrap.
+
+        A round of a worker is the time from one landing of its to the next, and how many versions n newer the one read
+        in between was than the first landing's own: 0 for its own, negative for one before. Worker i goes through
+        rounds of its own here, ``length`` of them on end, from places drawn anew for each stretch, as
+        ``compute_times.Stretches`` does with times. Delays are what comes of it: the landings of others in the round
+        less n, if these are so many, and if the version read is not from before the start. So each round has the law
+        of this schedule's exactly, and follows the one that it did follow: of an autocorrelation at lag l, 1 − l /
+        length is left. Delays have the mean N − 1 − E n, N workers that always read their own. How workers depend on
+        each other, beyond landing in turn, is lost.
+
+        All begin together at time 0, from version 0.
+
+        Args:
+            key: a random key. Worker i's t-th stretch depends on (key, i, t) alone.
+            num_updates: K, at least 1; more than this schedule has, if you like.
+            length: rounds of a stretch, at least 1; ⌈√M⌉ of a worker that has M if not given, for which see
+                ``compute_times.Stretches``.
+
+        Raises:
+            ValueError: if a number is out of range, ``key`` is not one key, a worker has no two updates at different
+                times, this is a batch or its values are traced, or messages are averaged or discarded in it.
+
+        >>> import jax, a3cjax
+        >>> log = a3cjax.Schedule(worker=[0, 1, 0, 1, 0, 1], delay=[0, 1, 1, 1, 1, 1], time=[1, 2, 4, 5, 8, 9])
+        >>> again = log.resampled(jax.random.key(0), 8, length=2)
+        >>> again.time[again.worker == 0].tolist(), again.delay.tolist()
+        ([3.0, 7.0, 11.0, 14.0], [0, 1, 1, 1, 1, 1, 1, 1])
+        """
+        worker, delay, time = resample(self, key, num_updates, length)
+        return type(self)(worker, delay, time, num_workers=self.num_workers)
 
     def __getitem__(self, item: Any) -> "Schedule":
         """``schedule[:n]`` is the first n updates; ``batch[b]`` is one schedule of a batch.

@@ -12,7 +12,7 @@ from a3cjax._core import check
 from a3cjax._core.tree import pytree
 from a3cjax.schedules import _own, _random
 from a3cjax.schedules._values import measurements, plain
-from a3cjax.schedules.compute_times import ComputeTime
+from a3cjax.schedules.compute_times import ComputeTime, Stretches
 
 __all__ = ["Empirical", "Sometimes"]
 
@@ -84,6 +84,8 @@ class Sometimes:
         if not isinstance(self.law, type) and not isinstance(self.law, ComputeTime):
             raise ValueError(f"law is {self.law!r}, which has no mean and sample; see a3cjax.compute_times.")
         _own.check_method("law", self.law, "key")
+        if isinstance(self.law, Stretches):
+            raise ValueError("law is Stretches, whose draws follow each other; here use Empirical, of the same values.")
 
     @property
     def mean(self) -> Any:

@@ -49,7 +49,9 @@ def followed(computing, waiting, num_updates, latency=0.0, write=0.0, cores=None
         cores or len(computing),
         q if q is None else in_ticks(q),
     )
-    team = Cores(rules, *(None if x is None else [iter(times).__next__ for times in x] for x in (computing, waiting)))
+    computing = [iter(times).__next__ for times in computing]
+    waiting = None if waiting is None else [iter(times).__next__ for times in waiting]
+    team = Cores(rules, computing, waiting)
     team.run()
     return team.worker, team.delay, [landed / (1 << TICK) for landed in team.landed]
 
@@ -86,7 +88,8 @@ def test_one_law_or_number_is_every_workers():
     law = LAWS[0]
     assert_follows(from_workers(KEY, TEAM, 200, wait=law), columns(from_workers(KEY, TEAM, 200, wait=[law] * 3)))
     assert_follows(from_workers(KEY, TEAM, 200, wait=0.5), columns(from_workers(KEY, TEAM, 200, wait=[0.5] * 3)))
-    fixed = from_workers(KEY, TEAM, 200, wait=[0.5, ct.Deterministic(0.5), np.float32(0.5)])
+    mixed: list[Any] = [0.5, ct.Deterministic(0.5), np.float32(0.5)]
+    fixed = from_workers(KEY, TEAM, 200, wait=mixed)
     assert_follows(from_workers(KEY, TEAM, 200, wait=0.5), columns(fixed))
 
 

@@ -119,23 +119,27 @@ class Reference:
 
 def loop(computing, waiting, num_updates, latency=0, write=0, cores=None, q=math.inf):
     """The package's, with whole numbers as times."""
-    rules = Rules(num_updates, latency, write, cores or len(computing), None if q == math.inf else q)
-    team = Cores(rules, *(None if x is None else [iter(times).__next__ for times in x] for x in (computing, waiting)))
+    rules = Rules(num_updates, latency, write, cores or len(computing), None if q == math.inf else int(q))
+    computing = [iter(times).__next__ for times in computing]
+    waiting = None if waiting is None else [iter(times).__next__ for times in waiting]
+    team = Cores(rules, computing, waiting)
     team.run()
     return team.worker, team.delay, team.landed
 
 
 def both_agree(computing, waiting, num_updates, latency=0, write=0, cores=None, q=math.inf):
     ours = loop(computing, waiting, num_updates, latency, write, cores, q)
-    eighths = [
-        None if x is None else [(Fraction(time, 8) for time in times) for times in x] for x in (computing, waiting)
-    ]
-    latency, write, q = (Fraction(x, 8) if x != math.inf else x for x in (latency, write, q))
-    told = Reference(*eighths, latency, write, cores or len(computing), q).run(num_updates)
+    in_eighths = None if waiting is None else eighths(waiting)
+    whole = (Fraction(latency, 8), Fraction(write, 8), cores or len(computing), q / Fraction(8))
+    told = Reference(eighths(computing), in_eighths, *whole).run(num_updates)
     assert ours[0] == told[0]
     assert ours[1] == told[1]
     assert [Fraction(time, 8) for time in ours[2]] == told[2]
     return ours
+
+
+def eighths(times):
+    return [(Fraction(time, 8) for time in own) for own in times]
 
 
 def random_team(rng, most=12):

@@ -13,7 +13,7 @@ import a3cjax
 ct = a3cjax.compute_times
 from_workers = a3cjax.Schedule.from_workers
 KEY = jax.random.key(0)
-WAITS = {"read_latency": 0.3, "write_time": 0.02}
+WAITS: dict[str, Any] = {"read_latency": 0.3, "write_time": 0.02}
 
 
 def test_a_law_of_the_users_own():

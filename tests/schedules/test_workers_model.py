@@ -4,6 +4,7 @@ import heapq
 from bisect import bisect_right
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -236,7 +237,7 @@ def test_a_read_latency_adds_the_landings_it_hides():
 # ---------------------------------------------------------------------------------------- one draw, however it is made
 
 
-WAITS = {"read_latency": 0.3, "write_time": 0.02}
+WAITS: dict[str, Any] = {"read_latency": 0.3, "write_time": 0.02}
 
 
 @pytest.mark.parametrize(("laws", "waits"), [(MIXED, {}), (MIXED[1:3], WAITS)], ids=["at once", "waiting"])

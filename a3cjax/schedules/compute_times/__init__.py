@@ -7,5 +7,16 @@ from a3cjax.schedules.compute_times.bounded import Deterministic, Empirical, Uni
 from a3cjax.schedules.compute_times.heavy_tailed import Lognormal, Pareto
 from a3cjax.schedules.compute_times.law import ComputeTime
 from a3cjax.schedules.compute_times.light_tailed import Exponential, Gamma
+from a3cjax.schedules.compute_times.stretches import Stretches
 
-__all__ = ["ComputeTime", "Deterministic", "Empirical", "Exponential", "Gamma", "Lognormal", "Pareto", "Uniform"]
+__all__ = [
+    "ComputeTime",
+    "Deterministic",
+    "Empirical",
+    "Exponential",
+    "Gamma",
+    "Lognormal",
+    "Pareto",
+    "Stretches",
+    "Uniform",
+]

@@ -118,8 +118,7 @@ class Cores:
             elif event == self._cut[i]:
                 self._cut[i] = _NONE
                 self._end_slice(i, now)
-            asked = line and (self._free or not self._interrupts)
-            if asked and (not events or events[0] >= (now << _INSTANT) + _SLICE_ENDS):
+            if line and (self._free or not self._interrupts):
                 self._hand_out(now)
 
     # ------------------------------------------------------------------------------------------------ what workers do

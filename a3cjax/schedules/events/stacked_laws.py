@@ -12,7 +12,7 @@ from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
 from a3cjax.schedules import _own, _random, waits
 from a3cjax.schedules import compute_times as laws_of_ours
-from a3cjax.schedules.compute_times import ComputeTime
+from a3cjax.schedules.compute_times import ComputeTime, Stretches
 
 _OURS = tuple(getattr(laws_of_ours, name) for name in laws_of_ours.__all__ if name != "ComputeTime")
 _MAY_BE_ZERO = tuple(getattr(waits, name) for name in waits.__all__)
@@ -34,7 +34,8 @@ class StackedLaws(NamedTuple):
         draw = _random.fold_in(key, turn)
 
         def sample(law, place):
-            return jax.tree.map(lambda leaf: leaf[place[worker]], law).sample(draw)
+            own = jax.tree.map(lambda leaf: leaf[place[worker]], law)
+            return own.sample_turn(key, turn) if isinstance(own, Stretches) else own.sample(draw)
 
         samples = map(sample, self.laws, self.place)
         float_type = jnp.result_type(float)
