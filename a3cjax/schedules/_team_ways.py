@@ -67,7 +67,7 @@ class TeamWays:
         Raises:
             ValueError: if ``key`` is not one key, ``compute_times`` is not a list of laws, one of them draws a time
                 that is not positive and finite (a wait may be 0), a number is out of range, ``time_slice`` is given
-                without ``cores``, workers that never wait would keep all cores for lack of it, or anything is being
+                without ``cores``, workers without a wait might keep all cores for lack of it, or anything is being
                 traced while workers wait or share cores.
 
         >>> import jax, a3cjax

@@ -10,7 +10,7 @@ from jaxtyping import Array, Key
 
 from a3cjax._core import check
 from a3cjax.schedules import _columns, _random
-from a3cjax.schedules.compute_times import ComputeTime
+from a3cjax.schedules.compute_times import ComputeTime, Deterministic
 from a3cjax.schedules.events.cores import Cores, Rules
 from a3cjax.schedules.events.stacked_laws import stack_laws
 from a3cjax.schedules.events.streams import Stream, Ticks, own_key
@@ -108,28 +108,28 @@ def _waits(wait: Any, count: int) -> list[Any]:
 
 
 def _check_turns(waits: list[Any] | None, cores: int, count: int) -> None:
-    """Refuse workers that would never get a core."""
+    """Refuse workers that might never get a core."""
     stay = count if waits is None else sum(not np.any(getattr(wait, "mean", wait)) for wait in waits)
     if stay >= cores:
         raise ValueError(
-            f"cores is {cores}, and {stay} of {count} workers never wait, so that without a time slice they would keep "
-            "the cores and others never compute; give time_slice, or a wait to each worker."
+            f"cores is {cores}, and {stay} of {count} workers have no wait, so that without a time slice they may keep "
+            "the cores, and others never compute; give time_slice, or a wait to each worker."
         )
 
 
 def _waiting(key: Any, waits: list[Any], ticks: Ticks) -> list[Callable[[], int]]:
-    laws = [wait for wait in waits if isinstance(wait, ComputeTime)]
-    stacked = stack_laws(laws, key, spare=True, name="wait") if laws else None
+    if not any(isinstance(wait, ComputeTime) for wait in waits):
+        return [_always(_time("wait", wait, ticks)) for wait in waits]
+    # A number has a law in its place that nobody draws from, so that each worker's law is at its index.
+    laws = [wait if isinstance(wait, ComputeTime) else Deterministic(1.0) for wait in waits]
+    stacked = stack_laws(laws, key, spare=True, name="wait")
     key = own_key(key, _WAITS)
-    found: list[Callable[[], int]] = []
-    for i, wait in enumerate(waits):
-        if isinstance(wait, ComputeTime):
-            assert stacked is not None
-            place = sum(isinstance(other, ComputeTime) for other in waits[:i])
-            found.append(Stream(f"wait[{i}]", wait, stacked, place, own_key(key, i), ticks, may_be_zero=True).next)
-        else:
-            found.append(_always(_time("wait", wait, ticks)))
-    return found
+    return [
+        Stream(f"wait[{i}]", wait, stacked, i, own_key(key, i), ticks, may_be_zero=True).next
+        if isinstance(wait, ComputeTime)
+        else _always(_time("wait", wait, ticks))
+        for i, wait in enumerate(waits)
+    ]
 
 
 def _always(number: int) -> Callable[[], int]:

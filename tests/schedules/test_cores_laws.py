@@ -110,6 +110,8 @@ def test_a_law_of_the_users_own_is_drawn_and_looked_at():
     assert (from_workers(KEY, TEAM, 50, wait=mine).delay >= 0).all()
     with pytest.raises(ValueError, match=r"wait\[1\].sample of Mine gave -1.0 at turn 0, but a wait must be a finite"):
         from_workers(KEY, TEAM, 50, wait=[0.0, own(lambda key: -1.0), 0.0])
+    with pytest.raises(ValueError, match=r"wait\[2\] samples times of shape \(2,\), but must sample one"):
+        from_workers(KEY, TEAM, 50, wait=[0.0, 1.0, own(lambda key: jnp.ones(2))])
     with pytest.raises(ValueError, match=r"compute_times\[0\].sample of Mine gave 0.0 at turn 0, but a compute time"):
         from_workers(KEY, [own(lambda key: 0.0)], 50, wait=1.0)
 
@@ -162,9 +164,9 @@ def test_slices_without_end_are_none():
         ({"cores": 2, "time_slice": 1e-60}, "time_slice is 1e-60, but must be greater than 0 .as float32"),
         ({"cores": 2, "time_slice": -1}, "time_slice is -1, but must be at least 0"),
         ({"cores": 2, "time_slice": [1, 2]}, r"time_slice has shape \(2,\), but must be one number"),
-        ({"cores": 2}, "cores is 2, and 3 of 3 workers never wait, so that without a time slice .* give time_slice"),
-        ({"cores": 1, "wait": [0.0, 1.0, 1.0]}, "cores is 1, and 1 of 3 workers never wait"),
-        ({"cores": 1, "wait": waits.Empirical([0.0])}, "3 of 3 workers never wait"),
+        ({"cores": 2}, "cores is 2, and 3 of 3 workers have no wait, so that without a time slice .* give time_slice"),
+        ({"cores": 1, "wait": [0.0, 1.0, 1.0]}, "cores is 1, and 1 of 3 workers have no wait"),
+        ({"cores": 1, "wait": waits.Empirical([0.0])}, "3 of 3 workers have no wait"),
         ({"wait": -0.5}, "wait is -0.5, but must be at least 0"),
         ({"wait": math.inf}, "wait is inf; every entry must be a finite number"),
         ({"wait": "long"}, "wait must be a number, but is 'long'"),

@@ -19,8 +19,8 @@ delay tends to N − 1 whatever the laws are.
 Communication overlaps with computing (double buffering), so it costs staleness, not time, until the write section is
 always busy. A positive write_time, however short, makes a worker read before its own write has landed, and a
 read_latency of l means versions l time units old: reads then repeat and delays grow, by about the rate of updates
-times the latency. A wait that is *not* overlapped is a longer compute time, if it comes after the read; ``cores.py`` has
-those that come before, and workers that share cores.
+times the latency. A wait that is *not* overlapped is a longer compute time, if it comes after the read; ``cores.py``
+has those that come before, and workers that share cores.
 
 Randomness
 ----------
