@@ -160,7 +160,7 @@ def by_hand(log, num_updates, length):
 def test_reads_of_any_version_are_resampled_with_their_gaps():
     """Workers, delays and gaps of quarters at random, so that every tie is a tie."""
     k, rng = np.arange(300), np.random.default_rng(1)
-    delay, time = np.minimum(rng.integers(0, 7, 300), k), np.cumsum(rng.integers(0, 4, 300)) / 4
+    delay, time = np.minimum(rng.integers(0, 20, 300), k), np.cumsum(rng.integers(0, 4, 300)) / 4
     log = Schedule(rng.integers(0, 3, 300), delay, time)
     again = log.resampled(KEY, 800, length=5)
     for name, column in zip(("worker", "delay", "time"), by_hand(log, 800, 5), strict=True):
