@@ -122,7 +122,7 @@ LAWS = [
 TIMES = [
     compute_times.Deterministic(2.0), compute_times.Exponential(1.5), compute_times.Lognormal(1.0, 0.7),
     compute_times.Gamma(2.0, 0.5), compute_times.Pareto(1.0, 3.5), compute_times.Uniform(0.5, 1.5),
-    compute_times.Empirical([1.0, 2.0, 4.0]),
+    compute_times.Empirical([1.0, 2.0, 4.0]), compute_times.Stretches([1.0, 2.0, 4.0]),
 ]  # fmt: skip
 
 
