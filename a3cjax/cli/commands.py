@@ -4,7 +4,6 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tyro.conf import arg
 
@@ -12,28 +11,28 @@ from a3cjax import families, studies
 from a3cjax._core import check
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions, mixing_mdp
-from a3cjax.cli.logs import LogOptions
+from a3cjax.cli.logs import LogOptions, ReplayOptions
 from a3cjax.cli.networks import CartPoleSpeedupOptions, MinAtarSpeedupOptions
 from a3cjax.cli.pipelines import BoundOptions
 from a3cjax.cli.staleness import RemediesOptions
+from a3cjax.cli.tabular import (
+    METRIC,
+    NUM,
+    ActorStep,
+    CriticStep,
+    Minibatch,
+    OnAnMDP,
+    Radius,
+    Sampling,
+    actor_critic,
+    settings,
+)
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import LinearGaussian
-from a3cjax.problems import FiniteMDP, Prior, exact
+from a3cjax.problems import FiniteMDP, Prior
 from a3cjax.schedules import compute_times
 from a3cjax.studies.frame.runs import WorkerLaws
 
-_NUM: Any = {"metavar": "FLOAT", "help_behavior_hint": ""}  # where the help says what is taken if none is given
-
-ActorStep = Annotated[float, arg(help="Constant step α of the actor.")]
-CriticStep = Annotated[float, arg(help="Constant step β of the critic.")]
-Radius = Annotated[
-    float | None,
-    arg(help="Radius of the critic's projection; not given: the paper's bound at the start, r_max/(√λ(1−γ)).", **_NUM),
-]
-Minibatch = Annotated[int, arg(help="Samples of each kind per update.")]
-Sampling = Annotated[
-    Literal["markov", "iid"], arg(help="Where samples come from: option 2 (markov) or option 1 (iid).")
-]
 CompareLaws = Annotated[
     tuple[Literal["deterministic", "lognormal", "exponential", "pareto", "straggler"], ...],
     arg(
@@ -41,45 +40,10 @@ CompareLaws = Annotated[
         "exponential with the last worker slower."
     ),
 ]
-_METRIC = ("metric", "target_value")  # of an actor-critic J is what has to meet the target
-
-
-def paper_radius(learner: A3C) -> float | None:
-    """r_max / (√λ_td (1−γ)), a bound on ‖ω*‖ at the start; None where λ_td is not positive."""
-    mdp = learner.mdp
-    matrix, _ = exact.critic_system(mdp, learner.policy.probabilities(learner.theta))
-    lambda_td = -float(jnp.linalg.eigvalsh((matrix + matrix.T) / 2).max())
-    if lambda_td <= 1e-9:
-        return None
-    largest = float(abs(mdp.reward).max())
-    return largest / (lambda_td**0.5 * (1 - float(mdp.discount)))
-
-
-def actor_critic(mdp: FiniteMDP, options: Any, **more: Any) -> A3C:
-    """The actor-critic on an MDP with the options' steps and radius."""
-    learner = A3C(mdp, **more)
-    radius = paper_radius(learner) if options.radius is None else options.radius
-    return learner if radius is None else dataclasses.replace(learner, radius=radius)
-
-
-def _settings(options: Any, *names: str) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("actor_step", "critic_step", *names)}
-
-
-class OnAnMDP:
-    """What the learner of most commands is."""
-
-    def build_learner(self) -> A3C:
-        """The actor-critic on the problem's MDP, with those of its settings that are options of the command's own."""
-        options: Any = self
-        known = [
-            name for name in ("minibatch", "sampling") if hasattr(options, name) and name not in options.parameters
-        ]
-        return actor_critic(options.problem.build(), options, **_settings(options, *known))
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeedupOptions(OnAnMDP, options_of(studies.speedup, *_METRIC, problem=ProblemOptions, team=TeamOptions)):
+class SpeedupOptions(OnAnMDP, options_of(studies.speedup, *METRIC, problem=ProblemOptions, team=TeamOptions)):
     """Measure how much sooner a target is met by more asynchronous workers: Fig. 3 of arXiv:2012.15511.
 
     Prints a table beside the paper's figures and writes speedup.csv, speedup.nc, speedup.png and run.json.
@@ -126,20 +90,20 @@ class KneeOptions(options_of(studies.knee)):
 
         def learner(name: str) -> A3C:
             mdp = mixing_mdp(name, key, states, self.discount, self.branching, self.stay)
-            return A3C(mdp, radius=self.radius, **_settings(self))
+            return A3C(mdp, radius=self.radius, **settings(self))
 
         return {"learners": {name: learner(name) for name in self.problems}}
 
 
 @dataclasses.dataclass(frozen=True)
-class CompareOptions(OnAnMDP, options_of(studies.compare, *_METRIC, problem=ProblemOptions)):
+class CompareOptions(OnAnMDP, options_of(studies.compare, *METRIC, problem=ProblemOptions)):
     """Compare a synchronous barrier with asynchronous workers on the same compute times: which is sooner, and why.
 
     Prints who wins where and a table, and writes compare.csv, compare.nc, compare.png and run.json.
     """
 
     laws: CompareLaws = ("deterministic", "exponential", "straggler")
-    straggler_factor: Annotated[float | None, arg(help="How many times slower that worker is (10).", **_NUM)] = None
+    straggler_factor: Annotated[float | None, arg(help="How many times slower that worker is (10).", **NUM)] = None
     sampling: Sampling = "markov"
     actor_step: float = 0.2
     """Constant step α of the actor; the scaled barrier takes N times this."""
@@ -299,12 +263,12 @@ class RegularisationOptions(options_of(studies.regularisation, "radius", problem
     def made(self) -> dict[str, Any]:
         """The MDP, and the radius."""
         mdp = self.problem.build()
-        return {"mdp": mdp, "radius": actor_critic(mdp, self, **_settings(self)).radius}
+        return {"mdp": mdp, "radius": actor_critic(mdp, self, **settings(self)).radius}
 
 
 @dataclasses.dataclass(frozen=True)
 class LQRSpeedupOptions(
-    options_of(studies.speedup, *_METRIC, updates=10_000, target=0.9, out="out/speedup-lqr", team=TeamOptions)
+    options_of(studies.speedup, *METRIC, updates=10_000, target=0.9, out="out/speedup-lqr", team=TeamOptions)
 ):
     """Measure the speedup on a random linear-quadratic regulator: continuous actions, and J* from Riccati's equation.
 
@@ -314,7 +278,7 @@ class LQRSpeedupOptions(
 
     actor_step: ActorStep = 5e-5
     critic_step: CriticStep = 0.01
-    radius: Annotated[float | None, arg(help="Radius of the critic's projection; not given: none.", **_NUM)] = None
+    radius: Annotated[float | None, arg(help="Radius of the critic's projection; not given: none.", **NUM)] = None
     minibatch: Minibatch = 1
     state_dim: int = 2
     """Dimension of the state."""
@@ -338,7 +302,7 @@ class LQRSpeedupOptions(
             key, self.state_dim, self.action_dim, self.spectral_radius, self.discount, action_cost=self.action_cost
         )
         policy = LinearGaussian(self.state_dim, self.action_dim, self.std)
-        return A3C(lqr, radius=self.radius, policy=policy, **_settings(self, "minibatch"))
+        return A3C(lqr, radius=self.radius, policy=policy, **settings(self, "minibatch"))
 
 
 COMMANDS: dict[str, Any] = {
@@ -356,6 +320,7 @@ COMMANDS: dict[str, Any] = {
     "speedup-cartpole": CartPoleSpeedupOptions,
     "speedup-minatar": MinAtarSpeedupOptions,
     "log": LogOptions,
+    "replay": ReplayOptions,
     "remedies": RemediesOptions,
     "bound": BoundOptions,
 }

@@ -53,6 +53,23 @@ def options_of(study: Callable[..., Study], *without: str, **more: Any) -> Any:
     return dataclasses.make_dataclass(f"{kind.__name__}Options", fields, bases=(Command,), namespace=known, frozen=True)
 
 
+def group_of(function: Callable[..., Any], *without: str) -> Any:
+    """The base class of a group: a dataclass with a field for each parameter of a function that can be typed.
+
+    Args:
+        function: its docstring's first sentences are the help.
+        without: parameters that are no options.
+    """
+    words, hints = argument_help(function), get_type_hints(function)
+    typed = {name: as_typed(hints[name]) for name in inspect.signature(function).parameters}
+    fields = [
+        (name, option(typed[name], words[name]), parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if typed[name] is not None and name not in (*without, "progress")
+    ]
+    return dataclasses.make_dataclass(f"{function.__name__}_options", fields, frozen=True)
+
+
 def as_typed(kind: Any) -> Any:
     """The type of a parameter as a command line can have it: of several the first, sequences as tuples; else None.
 

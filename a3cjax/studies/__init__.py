@@ -20,6 +20,7 @@ from a3cjax.studies.regularisation import (
     typical_priors,
 )
 from a3cjax.studies.remedies import REMEDIES, Chain, Delays, Problem, RemediesStudy, Remedy, RemedyRow, remedies
+from a3cjax.studies.replay import ReplayRow, ReplayStudy, SampleReplay, replay, replay_samples
 from a3cjax.studies.speedup import (
     ReturnRow,
     ReturnStudy,
@@ -32,13 +33,13 @@ from a3cjax.studies.stability import critic_eigenvalues, stability_limit
 from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [
-    "REMEDIES", "SAMPLING", "BoundRow", "BoundStudy", "Chain", "ChainsRow", "ChainsStudy", "CompareRow",
-    "CompareStudy", "CriticalStepRow", "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy",
-    "Delays", "EstimatorsRow", "EstimatorsStudy", "KneeRow", "KneeStudy", "LogRow", "LogStudy", "Problem", "RatesRow",
-    "RatesStudy", "RegularisationRow", "RegularisationStudy", "RemediesStudy", "Remedy", "RemedyRow", "ReturnRow",
-    "ReturnStudy", "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow", "SweepStudy", "bound",
-    "chains", "compare", "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors", "describe_log",
-    "estimators", "first_crossing", "generated_tokens", "knee", "mean_interval", "power_law", "proportion_interval",
-    "rates", "ratio_of_means", "regularisation", "remedies", "speedup", "speedup_to_return", "stability_limit",
-    "sweep", "typical_priors",
+    "REMEDIES", "SAMPLING", "BoundRow", "BoundStudy", "Chain", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy",
+    "CriticalStepRow", "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy", "Delays", "EstimatorsRow",
+    "EstimatorsStudy", "KneeRow", "KneeStudy", "LogRow", "LogStudy", "Problem", "RatesRow", "RatesStudy",
+    "RegularisationRow", "RegularisationStudy", "RemediesStudy", "Remedy", "RemedyRow", "ReplayRow", "ReplayStudy",
+    "ReturnRow", "ReturnStudy", "SampleReplay", "SpeedupRow", "SpeedupStudy", "Study", "StudyInterrupted", "SweepRow",
+    "SweepStudy", "bound", "chains", "compare", "critic_eigenvalues", "critical_step", "delay_bound", "delay_errors",
+    "describe_log", "estimators", "first_crossing", "generated_tokens", "knee", "mean_interval", "power_law",
+    "proportion_interval", "rates", "ratio_of_means", "regularisation", "remedies", "replay", "replay_samples",
+    "speedup", "speedup_to_return", "stability_limit", "sweep", "typical_priors",
 ]  # fmt: skip

@@ -13,9 +13,10 @@ from a3cjax.cli.commands import COMMANDS
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions
 from a3cjax.cli.process import run
 
+LOG = Path(__file__).parents[1] / "data" / "a3c_lock_n4.csv"
 NAN, INF = float("nan"), float("inf")
 MAY_BE_ZERO = {"seed", "mdp_seed", "lqr_seed", "delays", "counts_from", "first_version"}
-GROUPS = ("problem", "team", "network")
+GROUPS = ("problem", "team", "network", "reading")
 MAY_BE_ANY_LIST = {"hidden"}  # empty, or with a value twice
 MAY_BE_NEGATIVE = {"target_value"}
 # With what an option has an effect at all.
@@ -92,6 +93,8 @@ def small(command: str, out: Path, name: str) -> Any:
         options = dataclasses.replace(options, radius=10.0)
     if hasattr(options, "problem"):
         options = dataclasses.replace(options, problem=type(options.problem)(mdp="ring", states=5))
+    if command == "replay":
+        options = dataclasses.replace(options, file=LOG)
     if command == "knee" and name not in ("problems", "branching", "stay"):
         options = dataclasses.replace(options, problems=("ring",))
     return options

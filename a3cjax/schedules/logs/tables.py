@@ -27,7 +27,7 @@ def of_columns(columns: Mapping[str, Any], source: str, form: str) -> Opened:
     """Columns of one length."""
     lengths = {}
     for name, values in columns.items():
-        if np.ndim(values) == 0 and not hasattr(values, "__len__"):
+        if not hasattr(values, "__len__") and np.ndim(values) == 0:
             raise LogError(f"{source}: {name} is {values!r}, but must be a column; give one entry for each row.")
         if isinstance(values, np.ndarray) and values.ndim != 1:
             raise LogError(f"{source}: {name} has shape {values.shape}, but must be a column; give one number a row.")
