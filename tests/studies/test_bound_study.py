@@ -1,5 +1,6 @@
 """The study of bounds: pipelines whose throughput is a closed form, times beside plain NumPy, and an interruption."""
 
+import importlib
 from typing import Any
 
 import jax
@@ -112,3 +113,12 @@ def test_it_goes_on_after_an_interruption_to_the_same_bits(tmp_path, monkeypatch
 def test_bad_input_is_refused_in_a_sentence(options, words):
     with pytest.raises(ValueError, match=words):
         study(**options)
+
+
+def test_a_learners_own_correction_keeps_its_thresholds():
+    """C = 1.5 of its own; the usual ρ̄ = 1 of the other; and none."""
+    module: Any = importlib.import_module("a3cjax.studies.bound.study")
+    own = a3cjax.A3C(a3cjax.families.ring(3), 0.1, 0.1, gradient="fresh", correction="truncated", clip=1.5)
+    none, truncated, vtrace = module._learners(own, ("none", "truncated", "vtrace")).values()
+    assert none.correction is None
+    assert (float(truncated.correction.clip), float(vtrace.correction.clip)) == (1.5, 1.0)

@@ -139,7 +139,8 @@ def bound(
         batches: samples of an update.
         queues: finished samples that the queue holds; None for any number.
         on_stale: drop what is too stale, or have generators wait before they make it.
-        corrections: names of importance weights, or "none". See ``A3C``.
+        corrections: names of importance weights, or "none". See ``A3C``. The learner's own is taken as it is, with
+            its thresholds; others have the usual ones.
         factors: what the learner's steps are multiplied by.
         num_samples: samples taken off the queue in every run.
         metric: what has to meet the target.
@@ -217,7 +218,7 @@ def _or_none(name: str, values: Sequence[int | None]) -> tuple[int | None, ...]:
 
 
 def _learners(learner: Any, corrections: Sequence[str]) -> dict[str, Any]:
-    """The learner with each correction."""
+    """The learner with each correction; where that is its own, with its own thresholds."""
     for i, name in enumerate(corrections):
         check.choice(f"corrections[{i}]", name, (NO_BOUND, *CORRECTIONS))
     if not hasattr(learner, "correction"):
@@ -226,9 +227,11 @@ def _learners(learner: Any, corrections: Sequence[str]) -> dict[str, Any]:
                 f"corrections is {list(corrections)}, but {type(learner).__name__} has none; give ['none'] only."
             )
         return {NO_BOUND: learner}
+    own = next((name for name, kind in CORRECTIONS.items() if isinstance(learner.correction, kind)), NO_BOUND)
     return {
-        name: dataclasses.replace(learner, correction=None if name == NO_BOUND else name) for name in corrections
-    }  # fmt: skip
+        name: learner if name == own else dataclasses.replace(learner, correction=None if name == NO_BOUND else name)
+        for name in corrections
+    }
 
 
 @dataclasses.dataclass(frozen=True)
