@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, simulate
     from a3cjax.learners import A3C, AbstractLearner, ActorCritic, Learner, QuadraticSGD, WrappedLearner, policies
     from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
-    from a3cjax.schedules import Schedule, compute_times, delays, waits
+    from a3cjax.schedules import Schedule, Team, calibrate, compute_times, delays, waits
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,9 @@ __all__ = [
     "Result",
     "SavedState",
     "Schedule",
+    "Team",
     "WrappedLearner",
+    "calibrate",
     "compilation_cache",
     "compute_times",
     "delays",
@@ -57,7 +59,7 @@ _FOLDERS = {
     "optax": (),
     "remedies": (),
     "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
-    "schedules": ("Schedule", "compute_times", "delays", "waits"),
+    "schedules": ("Schedule", "Team", "calibrate", "compute_times", "delays", "waits"),
     "studies": (),
     "testing": (),
     "_core.tree": ("static",),

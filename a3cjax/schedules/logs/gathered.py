@@ -46,14 +46,14 @@ class Gathered:
         return f"{self.source}, row {row}"
 
 
-def gather(opened: Opened, roles: Mapping[str, str], *, samples: bool) -> Gathered:
-    """Read all of it.
+def gather(opened: Opened, roles: Mapping[str, str], *, samples: bool, clock: bool = False) -> Gathered:
+    """Read all of it; with ``clock`` also when messages were ready, which a schedule does not need.
 
     Raises:
         LogError: if an entry is not what its role says; the sentence names the line.
     """
     kinds = {"worker": np.int32} | dict.fromkeys(_VERSIONS, np.int32)
-    kinds |= dict.fromkeys(_TIMES, np.float64) | {"dropped": np.bool_}
+    kinds |= dict.fromkeys((*_TIMES, "ready_time") if clock else _TIMES, np.float64) | {"dropped": np.bool_}
     kept: dict[str, Any] = {
         role: Spilled() if role == "read_time" and opened.expected > _SPILL else Column(kinds[role], opened.expected)
         for role in roles

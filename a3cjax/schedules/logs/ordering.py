@@ -27,7 +27,7 @@ class Choices:
 
 
 class Rows(NamedTuple):
-    """A schedule's columns, and the workers' names."""
+    """A schedule's columns, the workers' names, and of each row when its version was read and its message ready."""
 
     worker: np.ndarray
     delay: np.ndarray
@@ -35,6 +35,8 @@ class Rows(NamedTuple):
     workers: tuple[Any, ...]
     commit: np.ndarray | None = None
     weight: np.ndarray | None = None
+    read_time: np.ndarray | None = None
+    ready_time: np.ndarray | None = None
 
     def columns(self) -> dict[str, Any]:
         """By the schedule's names."""
@@ -209,7 +211,7 @@ def _by_counter(log: Gathered, choices: Choices, facts: Facts) -> Rows:
     columns = log.columns
     first, missing = _extent(log, choices, facts)
     worker, read, written = columns.pop("worker"), columns.pop("read"), columns.pop("written")
-    columns.pop("read_time", None)
+    clock = {name: columns.pop(name, None) for name in ("read_time", "ready_time")}
     early = sum(int((read[part] < first).sum()) for part in parts(len(read)))
     check_before(log, early, first, choices, facts)
     delay = read
@@ -223,6 +225,7 @@ def _by_counter(log: Gathered, choices: Choices, facts: Facts) -> Rows:
         filler = len(log.workers)
         worker, delay = (_put(column, place, total, empty) for column, empty in ((worker, filler), (delay, 0)))
         time = None if time is None else _put(time, place, total, np.nan)
+        clock = {name: None if of is None else _put(of, place, total, np.nan) for name, of in clock.items()}
     workers = log.workers
     if missing:
         facts["filled"] = missing
@@ -230,7 +233,7 @@ def _by_counter(log: Gathered, choices: Choices, facts: Facts) -> Rows:
         if time is not None:
             _fill_backwards(time)
     time = landing(time, log, choices, facts, total)
-    return Rows(worker, delay, time, workers)
+    return Rows(worker, delay, time, workers, **clock)
 
 
 def _extent(log: Gathered, choices: Choices, facts: Facts) -> tuple[int, int]:
@@ -341,18 +344,20 @@ def _by_clock(log: Gathered, choices: Choices, facts: Facts) -> Rows:
     else:
         facts["notes"].append("Without a counter it cannot be told whether the log begins in mid-run.")
     worker, time, read_time = columns.pop("worker"), columns.pop("time"), columns.pop("read_time")
+    ready_time = columns.pop("ready_time", None)
     columns.clear()
     facts["moved"] = out_of_order(time)
     if facts["moved"]:
         order = np.argsort(time, kind="stable")
         worker, time, read_time = worker[order], time[order], read_time[order]
+        ready_time = None if ready_time is None else ready_time[order]
     delay = np.empty(len(time), np.int32)
     for part in parts(len(time)):
         rows = np.arange(part.start, part.start + len(delay[part]))
         # What landed at the very time of the read had landed; only updates ahead of this one count.
         seen = np.minimum(np.searchsorted(time, read_time[part], side="right"), rows)
         delay[part] = rows - seen
-    return Rows(worker, delay, time, log.workers)
+    return Rows(worker, delay, time, log.workers, read_time=read_time, ready_time=ready_time)
 
 
 def _look_at_beginning(log: Gathered, choices: Choices, facts: Facts) -> None:

@@ -33,6 +33,7 @@ def read_log(
     preset: str | None = None,
     averages: str = "refuse",
     run: str | None = None,
+    clock: bool = False,
 ) -> tuple[Rows, LogReport]:
     """The rows of the schedule that a log tells, and what was found in it.
 
@@ -43,6 +44,7 @@ def read_log(
         preset: a system's name.
         averages: whether reported averages may become delays.
         run: which run.
+        clock: whether the rows keep when a message was ready.
 
     Raises:
         LogError: with the report so far.
@@ -56,7 +58,7 @@ def read_log(
         if preset is not None:
             rows = _from_averages(opened, PRESETS[preset], given, averages, facts)
         else:
-            rows = _from_rows(opened, given, choices, facts)
+            rows = _from_rows(opened, given, choices, facts, clock)
     except LogError as error:
         raise LogError(str(error), _report(opened, facts)) from error.__cause__
     facts["num_updates"], facts["workers"] = len(rows.worker), rows.workers
@@ -82,7 +84,7 @@ def _check_choices(choices: Choices, preset: str | None, averages: str) -> None:
             raise ValueError(f"{field.name} has no effect with a preset, whose rows are in order; leave it out.")
 
 
-def _from_rows(opened: Opened, given: Mapping[str, str | None], choices: Choices, facts: Facts) -> Rows:
+def _from_rows(opened: Opened, given: Mapping[str, str | None], choices: Choices, facts: Facts, clock: bool) -> Rows:
     found = roles.resolve(opened.names, given, opened.source)
     facts["columns"] = found
     roles.need("worker", "who made the update", found, opened.names, opened.source)
@@ -94,7 +96,7 @@ def _from_rows(opened: Opened, given: Mapping[str, str | None], choices: Choices
     elif not {"read", "written"} <= found.keys() and not {"time", "read_time"} <= found.keys():
         roles.need("written", "the version that the update wrote", found, opened.names, opened.source)
         roles.need("read", "the version that it was computed from", found, opened.names, opened.source)
-    log = gather(opened, found, samples=samples)
+    log = gather(opened, found, samples=samples, clock=clock)
     facts["num_rows"], facts["workers"] = log.rows, log.workers
     facts["idle"], facts["waiting"] = log.idle, log.waiting
     if samples:
