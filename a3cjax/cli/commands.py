@@ -10,6 +10,7 @@ from tyro.conf import arg
 from a3cjax import families, studies
 from a3cjax._core import check
 from a3cjax.cli.derive import options_of
+from a3cjax.cli.forecasts import ForecastOptions
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions, mixing_mdp
 from a3cjax.cli.logs import LogOptions, ReplayOptions
 from a3cjax.cli.networks import CartPoleSpeedupOptions, MinAtarSpeedupOptions
@@ -321,6 +322,7 @@ COMMANDS: dict[str, Any] = {
     "speedup-minatar": MinAtarSpeedupOptions,
     "log": LogOptions,
     "replay": ReplayOptions,
+    "forecast": ForecastOptions,
     "remedies": RemediesOptions,
     "bound": BoundOptions,
 }

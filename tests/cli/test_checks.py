@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from a3cjax import Schedule, environments
+from a3cjax import Schedule, Team, compute_times, environments
 from a3cjax.cli.commands import COMMANDS
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions
 from a3cjax.cli.process import run
@@ -95,6 +95,9 @@ def small(command: str, out: Path, name: str) -> Any:
         options = dataclasses.replace(options, problem=type(options.problem)(mdp="ring", states=5))
     if command == "replay":
         options = dataclasses.replace(options, file=LOG)
+    if command == "forecast":
+        Team([compute_times.Deterministic(1.0)] * 2).save(out.with_name("team"))
+        options = dataclasses.replace(options, file=out.with_name("team"))
     if command == "knee" and name not in ("problems", "branching", "stay"):
         options = dataclasses.replace(options, problems=("ring",))
     return options

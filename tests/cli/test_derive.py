@@ -22,7 +22,7 @@ def test_every_parameter_that_can_be_typed_is_an_option_with_the_studys_default(
             assert option == parameter.name.removeprefix("num_")
         else:  # the command makes it, a metric is not asked for where J is meant, and progress is always shown
             made = {"metric", "target_value", "gap", "metrics", "partial", "radius", "source", "progress"}
-            made |= {"bounds", "queues"}  # as words, for None is "any" there
+            made |= {"bounds", "queues", "remedy"}  # as words: None is "any" there, and remedies have names
             assert as_typed(hints[parameter.name]) is None or parameter.name in made
 
 
