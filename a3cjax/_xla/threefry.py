@@ -1,9 +1,11 @@
 """The one cipher behind every random word: JAX's own, written out so that it fuses and vectorises."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key, UInt32
 
 from a3cjax._xla.marks import stage_words
@@ -33,12 +35,17 @@ def threefry2x32(key: tuple[Words, Words], counter: tuple[Words, Words]) -> tupl
     >>> [hex(int(word)) for word in words]
     ['0x6b200159', '0x99ba4efe']
     """
-    schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
+    return rounds(key, counter)
+
+
+def rounds(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
+    """``threefry2x32`` of arrays of JAX's or NumPy's; of NumPy's scalars an overflow would be told."""
+    schedule = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
     x, y = counter[0] + schedule[0], counter[1] + schedule[1]
     for group in range(5):
         for distance in _ROTATIONS[group % 2]:
             x = x + y
             y = x ^ ((y << distance) | (y >> (32 - distance)))
         x = x + schedule[(group + 1) % 3]
-        y = y + schedule[(group + 2) % 3] + jnp.uint32(group + 1)
+        y = y + schedule[(group + 2) % 3] + np.uint32(group + 1)
     return x, y

@@ -191,7 +191,8 @@ def test_what_a_delay_adds_is_measured():
     key = jax.random.key(6)
     for delay in (0, 3):
         schedule = a3cjax.Schedule.from_law(key, a3cjax.delays.Constant(delay), 40)
-        found = a3cjax.simulate(own, schedule, key, record=a3cjax.Record(1, metrics)).metrics
+        record = a3cjax.Record(1, metrics)
+        found = a3cjax.simulate(own, schedule, key, record=record, history="ring", depth=4).metrics  # one program
         moves = np.diff(np.concatenate([GAIN[None], found["theta"]]), axis=0) / 0.001
         np.testing.assert_allclose(found["actor"], (moves**2).sum((1, 2)), rtol=2e-2, atol=1e-4)
         assert (np.asarray(found["error"][5:]) > 0).all() == (delay > 0)

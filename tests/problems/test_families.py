@@ -5,6 +5,7 @@ import pytest
 
 import a3cjax
 from a3cjax import families
+from a3cjax.problems.families._parts import uniform
 
 KEY = jax.random.key(0)
 
@@ -56,6 +57,18 @@ def test_synthetic_options():
     assert mdp.features.shape == (3, 4)
     assert mdp.initial.tolist() == [0, 1, 0]
     assert mdp.discount == 0.5
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_random_entries_are_those_of_jax(double):
+    """To the bit, of keys of both kinds, of another generator, and traced."""
+    with jax.enable_x64(double):
+        keys = [KEY, jax.random.PRNGKey(7), jax.random.key(1, impl="rbg")]
+        for key, shape in zip(keys, [(3, 4, 2), (5,), (2, 3)], strict=True):
+            expected = jax.random.uniform(key, shape, dtype=float)
+            for found in (uniform(key, shape), jax.jit(lambda key, shape=shape: uniform(key, shape))(key)):
+                assert found.dtype == expected.dtype
+                np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ def test_fast_and_slow_chains_in_one_batch_are_what_each_is_alone():
 
     assert [bool(mixing.mixing(jnp.asarray(kernel)).fast) for kernel in kernels] == [True, False, True]
     together = jax.jit(jax.vmap(everything))(jax.tree.map(lambda *leaves: jnp.stack(leaves), *problems))
-    twice = jax.vmap(jax.vmap(everything))(jax.tree.map(lambda *leaves: jnp.stack(leaves)[None], *problems))
+    twice = jax.jit(jax.vmap(jax.vmap(everything)))(jax.tree.map(lambda *leaves: jnp.stack(leaves)[None], *problems))
     for i, mdp in enumerate(problems):
-        for name, alone in everything(mdp).items():
+        for name, alone in jax.jit(everything)(mdp).items():
             np.testing.assert_allclose(together[name][i], alone, rtol=1e-5, atol=1e-6, err_msg=name)
             np.testing.assert_allclose(twice[name][0, i], alone, rtol=1e-5, atol=1e-6, err_msg=name)
 

@@ -1,12 +1,35 @@
 """Pieces that several families share."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from a3cjax._core import check
+from a3cjax._xla import threefry
+
+_MANY = 1 << 20  # numbers, which a compiled program draws sooner than it takes to be compiled
+
+
+def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape"]:
+    """The numbers of ``jax.random.uniform``, of the default float type.
+
+    With a known key NumPy makes them: to compile a program for each shape takes longer than all else of a problem.
+    """
+    known = not isinstance(key, jax.core.Tracer) and jax.config.jax_threefry_partitionable  # pyright: ignore
+    if not known or jax.random.key_impl(key) != "threefry2x32" or math.prod(shape) > _MANY:
+        return jax.random.uniform(key, shape, dtype=float)
+    first, second = np.asarray(jax.random.key_data(key))[:, None]
+    number = np.arange(math.prod(shape), dtype=np.uint32)
+    words = threefry.rounds((first, second), (np.zeros_like(number), number))
+    if jnp.result_type(float) == jnp.float32:
+        fraction = (words[0] ^ words[1]) >> 9 | np.float32(1).view(np.uint32)
+        return jnp.asarray(fraction.view(np.float32) - 1).reshape(shape)
+    bits = words[0].astype(np.uint64) << 32 | words[1]
+    return jnp.asarray((bits >> 12 | np.float64(1).view(np.uint64)).view(np.float64) - 1).reshape(shape)
 
 
 def initial_law(initial: Any, num_states: int) -> Float[Array, "S"]:
@@ -25,7 +48,7 @@ def check_size(name: str, value: Any, num_states: int, num_actions: int) -> None
 
 def random_features(key: PRNGKeyArray, num_states: int, num_features: int) -> Float[Array, "S d"]:
     """Entries from U(0,1), divided by the largest l2 norm of a row."""
-    return to_unit_norm(jax.random.uniform(key, (num_states, num_features), dtype=float))
+    return to_unit_norm(uniform(key, (num_states, num_features)))
 
 
 def to_unit_norm(features: Float[Array, "S d"]) -> Float[Array, "S d"]:
@@ -37,4 +60,4 @@ def random_reward(key: PRNGKeyArray, num_states: int, num_actions: int, reward_o
     """Entries from U(0,1), for each state and action or for each transition."""
     check.choice("reward_on", reward_on, ("action", "transition"))
     shape = (num_states, num_actions) if reward_on == "action" else (num_states, num_actions, num_states)
-    return jax.random.uniform(key, shape, dtype=float)
+    return uniform(key, shape)

@@ -8,7 +8,7 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward
+from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward, uniform
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -46,9 +46,9 @@ def garnet(
     check_size("num_states", num_states, num_states, num_actions)
     for_successors, for_spacings, for_reward, for_features = jax.random.split(key, 4)
     # The places of the largest among independent uniforms are a uniform choice without replacement.
-    lots = jax.random.uniform(for_successors, (num_states, num_actions, num_states), dtype=float)
+    lots = uniform(for_successors, (num_states, num_actions, num_states))
     _, successors = jax.lax.top_k(lots, branching)
-    cuts = jnp.sort(jax.random.uniform(for_spacings, (num_states, num_actions, branching - 1), dtype=float))
+    cuts = jnp.sort(uniform(for_spacings, (num_states, num_actions, branching - 1)))
     spacings = jnp.diff(cuts, prepend=0, append=1)
     return FiniteMDP(
         transition=jnp.put_along_axis(jnp.zeros_like(lots), successors, spacings, axis=-1, inplace=False),
