@@ -1,6 +1,7 @@
 """What a simulation returns, or raises."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -8,7 +9,11 @@ from jaxtyping import Array, Float, Int
 
 from a3cjax._core.check import is_concrete
 from a3cjax._core.tree import pytree, static
+from a3cjax.engine import labelled
 from a3cjax.engine.saved import SavedState
+
+if TYPE_CHECKING:
+    import xarray
 
 
 @pytree
@@ -51,6 +56,36 @@ class Result:
                     f"  not finite: {int((lost >= 0).sum())} of {lost.size} runs, from update {lost[lost >= 0].min()}"
                 )
         return "\n".join(lines)
+
+    def to_xarray(self, runs: Mapping[str, Any] | str | None = None) -> "xarray.Dataset":
+        """Metrics, last parameters and samples as a dataset, whose axes have names and labels.
+
+        Args:
+            runs: what the batch's runs are: names of axes and the labels along each, in the order in which the runs
+                were laid out, the last axis fastest, as in ``{"step": steps, "seed": range(20)}``. A name alone has
+                numbers for labels; "run" if not given.
+
+        Returns:
+            An ``xarray.Dataset``. Each metric has the axes of runs and "record", whose coordinates ``updates`` and
+            ``time`` tell where it is; parameters are ``params.theta`` and so on, samples ``transitions.…`` over
+            "update". Axes of vectors and tables are named after their variable. ``nonfinite_from`` has an entry a run.
+
+        Raises:
+            ValueError: if there is one run and ``runs`` is given, there are not as many runs as labels, a name is
+                taken, or the result is traced.
+
+        >>> import a3cjax, jax, jax.numpy as jnp
+        >>> steps, seeds = [0.1, 0.2], range(3)
+        >>> learner = a3cjax.QuadraticSGD(curvature=[1.0], step=jnp.repeat(jnp.array(steps), len(seeds)), noise=0.1)
+        >>> keys = jnp.tile(jax.random.split(jax.random.key(0), len(seeds)), len(steps))
+        >>> result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(20), keys, record=a3cjax.Record(every=10))
+        >>> runs = result.to_xarray({"step": steps, "seed": seeds})
+        >>> dict(runs.objective.sizes)
+        {'step': 2, 'seed': 3, 'record': 2}
+        >>> runs.objective.mean("seed").sel(step=0.2).dims
+        ('record',)
+        """
+        return labelled.dataset(self, runs)
 
 
 class Diverged(FloatingPointError):
