@@ -54,12 +54,15 @@ def test_axes_have_names_of_their_own_where_none_are_given(result):
 
 
 def test_trees_have_dots_in_their_names_and_samples_updates(result):
-    made = a3cjax.Result(
-        params=result.params, updates=result.updates, time=np.tile(np.arange(2.0), (6, 1)),
-        metrics={"both": {"size": np.zeros((6, 2)), "pair": (np.ones((6, 2)), np.ones((6, 2, 2)))}},
-        transitions={"state": np.arange(24).reshape(6, 4)}, nonfinite_from=result.nonfinite_from, state=None,
-        num_updates=4,
-    )  # fmt: skip
+    given: dict[str, Any] = {
+        "params": result.params,
+        "updates": result.updates,
+        "time": np.tile(np.arange(2.0), (6, 1)),
+        "metrics": {"both": {"size": np.zeros((6, 2)), "pair": (np.ones((6, 2)), np.ones((6, 2, 2)))}},
+        "transitions": {"state": np.arange(24).reshape(6, 4)},
+        "nonfinite_from": result.nonfinite_from,
+    }
+    made = a3cjax.Result(**given, state=None, num_updates=4)
     runs = made.to_xarray()
     assert runs["both.size"].dims == ("run", "record")
     assert runs["both.pair.1"].dims == ("run", "record", "both.pair.1_0")
