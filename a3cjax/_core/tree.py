@@ -6,6 +6,7 @@ from typing import Any, TypeVar, dataclass_transform
 import jax
 
 from a3cjax._core.interning import interned
+from a3cjax._core.text import summary
 
 T = TypeVar("T")
 
@@ -23,11 +24,14 @@ def pytree(cls: type[T]) -> type[T]:
 
     Rebuilding an instance from its children skips ``__init__``, because JAX also puts tracers and placeholders
     there: validation happens where a user builds the object, and nowhere else. Functions among the static fields that
-    do the same count as the same (``_core/interning.py``). Subclasses of an ``AbstractLearner`` are pytrees already.
+    do the same count as the same (``_core/interning.py``). Its ``repr`` is a summary (``_core/text.py``). Subclasses of
+    an ``AbstractLearner`` are pytrees already.
     """
     if cls in _made:
         return cls
-    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+    if cls.__repr__ is object.__repr__:
+        cls.__repr__ = summary  # pyright: ignore[reportAttributeAccessIssue]
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     children = tuple(f.name for f in fields if not f.metadata.get("static"))
     structure = tuple(f.name for f in fields if f.metadata.get("static"))
