@@ -1,5 +1,6 @@
 """Problems that are learned from by acting: pure functions of a state and a key, and adapters to other libraries."""
 
+from a3cjax._core.public import listing
 from a3cjax.environments.adapters import Brax, Gymnax, Jumanji, MinAtar
 from a3cjax.environments.cartpole import CartPole
 from a3cjax.environments.finite import Finite
@@ -18,3 +19,4 @@ __all__ = [
     "Pendulum",
     "Step",
 ]
+__dir__ = listing(__all__)

@@ -8,7 +8,9 @@ To keep the last few *gradients* and apply an old one, as is often done, is neit
 gradients twice and others never: with delays uniform on 0, …, 7 that nearly doubles the noise of an iterate.
 """
 
+from a3cjax._core.public import listing
 from a3cjax.optax.delayed import DelayedState, delayed, server_params, stale_params
 from a3cjax.optax.mailbox import MailboxState, mailbox
 
 __all__ = ["DelayedState", "MailboxState", "delayed", "mailbox", "server_params", "stale_params"]
+__dir__ = listing(__all__)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float
 
+from a3cjax._core.public import listing
 from a3cjax.problems.chains import dobrushin
 from a3cjax.problems.evaluation import Evaluation, Policy, evaluate
 from a3cjax.problems.lqr import LQR
@@ -46,6 +47,7 @@ __all__ = [
     "state_values",
     "stationary_distribution",
 ]
+__dir__ = listing(__all__)
 
 PolicyTable = Float[Array | np.ndarray, "S A"]
 

@@ -7,6 +7,7 @@ applied to. So a rule stands in ``optax.chain`` beside any optimiser, and ``A3C`
 ``jax.tree_util.Partial(a3cjax.remedies.drop_above, delay=bounds)``. docs/remedies.md shows them side by side.
 """
 
+from a3cjax._core.public import listing
 from a3cjax.remedies.clip import clip_by_norm
 from a3cjax.remedies.compensation import CompensateState, compensate
 from a3cjax.remedies.drop import drop_above, drop_far
@@ -31,3 +32,4 @@ __all__ = [
     "gap_aware",
     "scale_by_delay",
 ]
+__dir__ = listing(__all__)

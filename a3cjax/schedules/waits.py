@@ -9,12 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from a3cjax._core import check
+from a3cjax._core.public import listing
 from a3cjax._core.tree import pytree
 from a3cjax.schedules import _own, _random
 from a3cjax.schedules._values import measurements, plain
 from a3cjax.schedules.compute_times import ComputeTime, Stretches
 
 __all__ = ["Empirical", "Sometimes"]
+__dir__ = listing(__all__)
 
 _COIN = 0xFFFFFFFF  # the number of the draw that decides, which no law uses
 

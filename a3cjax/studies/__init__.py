@@ -1,5 +1,6 @@
 """Questions asked of many runs, and what they share: statistics, tables, figures, files."""
 
+from a3cjax._core.public import listing
 from a3cjax.studies.bound import BoundRow, BoundStudy, bound, generated_tokens
 from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.compare import CompareRow, CompareStudy, compare
@@ -45,3 +46,4 @@ __all__ = [
     "remedies", "replay", "replay_samples", "speedup", "speedup_to_return", "stability_limit", "sweep",
     "typical_priors",
 ]  # fmt: skip
+__dir__ = listing(__all__)

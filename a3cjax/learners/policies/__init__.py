@@ -11,8 +11,10 @@ likelihood)``.
 ``score`` takes the mean in place of the probabilities.
 """
 
+from a3cjax._core.public import listing
 from a3cjax.learners.policies.gaussian import LinearGaussian
 from a3cjax.learners.policies.linear import LinearSoftmax
 from a3cjax.learners.policies.tabular import TabularSoftmax
 
 __all__ = ["LinearGaussian", "LinearSoftmax", "TabularSoftmax"]
+__dir__ = listing(__all__)

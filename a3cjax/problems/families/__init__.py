@@ -1,5 +1,6 @@
 """Families of MDPs, from the paper's dense random one to chains slow enough for delays to bite."""
 
+from a3cjax._core.public import listing
 from a3cjax.problems.families.double_integrator import double_integrator
 from a3cjax.problems.families.garnet import garnet
 from a3cjax.problems.families.gridworld import gridworld
@@ -9,3 +10,4 @@ from a3cjax.problems.families.ring import ring
 from a3cjax.problems.families.synthetic import synthetic
 
 __all__ = ["double_integrator", "garnet", "gridworld", "lazy", "random_lqr", "ring", "synthetic"]
+__dir__ = listing(__all__)

@@ -3,6 +3,7 @@
 ``law.scaled(factor)`` makes a straggler: ``[law] * 7 + [law.scaled(10)]`` is seven workers and one ten times slower.
 """
 
+from a3cjax._core.public import listing
 from a3cjax.schedules.compute_times.bounded import Deterministic, Empirical, Uniform
 from a3cjax.schedules.compute_times.heavy_tailed import Lognormal, Pareto
 from a3cjax.schedules.compute_times.law import ComputeTime
@@ -20,3 +21,4 @@ __all__ = [
     "Stretches",
     "Uniform",
 ]
+__dir__ = listing(__all__)

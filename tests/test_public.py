@@ -1,0 +1,23 @@
+"""Public modules show their public names, and have them."""
+
+import pytest
+
+import a3cjax
+
+MODULES = [
+    "compute_times", "delays", "environments", "exact", "families", "networks", "optax", "policies", "remedies",
+    "studies", "testing", "waits",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_tab_completion_shows_what_is_public(name):
+    module = getattr(a3cjax, name)
+    assert dir(module) == sorted(set(module.__all__))
+    assert all(hasattr(module, one) for one in dir(module))
+
+
+def test_the_package_shows_these_modules():
+    assert dir(a3cjax) == sorted(set(a3cjax.__all__))
+    assert {*MODULES} <= {*dir(a3cjax)}
+    assert all(hasattr(a3cjax, one) for one in dir(a3cjax))
