@@ -12,6 +12,7 @@ from a3cjax._core import check
 from a3cjax._core.public import listing
 from a3cjax._core.tree import pytree
 from a3cjax.schedules import _own, _random
+from a3cjax.schedules._measured_law import MeasuredLaw
 from a3cjax.schedules._values import measurements, plain
 from a3cjax.schedules.compute_times import ComputeTime, Stretches
 
@@ -22,7 +23,7 @@ _COIN = 0xFFFFFFFF  # the number of the draw that decides, which no law uses
 
 
 @pytree
-class Empirical:
+class Empirical(MeasuredLaw):
     """Waits drawn independently, with equal weight, from measured ones.
 
     Args:
@@ -42,21 +43,6 @@ class Empirical:
 
     def __post_init__(self):
         object.__setattr__(self, "values", measurements("values", self.values, _not_negative))
-
-    @property
-    def mean(self) -> Any:
-        """The mean of the measured waits."""
-        return plain(self.values.mean(-1))
-
-    def sample(self, key: Key[Array, ""]) -> Float[Array, ""]:
-        """One wait."""
-        values = jnp.asarray(self.values, jnp.result_type(float))
-        return values[_random.below(_random.words(key)[0], values.shape[-1])]
-
-    def scaled(self, factor: Any) -> "Empirical":
-        """The law of ``factor`` times the wait."""
-        check.number("factor", factor, above=0)
-        return Empirical(self.values * factor)
 
 
 @pytree

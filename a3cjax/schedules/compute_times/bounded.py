@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Key
 from a3cjax._core import check
 from a3cjax._core.tree import pytree
 from a3cjax.schedules import _random
+from a3cjax.schedules._measured_law import MeasuredLaw
 from a3cjax.schedules._values import measurements, plain
 
 
@@ -87,7 +88,7 @@ class Uniform:
 
 
 @pytree
-class Empirical:
+class Empirical(MeasuredLaw):
     """Compute times drawn independently, with equal weight, from measured ones.
 
     Args:
@@ -108,21 +109,6 @@ class Empirical:
 
     def __post_init__(self):
         object.__setattr__(self, "values", measurements("values", self.values, _positive))
-
-    @property
-    def mean(self) -> Any:
-        """The mean of the measured times."""
-        return plain(self.values.mean(-1))
-
-    def sample(self, key: Key[Array, ""]) -> Float[Array, ""]:
-        """One compute time."""
-        values = jnp.asarray(self.values, jnp.result_type(float))
-        return values[_random.below(_random.words(key)[0], values.shape[-1])]
-
-    def scaled(self, factor: Any) -> "Empirical":
-        """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        check.number("factor", factor, above=0)
-        return Empirical(self.values * factor)
 
 
 def _positive(name: str, values: Any) -> Any:
