@@ -1,5 +1,8 @@
 """Public modules show their public names, and have them."""
 
+import subprocess
+import sys
+
 import pytest
 
 import a3cjax
@@ -21,3 +24,12 @@ def test_the_package_shows_these_modules():
     assert dir(a3cjax) == sorted(set(a3cjax.__all__))
     assert {*MODULES} <= {*dir(a3cjax)}
     assert all(hasattr(a3cjax, one) for one in dir(a3cjax))
+
+
+def test_what_takes_long_to_import_is_imported_where_it_is_needed():
+    script = (
+        "import sys, a3cjax; a3cjax.simulate, a3cjax.A3C, a3cjax.Schedule, a3cjax.studies\n"
+        "print(*sorted({'matplotlib', 'pandas', 'scipy', 'xarray'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
@@ -273,6 +272,8 @@ def _stabilisable(fields: dict[str, Any]) -> None:
                     f"1/√γ = {1 / root:.4g} or more, but {name} the one of modulus {abs(mode) / root:.4g}; "
                     f"{mend}, or take a smaller discount."
                 )
+    import scipy.linalg  # here, because it takes long to import
+
     try:
         value = scipy.linalg.solve_discrete_are(state, control, *costs)
         computed = np.asarray(riccati(*(jnp.asarray(x, precision) for x in (state, control, *costs))), np.float64)

@@ -6,8 +6,6 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from a3cjax._core import check
 from a3cjax.problems import FiniteMDP
@@ -27,9 +25,14 @@ def warn_of_states_left_behind(mdp: FiniteMDP, policy: Any, theta: Float[Array, 
     steps = np.zeros((mdp.num_states, mdp.num_states), bool)
     for action in range(mdp.num_actions):
         steps |= taken[:, action, None] & possible[:, action]
-    count, component = connected_components(csr_array(steps), connection="strong")
-    if count == 1:
+    first = np.arange(mdp.num_states) == 0
+    if _reached(steps, first).all() and _reached(steps.T, first).all():
         return
+    # Here, because it takes long to import, and a chain seldom leaves anything behind.
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    count, component = connected_components(csr_array(steps), connection="strong")
     start = np.asarray(mdp.initial) > 0
     visited = _reached(steps, start)
     here, there = np.nonzero(steps)

@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from a3cjax.schedules import waits
 from a3cjax.schedules.calibration.fitting import MOST_VALUES, Fit, LawName, fit_law, refit, spread
@@ -14,7 +13,7 @@ from a3cjax.schedules.calibration.measured import Measured, Turns, Writing
 from a3cjax.schedules.calibration.observed import Observed
 from a3cjax.schedules.calibration.parts import Parts, computing_times, divide
 from a3cjax.schedules.calibration.parts import waits as all_waits
-from a3cjax.schedules.calibration.symptoms import Symptoms, symptoms
+from a3cjax.schedules.calibration.symptoms import Symptoms, chance, symptoms
 from a3cjax.schedules.compute_times import ComputeTime
 
 SLOWER = 1.5  # times as slow as the others, from which a worker is a straggler
@@ -152,6 +151,8 @@ def _share_of_waits(measured: Measured) -> float:
 def _is_straggler(times: list[np.ndarray], i: int) -> bool:
     if len(times) < 2:
         return False
+    from scipy import stats  # here, because it takes long to import, and only calibration needs it
+
     mine, n = np.sort(times[i]), len(times[i])
     # The order statistic that a sample's true median is above with a probability of 0.99.
     low = int(stats.binom.ppf(0.01, n, 0.5)) - 1
@@ -167,7 +168,7 @@ def _alike(times: list[np.ndarray]) -> tuple[float, float]:
     least = 1.0
     for samples in (times, [np.abs(x - middle) for x in times]):
         if np.ptp(np.concatenate(samples)) > 1e-9 * middle:
-            least = min(least, float(stats.kruskal(*samples).pvalue))
+            least = min(least, chance(samples))
     means = [float(x.mean()) for x in times]
     return min(1.0, 2 * least), max(means) / min(means)
 

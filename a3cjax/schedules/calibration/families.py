@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from a3cjax.schedules import compute_times
 from a3cjax.schedules.compute_times import ComputeTime
@@ -43,6 +42,8 @@ def _of_logs(x: np.ndarray) -> Parameters:
 
 def _gamma(x: np.ndarray) -> Parameters:
     """Mean and shape k, which solves log k − ψ(k) = log mean(x) − mean(log x); Newton's method on log k."""
+    from scipy import special  # here, and below, because it takes long to import, and only calibration needs it
+
     mean = x.mean(-1)
     gap = np.maximum(np.log(mean) - np.log(x).mean(-1), 1e-12)
     k = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
@@ -50,6 +51,24 @@ def _gamma(x: np.ndarray) -> Parameters:
         slope = 1 - k * special.polygamma(1, k)
         k = k * np.exp(np.clip(-(np.log(k) - special.digamma(k) - gap) / slope, -1, 1))
     return mean, k
+
+
+def _gamma_log_density(x: np.ndarray, mean: Any, k: Any) -> np.ndarray:
+    from scipy import special
+
+    return (k - 1) * np.log(x) - x * k / mean - special.gammaln(k) + k * (np.log(k) - np.log(mean))
+
+
+def _gamma_distribution(x: np.ndarray, mean: Any, k: Any) -> np.ndarray:
+    from scipy import special
+
+    return special.gammainc(k, x * k / mean)
+
+
+def _lognormal_distribution(x: np.ndarray, mu: Any, sigma: Any) -> np.ndarray:
+    from scipy import special
+
+    return special.ndtr((np.log(x) - mu) / sigma)
 
 
 def _pareto(x: np.ndarray) -> Parameters:
@@ -81,10 +100,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "gamma": Family(
         _gamma,
-        lambda x, mean, k: (
-            (k - 1) * np.log(x) - x * k / mean - special.gammaln(k) + k * (np.log(k) - np.log(mean))
-        ),
-        lambda x, mean, k: special.gammainc(k, x * k / mean),
+        _gamma_log_density,
+        _gamma_distribution,
         lambda rng, shape, mean, k: rng.gamma(k, mean / k, size=shape),
         lambda mean, k: compute_times.Gamma(mean, cv=1 / math.sqrt(k)),
     ),
@@ -93,7 +110,7 @@ FAMILIES: dict[str, Family] = {
         lambda x, mu, sigma: (
             -np.log(x) - np.log(sigma) - 0.5 * math.log(2 * math.pi) - 0.5 * ((np.log(x) - mu) / sigma) ** 2
         ),
-        lambda x, mu, sigma: special.ndtr((np.log(x) - mu) / sigma),
+        _lognormal_distribution,
         lambda rng, shape, mu, sigma: np.exp(mu + sigma * rng.normal(size=shape)),
         _lognormal_law,
     ),

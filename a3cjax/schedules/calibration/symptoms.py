@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 _PIECES = 10  # of the run, for drift
 _MOST_WINDOWS = 2000
@@ -87,7 +86,16 @@ def _serial(times: Sequence[np.ndarray]) -> tuple[float, float]:
     return mean, abs(mean) * math.sqrt(total)
 
 
+def chance(samples: Sequence[np.ndarray]) -> float:
+    """The probability of medians as different as these in samples of one law, by Kruskal and Wallis."""
+    from scipy import stats  # here, because it takes long to import, and only calibration needs it
+
+    return float(stats.kruskal(*samples).pvalue)
+
+
 def _ranked(a: np.ndarray, b: np.ndarray) -> float:
+    from scipy import stats
+
     ranks = [stats.rankdata(x) - (len(x) + 1) / 2 for x in (a, b)]
     return float(ranks[0] @ ranks[1] / math.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1])))
 
@@ -97,7 +105,7 @@ def _drift(times: Sequence[np.ndarray]) -> tuple[float, bool]:
     if not pieces:
         return 1.0, False
     relative = np.mean([[piece.mean() / np.concatenate(x).mean() for piece in x] for x in pieces], axis=0)
-    least = min(float(stats.kruskal(*x).pvalue) for x in pieces)
+    least = min(chance(x) for x in pieces)
     return float(relative.max() / relative.min()), least * len(pieces) < _CERTAIN
 
 
