@@ -44,6 +44,15 @@ CompareLaws = Annotated[
 
 
 @dataclasses.dataclass(frozen=True)
+class DemoOptions(options_of(studies.demo)):
+    """Show in one figure, in seconds, what asynchrony is: stale updates, about as many as without it, N times sooner.
+
+    Trains an actor-critic on a ring of nine states with 1, 4 and 16 workers. Prints a table and writes demo.csv,
+    demo.nc, demo.png and run.json.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
 class SpeedupOptions(OnAnMDP, options_of(studies.speedup, *METRIC, problem=ProblemOptions, team=TeamOptions)):
     """Measure how much sooner a target is met by more asynchronous workers: Fig. 3 of arXiv:2012.15511.
 
@@ -307,6 +316,7 @@ class LQRSpeedupOptions(
 
 
 COMMANDS: dict[str, Any] = {
+    "demo": DemoOptions,
     "speedup": SpeedupOptions,
     "knee": KneeOptions,
     "compare": CompareOptions,

@@ -6,6 +6,7 @@ from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.compare import CompareRow, CompareStudy, compare
 from a3cjax.studies.critical_step import CriticalStepRow, CriticalStepStudy, critical_step
 from a3cjax.studies.delay_errors import DelayBound, DelayErrorRow, DelayErrorStudy, delay_bound, delay_errors
+from a3cjax.studies.demo import DemoStudy, demo
 from a3cjax.studies.estimators import EstimatorsRow, EstimatorsStudy, estimators
 from a3cjax.studies.forecast import ForecastRow, ForecastStudy, forecast
 from a3cjax.studies.frame.crossing import first_crossing
@@ -36,14 +37,14 @@ from a3cjax.studies.sweep import SweepRow, SweepStudy, sweep
 
 __all__ = [
     "REMEDIES", "SAMPLING", "BoundRow", "BoundStudy", "Chain", "ChainsRow", "ChainsStudy", "CompareRow", "CompareStudy",
-    "CriticalStepRow", "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy", "Delays", "EstimatorsRow",
-    "EstimatorsStudy", "ForecastRow", "ForecastStudy", "KneeRow", "KneeStudy", "LogRow", "LogStudy", "Problem",
-    "RatesRow", "RatesStudy", "RegularisationRow", "RegularisationStudy", "RemediesStudy", "Remedy", "RemedyRow",
-    "ReplayRow", "ReplayStudy", "ReturnRow", "ReturnStudy", "SampleReplay", "SpeedupRow", "SpeedupStudy", "Study",
-    "StudyInterrupted", "SweepRow", "SweepStudy", "bound", "chains", "compare", "critic_eigenvalues", "critical_step",
-    "delay_bound", "delay_errors", "describe_log", "estimators", "first_crossing", "forecast", "generated_tokens",
-    "knee", "mean_interval", "power_law", "proportion_interval", "rates", "ratio_of_means", "regularisation",
-    "remedies", "replay", "replay_samples", "speedup", "speedup_to_return", "stability_limit", "sweep",
-    "typical_priors",
+    "CriticalStepRow", "CriticalStepStudy", "DelayBound", "DelayErrorRow", "DelayErrorStudy", "Delays", "DemoStudy",
+    "EstimatorsRow", "EstimatorsStudy", "ForecastRow", "ForecastStudy", "KneeRow", "KneeStudy", "LogRow", "LogStudy",
+    "Problem", "RatesRow", "RatesStudy", "RegularisationRow", "RegularisationStudy", "RemediesStudy", "Remedy",
+    "RemedyRow", "ReplayRow", "ReplayStudy", "ReturnRow", "ReturnStudy", "SampleReplay", "SpeedupRow", "SpeedupStudy",
+    "Study", "StudyInterrupted", "SweepRow", "SweepStudy", "bound", "chains", "compare", "critic_eigenvalues",
+    "critical_step", "delay_bound", "delay_errors", "demo", "describe_log", "estimators", "first_crossing", "forecast",
+    "generated_tokens", "knee", "mean_interval", "power_law", "proportion_interval", "rates", "ratio_of_means",
+    "regularisation", "remedies", "replay", "replay_samples", "speedup", "speedup_to_return", "stability_limit",
+    "sweep", "typical_priors",
 ]  # fmt: skip
 __dir__ = listing(__all__)
