@@ -37,6 +37,14 @@ class Command:
         return type(self).function(**self.made(), **given)
 
 
+class Report:
+    """A command that says something and computes no study: a frozen dataclass, whose fields are its options."""
+
+    def report(self, say: Callable[[str], None]) -> bool:
+        """Say it, a piece at a time; whether all is well, which the exit status tells."""
+        raise NotImplementedError
+
+
 def as_json(options: Any) -> dict[str, Any]:
     """All options by name, those of nested groups too, in values that JSON has.
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import tyro
 
-from a3cjax.cli.command import Command
+from a3cjax.cli.command import Command, Report
 from a3cjax.cli.commands import COMMANDS
+from a3cjax.cli.doctor import DoctorOptions
 
 # What tyro says, as a pattern, and what we say instead.
 _OURS = {
@@ -23,11 +24,14 @@ _OURS = {
 }
 
 
+_ALL = COMMANDS | {"doctor": DoctorOptions}
+
+
 class Refused(Exception):
     """The options cannot be understood."""
 
 
-def parse(args: Sequence[str]) -> Command | None:
+def parse(args: Sequence[str]) -> Command | Report | None:
     """The options, or None if help was asked for (and given).
 
     Raises:
@@ -41,13 +45,13 @@ def parse(args: Sequence[str]) -> Command | None:
     """
     command = next(iter(args), None)
     _check_command(command)
-    if command in COMMANDS:
+    if command in _ALL:
         _check_options(command, args[1:])
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS, prog="a3cjax", description="What asynchrony does to the advantage actor-critic.", args=args
+                _ALL, prog="a3cjax", description="What asynchrony does to the advantage actor-critic.", args=args
             )
     except SystemExit as stop:
         if not stop.code:
@@ -70,18 +74,18 @@ def option_names(options: Any) -> Iterator[str]:
 
 
 def _check_command(command: str | None) -> None:
-    listed = ", ".join(COMMANDS)
+    listed = ", ".join(_ALL)
     if command is None:
         raise Refused(f"Which command? a3cjax has {listed}; a3cjax --help says what they do.")
-    if command in COMMANDS or command in ("-h", "--help"):
+    if command in _ALL or command in ("-h", "--help"):
         return
     if command.startswith("-"):
         raise Refused(f"{command} comes before any command; begin with one of {listed}.")
-    raise Refused(f"There is no command {command!r}; {_perhaps(command, COMMANDS)}a3cjax has {listed}.")
+    raise Refused(f"There is no command {command!r}; {_perhaps(command, _ALL)}a3cjax has {listed}.")
 
 
 def _check_options(command: str, args: Sequence[str]) -> None:
-    known = [*option_names(COMMANDS[command]), "--help"]
+    known = [*option_names(_ALL[command]), "--help"]
     for word in args:
         name = word.split("=")[0].replace("_", "-")
         if name.startswith("--") and name not in known:

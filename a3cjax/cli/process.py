@@ -6,15 +6,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import a3cjax
 from a3cjax._core import terminal
 
 if TYPE_CHECKING:
-    from a3cjax.cli.command import Command
+    from a3cjax.cli.command import Command, Report
 
-_DONE, _NOT_SHOWN, _BAD_INPUT, _INTERRUPTED, _READER_LEFT = 0, 1, 2, 130, 141
+_DONE, _NOT_SHOWN, _NOT_WELL, _BAD_INPUT, _INTERRUPTED, _READER_LEFT = 0, 1, 1, 2, 130, 141
 
 _NOTHING_BEGUN = "Interrupted before any run had begun; nothing was written."
 
@@ -22,8 +23,9 @@ _NOTHING_BEGUN = "Interrupted before any run had begun; nothing was written."
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command with ``args`` (those of the process if not given) and return its exit status.
 
-    0: done. 1: done and written, but standard output failed. 2: bad input, one sentence on standard error. 130:
-    interrupted; what was done is saved. 141: done and written, but whoever read standard output had left.
+    0: done. 1: done and written, but standard output failed; or the doctor found something to mend. 2: bad input, one
+    sentence on standard error. 130: interrupted; what was done is saved. 141: done and written, but whoever read
+    standard output had left.
     """
     given = sys.argv[1:] if args is None else list(args)
     output = terminal.Output()
@@ -69,13 +71,17 @@ def script() -> None:
     sys.exit(status)
 
 
-def run(options: "Command") -> int:
+def run(options: "Command | Report") -> int:
     """Do what a command's options ask for and return the exit status, as ``main`` does."""
     import jax
 
     from a3cjax._xla import compilation_cache
+    from a3cjax.cli.command import Report
     from a3cjax.cli.naming import as_typed
 
+    if isinstance(options, Report):
+        with compilation_cache.of_commands():
+            return _say(options)
     try:
         with compilation_cache.of_commands():
             return _run(options)
@@ -106,7 +112,7 @@ def _run(options: "Command") -> int:
             if signal.getsignal(signal.SIGINT) is _leave:  # from now on there is something to keep
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             interrupted.append(stack.enter_context(interruptible()))
-            options.out.mkdir(parents=True, exist_ok=True)  # now, rather than find out when the work is done
+            _try_folder(options.out)
             output.say(terminal.wrapped(f"{task}\u00a0...").replace("\u00a0", " "))  # no line of three dots
             replaced = _what_is_there(options)
             if replaced:
@@ -136,10 +142,31 @@ def _run(options: "Command") -> int:
     return _status(output, f"; {names} are in {options.out} all the same")
 
 
+def _say(options: "Report") -> int:
+    output = terminal.Output()
+    try:
+        well = options.report(output.say)
+    except KeyboardInterrupt:
+        return _stop("Interrupted.")
+    return _status(output) or (_DONE if well else _NOT_WELL)
+
+
 def _show(study: Any, output: terminal.Output) -> None:
     output.say(f"\n{terminal.wrapped(study.summary())}\n\n{study.table()}\n")
     for note in study.notes():
         output.say(terminal.wrapped(f"Note: {note}", indent="  "))
+
+
+def _try_folder(folder: Path) -> None:
+    """Find out now, rather than when the work is done, whether there can be such a folder.
+
+    It is made again when there is something to put into it: a command that is killed leaves no empty one.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # another command's files came to be in it
+        for one in made:
+            one.rmdir()
 
 
 def _what_is_there(options: "Command") -> str:

@@ -174,11 +174,12 @@ def test_ctrl_c_before_the_first_simulation_leaves_no_files(tmp_path, capsys, mo
     draw = study.worker_schedules
 
     def pressed(*arguments):
+        assert not list(tmp_path.iterdir())  # as whoever kills the command now will find it
         signal.raise_signal(signal.SIGINT)
         return draw(*arguments)
 
     monkeypatch.setattr(study, "worker_schedules", pressed)
-    assert main([*TINY, "--out", str(tmp_path)]) == 130
+    assert main([*TINY, "--out", str(tmp_path / "made" / "here")]) == 130
     assert capsys.readouterr().err == "a3cjax: Interrupted; nothing was written.\n"
     assert not list(tmp_path.iterdir())
 
