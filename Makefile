@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: speedup test notebooks lint bench clean
+.PHONY: speedup test notebooks lint bench newcomer versions clean
 
 # The paper's Fig. 3 at the study's defaults, into out/speedup.
 speedup: .venv/ready
@@ -21,6 +21,14 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.engine
+
+# What a newcomer does, in a fresh environment, timed.
+newcomer:
+	$(PYTHON) .ci/newcomer.py
+
+# The quick tests on every Python that is installed, with the oldest JAX and the newest.
+versions:
+	$(PYTHON) .ci/versions.py
 
 # The environment, made again when what it should hold has changed.
 .venv/ready: constraints.txt pyproject.toml
