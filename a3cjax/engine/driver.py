@@ -171,12 +171,11 @@ class _Course:
 
     def metrics(self) -> dict[str, Any]:
         """All blocks', [B, R, …]."""
-        names = self._metrics[0] if self._metrics else ()
-        return {name: np.concatenate([m[name] for m in self._metrics], axis=1) for name in names}
+        return _one_after_the_other(self._metrics) if self._metrics else {}
 
     def samples(self) -> Any:
         """All blocks', [B, K, …], or None."""
-        return jax.tree.map(lambda *x: np.concatenate(x, axis=1), *self._samples) if self._samples else None
+        return _one_after_the_other(self._samples) if self._samples else None
 
     @property
     def _firsts_and_others(self) -> tuple[slice, slice]:
@@ -206,6 +205,10 @@ class _Course:
                 return function(*arguments)
 
         return self._pool.map(call, *columns)
+
+
+def _one_after_the_other(blocks: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *blocks)
 
 
 class Programs(NamedTuple):

@@ -73,7 +73,7 @@ def advance(
     lengths: Int[Array, " segments"],
     measured: Bool[Array, " segments"],
     real: Int[Array, ""],
-) -> tuple[Carry, dict[str, Array], Any]:
+) -> tuple[Carry, dict[str, Any], Any]:
     """Take ``lengths[j]`` updates for each segment j, measure after those marked, log samples if the plan says so.
 
     ``first`` is the update count at the start; the block begins at the multiple of the chunk before it. The first
@@ -105,7 +105,7 @@ def advance(
         log = room(block.worker.shape[1] - 2 * way.chunk, way.used[0]) if plan.log else None
         segments = lengths.shape[0]
         metrics = room(segments, jax.eval_shape(measures.of_state, (carry.state, carry.slots), first))
-        delay_metrics: dict[str, Array] = {}
+        delay_metrics: dict[str, Any] = {}
         if plan.delay_metrics:
             delay_metrics = room(segments, jax.eval_shape(measures.of_last, *way.used, carry.state))
         loop = (carry, log, first, metrics, delay_metrics)
@@ -250,13 +250,13 @@ class _Measures:
     keys: UInt32[Array, "lanes 2"]
     real: Int[Array, ""]
 
-    def of_state(self, known: tuple[Any, Any], updates: Int[Array, ""]) -> dict[str, Array]:
+    def of_state(self, known: tuple[Any, Any], updates: Int[Array, ""]) -> dict[str, Any]:
         """Of the states and slots after so many updates."""
         return measure_state(
             self.plan.metrics, self.history.workers, self.learners, (*known, self.keys), updates, self.real
         )
 
-    def of_last(self, samples: Any, stale: Any, before: Any) -> dict[str, Array]:
+    def of_last(self, samples: Any, stale: Any, before: Any) -> dict[str, Any]:
         """Of an update: its samples, the view that it was computed from, the state that it was applied to."""
         return measure_delay(self.plan.delay_metrics, self.learners, samples, stale, before, self.real)
 

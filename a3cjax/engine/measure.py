@@ -23,7 +23,7 @@ def measure_state(
     known: tuple[Any, Array, Array],
     updates: Int[Array, ""],
     real: Int[Array, ""],
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     """Metrics of the first ``real`` lanes after ``updates`` updates, and whether their parameters are finite.
 
     ``known``: states, slots and run keys, [lanes, …]; ``workers_of`` finds the workers' own states in the slots.
@@ -45,9 +45,10 @@ def measure_state(
                 "measure_workers", single, of_workers, lambda: single.measure_workers(workers_of(slots), of_workers)
             )
         values = {
-            name: known[metric] if isinstance(metric, str) else called(name, metric, state) for name, metric in metrics
+            name: _array(repr(name), known[metric]) if isinstance(metric, str) else called(name, metric, state)
+            for name, metric in metrics
         }
-        return {name: _array(name, value) for name, value in values.items()} | {FINITE: all_finite(single.view(state))}
+        return values | {FINITE: all_finite(single.view(state))}
 
     if one_of_all.measures_together:
         return learner.vmap(one, in_axes=(0,))(known)
@@ -56,7 +57,7 @@ def measure_state(
 
 def measure_delay(
     metrics: tuple[tuple[str, str], ...], learner: Any, samples: Any, stale: Any, state: Any, real: Int[Array, ""]
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     """Metrics of updates [lanes] computed from ``samples`` and the views ``stale``, and applied to ``state``."""
     names = _names(metrics)
 
@@ -65,7 +66,7 @@ def measure_delay(
         known = _promised(
             "measure_delay", single, names, lambda: single.measure_delay(stale, single.view(state), samples, names)
         )
-        return {name: _array(name, known[metric]) for name, metric in metrics}
+        return {name: _array(repr(name), known[metric]) for name, metric in metrics}
 
     return _run_by_run(one, learner, (samples, stale, state), real)
 
@@ -89,25 +90,36 @@ def _promised(method: str, learner: Any, names: tuple[str, ...], call: Callable[
                 f"{whose} was asked for {names}, but returned {listed}; return {name!r} too, or take it out of the "
                 f"class's {'metric_names' if method == 'measure' else 'delay_metric_names'}."
             )
+        if not jax.tree_util.all_leaves([known[name]]):
+            kind = type(known[name]).__name__
+            raise ValueError(f"{whose} returned a {kind} for {name!r}, but a learner's metric is one number.")
         shape = np.shape(known[name])
         if shape:
             raise ValueError(f"{whose} returned {name!r} of shape {shape}, but a learner's metric is one number.")
     return known
 
 
-def called(name: str, metric: Callable[[Any], Any], state: Any) -> Array:
-    """What a user's own function makes of the state."""
-    return _array(name, check.traceable(f"the metric {name!r}", lambda: metric(state), "use jnp.where in place of if"))
+def called(name: str, metric: Callable[[Any], Any], state: Any) -> Any:
+    """What a user's own function makes of the state: an array, or a dict, a tuple, any pytree of them."""
+    value = check.traceable(f"the metric {name!r}", lambda: metric(state), "use jnp.where in place of if")
+    paths = jax.tree_util.tree_flatten_with_path(value)[0]
+    if not paths:
+        raise ValueError(f"the metric {name!r} is {value!r}, in which there is no number to record; return one.")
+    leaves = [_array(f"{name!r}{jax.tree_util.keystr(path)}", leaf) for path, leaf in paths]
+    return jax.tree.unflatten(jax.tree.structure(value), leaves)
 
 
 def _array(name: str, value: Any) -> Array:
     try:
-        return jnp.asarray(value)
+        array = jnp.asarray(value)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"the metric {name!r} is a {type(value).__name__}, but must be a number or an array; give each of several "
-            "things a name."
+            f"the metric {name} is a {type(value).__name__}, but must be a number or an array, or a dict or a tuple of "
+            "them."
         ) from error
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        raise ValueError(f"the metric {name} is a JAX key, which cannot be recorded; return jax.random.key_data of it.")
+    return array
 
 
 def _names(metrics: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
@@ -115,8 +127,8 @@ def _names(metrics: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
 
 
 def _run_by_run(
-    one: Callable[[Any, Any], dict[str, Array]], learner: Any, known: Any, real: Int[Array, ""]
-) -> dict[str, Array]:
+    one: Callable[[Any, Any], dict[str, Any]], learner: Any, known: Any, real: Int[Array, ""]
+) -> dict[str, Any]:
     """``one`` of every real lane, one after the other: a run's numbers do not depend on who is beside it."""
 
     def load(b):

@@ -74,7 +74,7 @@ def advance(
     lengths: Int[Array, " segments"],
     measured: Bool[Array, " segments"],
     real: Int[Array, ""],
-) -> tuple[Carry, dict[str, Array], Any]:
+) -> tuple[Carry, dict[str, Any], Any]:
     """As ``loop.advance``."""
     batched = Batched.of(learner, plan.axes)
     one = batched.of_run(0)

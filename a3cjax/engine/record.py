@@ -19,8 +19,9 @@ class Record:
         every: n, updates between records; None records about 100 times in a run.
         metrics: names of the learner's metrics (``A3C``: "objective", "gradient_norm_sq", "critic_error_sq",
             "regularized_objective"), "mean_delay" or "max_delay" (of the n updates before the record), "delay" (of the
-            last of them), the learner's delay metrics (below), and functions ``state -> array``; a function goes by
-            its ``__name__``, or give a mapping from names to functions or names. None records what the learner has to
+            last of them), the learner's delay metrics (below), and functions of the state, which return a number, an
+            array, or a dict or a tuple of them, any pytree; a function goes by its
+            ``__name__``, or give a mapping from names to functions or names. None records what the learner has to
             say of its state, and "mean_delay". A message that is discarded (``Schedule.weight``) is part of all but the
             mean, which is NaN where none counts.
 

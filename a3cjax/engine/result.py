@@ -22,7 +22,7 @@ class Result:
 
     ``params``: the last view of the learner's state (A3C: ``.theta``, ``.omega``).
     ``updates`` [R], ``time`` [R]: the update counts and virtual times of the records.
-    ``metrics``: name → [R].
+    ``metrics``: name → [R]; of a function that makes a vector [R, …], of one that makes a dict or a tuple such a tree.
     ``transitions``: with ``transitions=True`` the samples that each update used, leaves [K]; otherwise None.
     ``nonfinite_from``: the first recorded update count at which a parameter was not finite, or −1. From there on the
     run's numbers mean nothing.
@@ -35,7 +35,7 @@ class Result:
     params: Any
     updates: Int[Array | np.ndarray, " R"]
     time: Float[Array, "*B R"]
-    metrics: dict[str, Array]
+    metrics: dict[str, Any]
     transitions: Any
     nonfinite_from: Int[Array, "*B"]
     state: SavedState | None
@@ -45,8 +45,8 @@ class Result:
     def __repr__(self) -> str:
         lines = [f"Result of {self.num_updates} updates, {_size(self)} in all"]
         named = {"params": self.params, "updates": self.updates, "time": self.time, "transitions": self.transitions}
-        rows = [(name, leaf) for name, node in named.items() for name, leaf in _leaves(name, node)]
-        rows += [(f"metrics[{name!r}]", leaf) for name, leaf in self.metrics.items()]
+        named |= {"metrics": self.metrics}
+        rows = [row for name, node in named.items() for row in _leaves(name, node)]
         wide = max(len(name) for name, _ in rows)
         lines += [f"  {name:<{wide}}  {leaf.dtype}{list(leaf.shape)}  {_size(leaf)}" for name, leaf in rows]
         if is_concrete(self.nonfinite_from):

@@ -230,7 +230,7 @@ def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any]
 
     carry, values, log = lax.map(replay_tile, (differing, block_of_each, keys, jnp.asarray(layout.real_lanes())))
     records = num_updates // spacing
-    values = {name: layout.join(leaf, np.arange(records)) for name, leaf in values.items()}
+    values = jax.tree.map(lambda leaf: layout.join(leaf, np.arange(records)), values)
     log = jax.tree.map(lambda leaf: layout.join(leaf, np.arange(num_updates)), log)
     return jax.tree.map(layout.join, carry), values, log
 
@@ -281,7 +281,7 @@ def _result(
         params=jax.tree.map(squeeze, view),
         updates=updates,
         time=squeeze(runs.times(updates)),
-        metrics={name: squeeze(value) for name, value in named.items()},
+        metrics={name: jax.tree.map(squeeze, value) for name, value in named.items()},
         transitions=jax.tree.map(squeeze, log),
         nonfinite_from=squeeze(nonfinite),
         state=saved,
