@@ -1,6 +1,5 @@
 """A result as a dataset whose axes have names, and its runs those of whoever asked for them."""
 
-import importlib.metadata
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,10 @@ import jax
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax.engine.asked import versions
+from a3cjax.engine.saved import as_plain
+from a3cjax.engine.structure import word
+from a3cjax.engine.typed_keys import is_key
 
 if TYPE_CHECKING:
     import xarray
@@ -16,28 +19,28 @@ if TYPE_CHECKING:
 _OWN = ("record", "update", "updates", "time")
 
 
-def dataset(result: Any, runs: Mapping[str, Any] | str | None) -> "xarray.Dataset":
-    """See ``Result.to_xarray``."""
+def dataset(result: Any, labels: Mapping[str, np.ndarray]) -> "xarray.Dataset":
+    """See ``Result.to_xarray``; ``labels`` are what ``labels_of`` gives."""
     import xarray
 
-    _check_known(result)
     shape = np.shape(result.nonfinite_from)
-    labels = _labels(runs, shape)
     axes, sizes = tuple(labels), tuple(len(values) for values in labels.values())
 
     def variable(leaf: Any, *named: str, rest: str) -> tuple[tuple[str, ...], np.ndarray]:
-        leaf = np.asarray(leaf)
+        leaf = as_plain(leaf) if is_key(leaf) else np.asarray(leaf)
         leaf = leaf.reshape((*sizes, *leaf.shape[len(shape) :]))
         return (*axes, *named, *(f"{rest}_{i}" for i in range(leaf.ndim - len(axes) - len(named)))), leaf
 
-    found = {name: variable(leaf, "record", rest=name) for name, leaf in _leaves("", result.metrics)}
-    found |= {name: variable(leaf, rest=name) for name, leaf in _leaves("params", result.params)}
-    found |= {name: variable(leaf, "update", rest=name) for name, leaf in _leaves("transitions", result.transitions)}
-    taken = sorted({*axes, *found} & {*_OWN, "nonfinite_from"} | {*axes} & {*found})
+    rows = [(name, leaf, ("record",)) for name, leaf in _leaves("", result.metrics)]
+    rows += [(name, leaf, ()) for name, leaf in _leaves("params", result.params)]
+    rows += [(name, leaf, ("update",)) for name, leaf in _leaves("transitions", result.transitions)]
+    names = [*axes, *(name for name, *_ in rows), *_OWN, "nonfinite_from"]
+    taken = [name for name in names if names.count(name) > 1]
     if taken:
         raise ValueError(
             f"{taken[0]!r} names an axis of runs or a metric, but something else of the dataset too; take another name."
         )
+    found = {name: variable(leaf, *named, rest=name) for name, leaf, named in rows}
     found["nonfinite_from"] = variable(result.nonfinite_from, rest="nonfinite_from")
     time = np.asarray(result.time)
     times = variable(time, "record", rest="time") if time.ndim > 1 else (("record",), time)
@@ -48,17 +51,27 @@ def dataset(result: Any, runs: Mapping[str, Any] | str | None) -> "xarray.Datase
         "time": (*times, {"long_name": "virtual time", "units": "that of the compute times"}),
     }
     about = {"num_updates": result.num_updates, "backend": result.backend}
-    about |= {f"{name}_version": importlib.metadata.version(name) for name in ("a3cjax", "jax")}
+    about |= {name: result.asked[name] for name in ("learner", "schedule") if name in result.asked}
+    about |= {f"{name}_version": version for name, version in result.asked.get("versions", dict(versions())).items()}
     return xarray.Dataset(found, coordinates, about)
 
 
-def _check_known(result: Any) -> None:
+def name_in_dataset(path: str) -> str:
+    """What the dataset calls the array that has ``path`` in the result, as in "metrics.objective"."""
+    return path.removeprefix("metrics.")
+
+
+def check_known(result: Any, purpose: str) -> None:
+    """Refuse a result that is being traced."""
     if not check.is_concrete(result.metrics, result.params, result.time):
-        raise ValueError("a result has no numbers to put into a dataset while it is traced; call it outside of jit.")
+        raise ValueError(f"a result has no numbers {purpose} while it is traced; call it outside of jit.")
 
 
-def _labels(runs: Mapping[str, Any] | str | None, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """From the name of each axis of runs to its labels."""
+def labels_of(result: Any, runs: Mapping[str, Any] | str | None) -> dict[str, np.ndarray]:
+    """From the name of each axis of runs to its labels; those that were saved with a result, if none are given."""
+    shape = np.shape(result.nonfinite_from)
+    if runs is None and result.__dict__.get("_runs") is not None:
+        return dict(result.__dict__["_runs"])
     if runs is None:
         names = ["run"] if len(shape) == 1 else [f"run_{i}" for i in range(len(shape))]
         return {name: np.arange(size) for name, size in zip(names, shape, strict=True)}
@@ -84,10 +97,5 @@ def _labels(runs: Mapping[str, Any] | str | None, shape: tuple[int, ...]) -> dic
 def _leaves(name: str, node: Any) -> list[tuple[str, Any]]:
     """Each array of a tree with its path, as in "params.theta"."""
     paths = jax.tree_util.tree_flatten_with_path(node)[0]
-    parts = [[name] * bool(name) + [_word(key) for key in path] for path, _ in paths]
+    parts = [[name] * bool(name) + [str(word(key)) for key in path] for path, _ in paths]
     return [(".".join(part), leaf) for part, (_, leaf) in zip(parts, paths, strict=True)]
-
-
-def _word(key: Any) -> str:
-    """Of a path's step: a field, a key of a dict, or a place."""
-    return str(next(getattr(key, kind) for kind in ("name", "key", "idx") if hasattr(key, kind)))

@@ -1,5 +1,6 @@
 """What a simulation returns, or raises."""
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from a3cjax._core.check import is_concrete
 from a3cjax._core.tree import pytree, static
-from a3cjax.engine import labelled
+from a3cjax.engine import labelled, result_file
 from a3cjax.engine.saved import SavedState
 
 if TYPE_CHECKING:
@@ -85,7 +86,72 @@ class Result:
         >>> runs.objective.mean("seed").sel(step=0.2).dims
         ('record',)
         """
-        return labelled.dataset(self, runs)
+        labelled.check_known(self, "to put into a dataset")
+        return labelled.dataset(self, labelled.labels_of(self, runs))
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the simulation was asked for: words and numbers that a file can hold.
+
+        ``learner`` and ``schedule`` in words; ``key``, its words, one pair or [B]; ``by_run``, the hyper-parameters
+        that differ from run to run; names of ``metrics``; ``every``, ``history``, ``depth``, ``transitions``,
+        ``precision``; ``versions`` of a3cjax and JAX. Empty of what came out of your own ``jit`` or a tree map.
+
+        >>> import a3cjax, jax
+        >>> learner = a3cjax.QuadraticSGD(curvature=[1.0], step=0.5)
+        >>> asked = a3cjax.simulate(learner, a3cjax.Schedule.sequential(4), jax.random.key(7)).asked
+        >>> asked["learner"], asked["key"], asked["every"]
+        ('QuadraticSGD(curvature=[1.0], step=0.5, noise=0.0, start=[1.0])', [0, 7], 1)
+        """
+        known: Any = self.__dict__.get("_asked", {})
+        if callable(known):
+            known = known()
+            object.__setattr__(self, "_asked", known)
+        return known
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_asked": self.asked}
+
+    def save(
+        self, path: str | os.PathLike[str], runs: Mapping[str, Any] | str | None = None, *, state: bool = True
+    ) -> None:
+        """Write all of it to a file, complete or not at all: numbers bit for bit, and what was ``asked``.
+
+        Args:
+            path: ends in ``.nc`` for netCDF, which is the dataset of ``to_xarray`` for whoever opens it (what a3cjax
+                alone needs is in a group beside it), or in ``.npz`` for a NumPy archive.
+            runs: as in ``to_xarray``; the file keeps names and labels.
+            state: whether ``state`` goes along, so that the loaded result can be resumed; it can be large, and holds
+                every worker's own state and the past parameters that are still to be read.
+
+        Raises:
+            OSError: if the file cannot be written; what was there stays.
+            ValueError: if the path ends otherwise, ``runs`` does not fit, a tree has keys that no file keeps, the
+                result is traced, or netCDF has no type for an array.
+
+        >>> import a3cjax, jax, tempfile, pathlib
+        >>> learner, schedule = a3cjax.QuadraticSGD(curvature=[1.0], step=0.5), a3cjax.Schedule.sequential(4)
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "run.nc"
+        >>> a3cjax.simulate(learner, schedule, jax.random.key(0)).save(path)
+        >>> loaded = a3cjax.Result.load(path)
+        >>> loaded.metrics["objective"].shape, loaded.params.x.shape, loaded.state.updates
+        ((4,), (1,), 4)
+        """
+        result_file.save(self, path, runs, state)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Result":
+        """Read what ``save`` wrote; which of the two formats it is, the file itself says.
+
+        Arrays are NumPy's, in the types that they had. Lists, tuples and dicts come back as they were; an object, such
+        as the parameters' named tuple, as one that has its arrays under the same names, ``loaded.params.theta``, and
+        no methods: classes are not looked for. ``to_xarray()`` has the axes that the file names.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is another kind of file, is damaged, or a newer version wrote it.
+        """
+        return result_file.load(path, cls)
 
 
 class Diverged(FloatingPointError):

@@ -49,8 +49,8 @@ class Runs:
         if not isinstance(schedule, Schedule):
             raise ValueError(f"schedule must be an a3cjax.Schedule, but is a {type(schedule).__name__}.")
         leaves, structure = jax.tree.flatten(learner)
-        axes = _axes_of(learner)
-        words = _key_words(key)
+        axes = run_axes(learner)
+        words = key_words(key)
         names = paths(unwrapped(learner))
         sizes = {name: np.shape(leaf)[0] for name, leaf, axis in zip(names, leaves, axes, strict=True) if axis == 0}
         if schedule.worker.ndim == 2:
@@ -217,7 +217,8 @@ def _padded(part: Any, length: int, i: int, room: dict[int, np.ndarray]) -> Any:
     return room[i]
 
 
-def _key_words(key: Any) -> UInt32[Array, "*B 2"]:
+def key_words(key: Any) -> UInt32[Array, "*B 2"]:
+    """Of a key, or of B of them; a sentence if it is none."""
     if isinstance(key, int | np.integer):
         raise ValueError(f"key is the number {key}; give a JAX key such as jax.random.key({key}).")
     try:
@@ -226,7 +227,7 @@ def _key_words(key: Any) -> UInt32[Array, "*B 2"]:
         raise ValueError(f"key must be a JAX key such as jax.random.key(0), but is {key!r}.") from error
 
 
-def _axes_of(learner: Any) -> tuple[int | None, ...]:
+def run_axes(learner: Any) -> tuple[int | None, ...]:
     """For each leaf of the learner 0 if it carries a run axis, else None."""
     leaves = zip(paths(learner), jax.tree.leaves(learner), strict=True)
     return tuple(0 if np.ndim(leaf) == 1 and may_differ(learner, path) else None for path, leaf in leaves)

@@ -150,10 +150,10 @@ def arrays_of(state: SavedState, fingerprint: Mapping[str, str]) -> dict[str, np
         "updates": state.updates,
         "history": state.history,
         "depth": state.depth,
-        "types": [_type_name(leaf) for leaf in state.leaves],
+        "types": [type_name(leaf) for leaf in state.leaves],
         "fingerprint": dict(fingerprint),
     }
-    arrays = {f"leaf_{i}": _as_plain(leaf) for i, leaf in enumerate(state.leaves)}
+    arrays = {f"leaf_{i}": as_plain(leaf) for i, leaf in enumerate(state.leaves)}
     return arrays | {_ABOUT: np.array(json.dumps(about))}
 
 
@@ -169,7 +169,7 @@ def state_of(arrays: Mapping[str, np.ndarray], path: str) -> SavedState:
         )
     try:
         about = json.loads(str(arrays[_ABOUT]))
-        leaves = tuple(_from_plain(arrays[f"leaf_{i}"], name) for i, name in enumerate(about["types"]))
+        leaves = tuple(from_plain(arrays[f"leaf_{i}"], name) for i, name in enumerate(about["types"]))
         state = SavedState(leaves, about["updates"], about["history"], about["depth"])
         origin = {str(name): Part.known(str(digest)) for name, digest in about["fingerprint"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -181,21 +181,26 @@ def state_of(arrays: Mapping[str, np.ndarray], path: str) -> SavedState:
     return state
 
 
-def _type_name(leaf: Any) -> str:
+def type_name(leaf: Any) -> str:
+    """What ``from_plain`` needs to know of an array."""
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return f"key {jax.random.key_impl(leaf)}"
     return np.asarray(leaf).dtype.name
 
 
-def _as_plain(leaf: Any) -> np.ndarray:
+def as_plain(leaf: Any) -> np.ndarray:
+    """The bits of an array as one of NumPy's own types."""
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return np.asarray(jax.random.key_data(leaf))
     array = np.asarray(leaf)
     return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind == "V" else array
 
 
-def _from_plain(array: np.ndarray, name: str) -> Any:
+def from_plain(array: np.ndarray, name: str) -> Any:
+    """The inverse of ``as_plain``, where ``type_name`` has given ``name``."""
     if name.startswith("key "):
         return jax.random.wrap_key_data(jnp.asarray(array), impl=name.removeprefix("key "))
     dtype = jnp.dtype(name)
+    if array.dtype.itemsize != dtype.itemsize:
+        raise ValueError(f"an array holds {array.dtype}, not {name}")
     return array if array.dtype == dtype else array.view(dtype)

@@ -1,6 +1,7 @@
 """``simulate``: check the input, replay the schedule, hand over the result."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from a3cjax._core import check
 from a3cjax._core.broadcasting import broadcasting
 from a3cjax._xla.backend import compiling_for
 from a3cjax._xla.marks import opaque
+from a3cjax.engine.asked import asked, remember
 from a3cjax.engine.choice import choose
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
 from a3cjax.engine.driver import drive, on_its_way
@@ -144,6 +146,10 @@ def simulate(
         state, saved, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
     result = _result(runs, metrics, spacing, state, saved, values, log, 0 if resume is None else resume.updates)
     result = dataclasses.replace(result, backend=plan.backend.name)
+    if not traced:
+        options = {"every": spacing, "history": kept, "depth": depth, "transitions": transitions}
+        options["precision"] = jnp.result_type(float).name
+        remember(result, functools.partial(asked, learner, schedule, key, metrics, **options))
     if interrupted is not None:
         raise interrupted(result)
     if throw and not traced:

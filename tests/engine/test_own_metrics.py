@@ -1,4 +1,4 @@
-"""Metrics of one's own that are dicts, tuples and vectors: the numbers of their parts, each recorded as a metric alone."""
+"""Metrics of one's own that are dicts, tuples and vectors: each part is recorded as a metric alone would be."""
 
 from typing import Any, NamedTuple
 
