@@ -9,6 +9,7 @@ import numpy as np
 
 from a3cjax._core import check
 from a3cjax.engine.asked import versions
+from a3cjax.engine.grid import Grid
 from a3cjax.engine.saved import as_plain
 from a3cjax.engine.structure import word
 from a3cjax.engine.typed_keys import is_key
@@ -67,9 +68,11 @@ def check_known(result: Any, purpose: str) -> None:
         raise ValueError(f"a result has no numbers {purpose} while it is traced; call it outside of jit.")
 
 
-def labels_of(result: Any, runs: Mapping[str, Any] | str | None) -> dict[str, np.ndarray]:
+def labels_of(result: Any, runs: Grid | Mapping[str, Any] | str | None) -> dict[str, np.ndarray]:
     """From the name of each axis of runs to its labels; those that were saved with a result, if none are given."""
     shape = np.shape(result.nonfinite_from)
+    if isinstance(runs, Grid):
+        runs = runs.labels
     if runs is None and result.__dict__.get("_runs") is not None:
         return dict(result.__dict__["_runs"])
     if runs is None:
@@ -81,7 +84,7 @@ def labels_of(result: Any, runs: Mapping[str, Any] | str | None) -> dict[str, np
     if isinstance(runs, str):
         return {runs: np.arange(count)}
     if not isinstance(runs, Mapping):
-        raise ValueError(f"runs must be a name or a dict from each axis' name to its labels, but is {runs!r}.")
+        raise ValueError(f"runs must be a grid, a name, or a dict from each axis' name to its labels, but is {runs!r}.")
     labels = {str(name): np.asarray(list(values)) for name, values in runs.items()}
     for name, values in labels.items():
         if values.ndim != 1:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from a3cjax._core.check import is_concrete
 from a3cjax._core.tree import pytree, static
 from a3cjax.engine import labelled, result_file
+from a3cjax.engine.grid import Grid
 from a3cjax.engine.saved import SavedState
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ class Result:
                 )
         return "\n".join(lines)
 
-    def to_xarray(self, runs: Mapping[str, Any] | str | None = None) -> "xarray.Dataset":
+    def to_xarray(self, runs: Grid | Mapping[str, Any] | str | None = None) -> "xarray.Dataset":
         """Metrics, last parameters and samples as a dataset, whose axes have names and labels.
 
         Args:
-            runs: what the batch's runs are: names of axes and the labels along each, in the order in which the runs
-                were laid out, the last axis fastest, as in ``{"step": steps, "seed": range(20)}``. A name alone has
-                numbers for labels; "run" if not given.
+            runs: what the batch's runs are: the ``grid`` that they were made from; or names of axes and the labels
+                along each, in the order in which the runs were laid out, the last axis fastest, as in ``{"step":
+                steps, "seed": range(20)}``. A name alone has numbers for labels; "run" if not given.
 
         Returns:
             An ``xarray.Dataset``. Each metric has the axes of runs and "record", whose coordinates ``updates`` and
@@ -75,12 +76,12 @@ class Result:
             ValueError: if there is one run and ``runs`` is given, there are not as many runs as labels, a name is
                 taken, or the result is traced.
 
-        >>> import a3cjax, jax, jax.numpy as jnp
-        >>> steps, seeds = [0.1, 0.2], range(3)
-        >>> learner = a3cjax.QuadraticSGD(curvature=[1.0], step=jnp.repeat(jnp.array(steps), len(seeds)), noise=0.1)
-        >>> keys = jnp.tile(jax.random.split(jax.random.key(0), len(seeds)), len(steps))
-        >>> result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(20), keys, record=a3cjax.Record(every=10))
-        >>> runs = result.to_xarray({"step": steps, "seed": seeds})
+        >>> import a3cjax, jax
+        >>> grid = a3cjax.grid(step=[0.1, 0.2], seed=jax.random.split(jax.random.key(0), 3))
+        >>> learner = a3cjax.QuadraticSGD(curvature=[1.0], step=grid.step, noise=0.1)
+        >>> record = a3cjax.Record(every=10)
+        >>> result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(20), grid.seed, record=record)
+        >>> runs = result.to_xarray(grid)
         >>> dict(runs.objective.sizes)
         {'step': 2, 'seed': 3, 'record': 2}
         >>> runs.objective.mean("seed").sel(step=0.2).dims
@@ -113,7 +114,7 @@ class Result:
         return {**self.__dict__, "_asked": self.asked}
 
     def save(
-        self, path: str | os.PathLike[str], runs: Mapping[str, Any] | str | None = None, *, state: bool = True
+        self, path: str | os.PathLike[str], runs: Grid | Mapping[str, Any] | str | None = None, *, state: bool = True
     ) -> None:
         """Write all of it to a file, complete or not at all: numbers bit for bit, and what was ``asked``.
 

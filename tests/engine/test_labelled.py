@@ -78,7 +78,7 @@ wrong: Any = 3
     [
         ({"step": STEPS, "seed": range(4)}, "runs has 2 × 4 labels, but the result has 6 runs"),
         ({"step": [STEPS], "seed": range(6)}, r"runs\['step'\] must be a list of labels"),
-        (wrong, "runs must be a name or a dict from each axis' name to its labels, but is 3"),
+        (wrong, "runs must be a grid, a name, or a dict from each axis' name to its labels, but is 3"),
         ("record", "'record' names an axis of runs or a metric"),
         ("x", "'x' names an axis of runs or a metric"),
     ],

@@ -1,0 +1,15 @@
+"""Some of a batch's schedules, any of them more than once."""
+
+from typing import Any
+
+import jax
+
+from a3cjax.schedules.schedule import Schedule
+
+
+def taken(batch: Schedule, rows: Any) -> Schedule:
+    """Those in the places ``rows``; what was found out by sorting is found out once for each schedule, not each row."""
+    again = jax.tree.map(lambda column: column[rows], batch)
+    own_reads, ranks = batch._own_reads_and_ranks
+    again.__dict__["_own_reads_and_ranks"] = own_reads[rows], ranks[rows]
+    return again
