@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from a3cjax import environments, networks, optax, remedies, studies, testing
     from a3cjax._core.tree import static
     from a3cjax._xla.compilation_cache import compilation_cache
-    from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, grid, simulate
+    from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, grid, interval, simulate
     from a3cjax.learners import A3C, AbstractLearner, ActorCritic, Learner, QuadraticSGD, WrappedLearner, policies
     from a3cjax.problems import LQR, FiniteMDP, Prior, exact, families
     from a3cjax.schedules import Schedule, Team, calibrate, compute_times, delays, waits
@@ -39,6 +39,7 @@ __all__ = [
     "exact",
     "families",
     "grid",
+    "interval",
     "networks",
     "optax",
     "policies",
@@ -53,7 +54,7 @@ __all__ = [
 # Each folder is imported when a name of it is first asked for, so that the command can listen for Ctrl-C before JAX is
 # there, which takes a second or two.
 _FOLDERS = {
-    "engine": ("Diverged", "Interrupted", "Record", "Result", "SavedState", "grid", "simulate"),
+    "engine": ("Diverged", "Interrupted", "Record", "Result", "SavedState", "grid", "interval", "simulate"),
     "environments": (),
     "learners": ("A3C", "AbstractLearner", "ActorCritic", "Learner", "QuadraticSGD", "WrappedLearner", "policies"),
     "networks": (),

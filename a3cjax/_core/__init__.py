@@ -1,1 +1,1 @@
-"""What everything else stands on: checks, pytrees, files, the terminal. Imports nothing of the package."""
+"""What everything else stands on: checks, pytrees, files, intervals, the terminal. Imports nothing of the package."""

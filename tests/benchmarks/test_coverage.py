@@ -27,9 +27,7 @@ def test_a_half_is_covered_half_of_the_time(statistic):
 
 def test_it_counts_as_students_law_says(monkeypatch):
     # With quantiles of 80 % in the place of 95 %'s the mean of two normal values is covered 80 % of the time.
-    monkeypatch.setattr(
-        "a3cjax.studies.frame.statistics.t_quantile", lambda freedom, confidence: scipy.stats.t(1).ppf(0.9)
-    )
+    monkeypatch.setattr("a3cjax._core.statistics.t_quantile", lambda freedom, confidence: scipy.stats.t(1).ppf(0.9))
     share = coverage.coverage("mean", "normal, 0.3", 2, repetitions=4000, confidence=0.95, seed=0)
     assert share == pytest.approx(0.8, abs=4 * math.sqrt(0.8 * 0.2 / 4000))
 
