@@ -17,6 +17,21 @@ from a3cjax.engine.typed_keys import is_key
 if TYPE_CHECKING:
     import xarray
 
+# Of metrics that mean the same whoever measures them.
+_UNITS = {
+    "mean_delay": "updates",
+    "max_delay": "updates",
+    "delay": "updates",
+    "gradient_norm_sq": "reward²",
+    "critic_error_sq": "reward²",
+    "regularized_objective": "reward",
+    "critic_delay_error_sq": "reward²",
+    "actor_delay_error_sq": "reward²",
+    "critic_direction_sq": "reward²",
+    "actor_direction_sq": "reward²",
+    "training_return": "reward",
+    "training_length": "steps",
+}
 _OWN = ("record", "update", "updates", "time")
 
 
@@ -32,7 +47,7 @@ def dataset(result: Any, labels: Mapping[str, np.ndarray]) -> "xarray.Dataset":
         leaf = leaf.reshape((*sizes, *leaf.shape[len(shape) :]))
         return (*axes, *named, *(f"{rest}_{i}" for i in range(leaf.ndim - len(axes) - len(named)))), leaf
 
-    rows = [(name, leaf, ("record",)) for name, leaf in _leaves("", result.metrics)]
+    rows = [(name, leaf, ("record",)) for one, tree in result.metrics.items() for name, leaf in _leaves(one, tree)]
     rows += [(name, leaf, ()) for name, leaf in _leaves("params", result.params)]
     rows += [(name, leaf, ("update",)) for name, leaf in _leaves("transitions", result.transitions)]
     names = [*axes, *(name for name, *_ in rows), *_OWN, "nonfinite_from"]
@@ -41,14 +56,16 @@ def dataset(result: Any, labels: Mapping[str, np.ndarray]) -> "xarray.Dataset":
         raise ValueError(
             f"{taken[0]!r} names an axis of runs or a metric, but something else of the dataset too; take another name."
         )
-    found = {name: variable(leaf, *named, rest=name) for name, leaf, named in rows}
+    found: dict[str, Any] = {name: variable(leaf, *named, rest=name) for name, leaf, named in rows}
+    for name in {*found} & {*_UNITS} & {*result.metrics}:
+        found[name] = *found[name], {"units": _UNITS[name]}
     found["nonfinite_from"] = variable(result.nonfinite_from, rest="nonfinite_from")
     time = np.asarray(result.time)
     times = variable(time, "record", rest="time") if time.ndim > 1 else (("record",), time)
     updates = np.asarray(result.updates)
     coordinates = {
         **labels,
-        "updates": ("record", updates.reshape(-1, updates.shape[-1])[0], {"long_name": "updates so far", "units": "1"}),
+        "updates": ("record", updates[(0,) * (updates.ndim - 1)], {"long_name": "updates so far", "units": "1"}),
         "time": (*times, {"long_name": "virtual time", "units": "that of the compute times"}),
     }
     about = {"num_updates": result.num_updates, "backend": result.backend}

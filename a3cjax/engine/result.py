@@ -1,8 +1,8 @@
 """What a simulation returns, or raises."""
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
@@ -11,11 +11,14 @@ from jaxtyping import Array, Float, Int
 from a3cjax._core.check import is_concrete
 from a3cjax._core.tree import pytree, static
 from a3cjax.engine import labelled, result_file
+from a3cjax.engine import plot as drawn
 from a3cjax.engine.grid import Grid
 from a3cjax.engine.saved import SavedState
 
 if TYPE_CHECKING:
     import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @pytree
@@ -47,7 +50,7 @@ class Result:
     def __repr__(self) -> str:
         lines = [f"Result of {self.num_updates} updates, {_size(self)} in all"]
         named = {"params": self.params, "updates": self.updates, "time": self.time, "transitions": self.transitions}
-        named |= {"metrics": self.metrics}
+        named |= {f"metrics[{name!r}]": node for name, node in self.metrics.items()}
         rows = [row for name, node in named.items() for row in _leaves(name, node)]
         wide = max(len(name) for name, _ in rows)
         lines += [f"  {name:<{wide}}  {leaf.dtype}{list(leaf.shape)}  {_size(leaf)}" for name, leaf in rows]
@@ -153,6 +156,40 @@ class Result:
             ValueError: if it is another kind of file, is damaged, or a newer version wrote it.
         """
         return result_file.load(path, cls)
+
+    def plot(
+        self,
+        metric: str | Sequence[str] | None = None,
+        runs: Grid | Mapping[str, Any] | str | None = None,
+        *,
+        over: str | Sequence[str] | None = None,
+        against: Literal["updates", "time"] = "updates",
+        confidence: float = 0.95,
+        ax: "Axes | None" = None,
+    ) -> "Figure":
+        """Draw each metric over the run: means over runs with their confidence intervals, or single lines.
+
+        The axis of a metric is logarithmic where it is positive throughout and spans more than a factor of 100.
+
+        Args:
+            metric: its name, or several, as ``to_xarray`` has them: "both.size" or all of "both" for a part of a
+                metric that is a dict. All if not given.
+            runs: the axes of runs, as in ``to_xarray``; those that were saved, if the result was loaded.
+            over: axes of runs over which means are taken, with an interval as ``a3cjax.interval`` gives it; each of
+                the other axes' values has a line. Not given, it is those named "run", "seed" or "key"; () for a line
+                for each run.
+            against: "updates", or the virtual "time": the mean over the runs where that differs.
+            confidence: of the intervals, between 0 and 1.
+            ax: where to draw one metric; a new figure with a panel for each metric if not given.
+
+        Returns:
+            The figure, of matplotlib.
+
+        Raises:
+            ValueError: if a metric or an axis is not there, there are too many lines to tell apart, or the result is
+                traced or has no record.
+        """
+        return drawn.plot(self, metric, runs, over, against, confidence, ax)
 
 
 class Diverged(FloatingPointError):

@@ -66,8 +66,11 @@ def described(node: Any, path: str, leaf: Callable[[str, Any], Any]) -> Any:
         return leaf(path, node)
     if node is None:
         return None
-    children = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda part: part is not node)[0]
-    named = [(_key(step, path), part) for (step,), part in children]
+    if isinstance(node, dict):  # in its own order, which JAX sorts
+        named = [(_key(key, path), part) for key, part in node.items()]
+    else:
+        children = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda part: part is not node)[0]
+        named = [(_key(word(step), path), part) for (step,), part in children]
     parts = [[key, described(part, f"{path}.{key}".lstrip("."), leaf)] for key, part in named]
     if isinstance(node, dict):
         return {"dict": parts}
@@ -95,8 +98,7 @@ def word(step: Any) -> Any:
     return next(getattr(step, kind) for kind in ("name", "key", "idx") if hasattr(step, kind))
 
 
-def _key(step: Any, path: str) -> str | int:
-    key = word(step)
+def _key(key: Any, path: str) -> str | int:
     if isinstance(key, np.integer):
         key = int(key)
     if type(key) not in (str, int):

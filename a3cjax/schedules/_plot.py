@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK = "#1f4e79"
-_ACCENT = "#c8502d"
+INK = "#1f4e79"
+ACCENT = "#c8502d"
 _MOST_POINTS = 2000
 _MOST_LANES = 40
 
@@ -54,20 +54,20 @@ def _delays(ax: "Axes", delay: np.ndarray, unit: str, kept: np.ndarray) -> None:
     num_updates = len(delay)
     if num_updates <= _MOST_POINTS:
         rows = np.arange(num_updates)
-        ax.plot(rows[kept], delay[kept], ".", color=_INK, markersize=3, alpha=0.6)
+        ax.plot(rows[kept], delay[kept], ".", color=INK, markersize=3, alpha=0.6)
         if not kept.all():
-            ax.plot(rows[~kept], delay[~kept], "x", color=_ACCENT, markersize=4, alpha=0.6, label="discarded")
+            ax.plot(rows[~kept], delay[~kept], "x", color=ACCENT, markersize=4, alpha=0.6, label="discarded")
             ax.legend(loc="upper right", frameon=False, fontsize="small")
     else:
         edges = np.linspace(0, num_updates, 201).astype(int)
         pieces = [delay[a:b][kept[a:b]] if kept[a:b].any() else [np.nan] for a, b in pairwise(edges)]
         least, low, median, high, most = np.array([np.percentile(p, (0, 5, 50, 95, 100)) for p in pieces]).T
         centre = (edges[:-1] + edges[1:]) / 2
-        ax.fill_between(centre, least, most, color=_INK, alpha=0.15, linewidth=0, label="least to greatest")
-        ax.fill_between(centre, low, high, color=_INK, alpha=0.35, linewidth=0, label="5–95 %")
-        ax.plot(centre, median, color=_INK, linewidth=1.2, label="median")
+        ax.fill_between(centre, least, most, color=INK, alpha=0.15, linewidth=0, label="least to greatest")
+        ax.fill_between(centre, low, high, color=INK, alpha=0.35, linewidth=0, label="5–95 %")
+        ax.plot(centre, median, color=INK, linewidth=1.2, label="median")
         ax.legend(loc="upper right", frameon=False, ncols=3, fontsize="small")
-    _tidy(ax)
+    tidy(ax)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     ax.set_xlim(0, num_updates)
     ax.set_ylim(bottom=min(-0.5, -0.03 * delay.max()), top=1.15 * max(delay.max(), 1) + 0.5)
@@ -80,10 +80,10 @@ def _histogram(ax: "Axes", delay: np.ndarray, unit: str) -> None:
     width = max(1, int(np.ceil((delay.max() + 1) / 60)))
     edges = np.arange(0, delay.max() + width + 1, width) - 0.5
     share = np.histogram(delay, edges)[0] / len(delay)
-    ax.barh(edges[:-1] + width / 2, share, height=0.9 * width, color=_INK, alpha=0.6)
-    ax.axhline(delay.mean(), color=_ACCENT, linewidth=1.5)
-    ax.text(1, 0.99, f"mean {delay.mean():.3g}", transform=ax.transAxes, ha="right", va="top", color=_ACCENT)
-    _tidy(ax)
+    ax.barh(edges[:-1] + width / 2, share, height=0.9 * width, color=INK, alpha=0.6)
+    ax.axhline(delay.mean(), color=ACCENT, linewidth=1.5)
+    ax.text(1, 0.99, f"mean {delay.mean():.3g}", transform=ax.transAxes, ha="right", va="top", color=ACCENT)
+    tidy(ax)
     ax.tick_params(labelleft=False)
     ax.set_xlabel(f"share of {unit}s" if width == 1 else f"share of {unit}s (bins of {width})")
     if delay.max() > 20 * delay.mean():  # a tail that would be invisible on a linear axis
@@ -107,15 +107,15 @@ def _activity(
     time = time - origin
     kept = kept[:first]
     for i in range(num_workers):
-        ax.vlines(time[(worker == i) & kept], i - 0.4, i + 0.4, color=_INK, linewidth=1)
+        ax.vlines(time[(worker == i) & kept], i - 0.4, i + 0.4, color=INK, linewidth=1)
         if not kept.all():
-            ax.vlines(time[(worker == i) & ~kept], i - 0.4, i + 0.4, color=_INK, linewidth=1, alpha=0.3)
+            ax.vlines(time[(worker == i) & ~kept], i - 0.4, i + 0.4, color=INK, linewidth=1, alpha=0.3)
     if commit is not None:
-        ax.vlines(time[commit[:first]], -0.5, num_workers - 0.5, color=_ACCENT, linewidth=0.8, alpha=0.7)
+        ax.vlines(time[commit[:first]], -0.5, num_workers - 0.5, color=ACCENT, linewidth=0.8, alpha=0.7)
     ends = time[-1]
     marks = "" if commit is None else "; a line at every commit"
     after = f" after {origin:,.15g}" if origin else ""
-    _tidy(ax)
+    tidy(ax)
     ax.set_xlim(0 if time[0] >= 0 else time[0], ends if ends > min(time[0], 0) else ends + 1)
     ax.set_ylim(num_workers - 0.5, -0.5)
     ax.ticklabel_format(axis="x", useOffset=False)
@@ -124,7 +124,8 @@ def _activity(
     ax.set_ylabel("worker")
 
 
-def _tidy(ax: "Axes") -> None:
+def tidy(ax: "Axes") -> None:
+    """The look of every panel."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_axisbelow(True)
     ax.grid(color="0.92", linewidth=0.8)

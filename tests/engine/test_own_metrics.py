@@ -4,10 +4,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import pyplot
 
 import a3cjax
+
+mpl.use("Agg")
 
 
 class Size(NamedTuple):
@@ -62,11 +66,20 @@ def test_inside_jit(batch):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y[3], rtol=1e-6), found, batch.metrics)
 
 
-def test_a_result_prints_and_names_each_part(batch):
+def test_a_result_prints_keeps_draws_and_names_each_part(batch, tmp_path):
     assert "metrics['tree']['size'].largest  float32[70, 3]" in repr(batch)
     runs = batch.to_xarray("seed")
     assert runs["tree.pair.1"].dims == ("seed", "record", "tree.pair.1_0")
     np.testing.assert_array_equal(runs["tree.size.total"], batch.metrics["tree"]["size"].total)
+    batch.save(tmp_path / "batch.nc", state=False)
+    kept = a3cjax.Result.load(tmp_path / "batch.nc").metrics["tree"]
+    np.testing.assert_array_equal(kept["size"].total, batch.metrics["tree"]["size"].total)
+    np.testing.assert_array_equal(kept["pair"][1], batch.metrics["x"])
+    figure: Any = batch.plot("tree")
+    assert [ax.get_ylabel() for ax in figure.axes] == [
+        "tree.count.0", "tree.pair.0", "tree.pair.1", "tree.size.largest", "tree.size.total"
+    ]  # fmt: skip
+    pyplot.close(figure)
 
 
 @pytest.mark.parametrize(
