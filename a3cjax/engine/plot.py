@@ -21,6 +21,7 @@ _AVERAGED = ("run", "seed", "key")  # axes over which means are taken where nobo
 _PALETTE = (INK, ACCENT, "#3a8a5a", "#8a5ca8", "#b08a1e", "#5a6a7a")
 _MOST_LINES, _MOST_ENTRIES = 200, 6
 _NAMED = 5  # lines in the legend, where there are more than colours
+_POINTS_A_LETTER, _POINTS_A_LINE = 5, 45  # how wide an entry of a legend is, about
 _WIDE_RANGE = 100  # from the least to the greatest, from which on the axis is logarithmic
 
 
@@ -84,7 +85,10 @@ def _figure(result: Any, data: "xarray.Dataset", names: list[str], left_out: lis
         handles, words = panels[0].get_legend_handles_labels()
         title = _legend_title(view)
         if words or title:
-            figure.legend(handles, words, title=title, loc="outside lower center", ncols=6, frameon=False)
+            points = _POINTS_A_LETTER * max(map(len, words), default=0) + _POINTS_A_LINE
+            ncols = max(1, int(72 * figure.get_figwidth() / points))
+            look: Any = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
+            figure.legend(handles, words, title=title, loc="outside lower center", ncols=ncols, **look)
     if left_out:
         figure.suptitle(f"Not drawn: {'; '.join(left_out)}", fontsize="small", color=ACCENT)
     return figure
