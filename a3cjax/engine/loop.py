@@ -24,7 +24,7 @@ from a3cjax.engine.history.past_table import BLOCK
 from a3cjax.engine.history.protocol import Carry, Event, words_per_proposal
 from a3cjax.engine.measure import measure_delay, measure_state
 from a3cjax.engine.plan import Block, Plan
-from a3cjax.engine.randomness import proposal_words
+from a3cjax.engine.randomness import words_of_proposals
 
 # The run axis of [lanes], [lanes], [words, lanes] and [lanes] …; and where all but the words is the same for all.
 _EVENT_AXES = Event._make((0, 0, 1, 0, 0, 0, 0))
@@ -159,13 +159,14 @@ class _Way:
         columns = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin - base, updates, axis=1).T, self.block)
         spread = jax.tree.map(lambda column: jnp.broadcast_to(column, (updates, self.lanes)), columns)
         run_key = (self.keys[None, :, 0], self.keys[None, :, 1])
-        words = proposal_words(run_key, spread.worker, spread.turn + self.history.proposal_offset, self.num_words)
+        turn = spread.turn + self.history.proposal_offset
+        words = words_of_proposals(run_key, spread.worker, turn, self.num_words)
         told = jax.tree.map(lambda column: column[:, 0], columns) if self.shared else spread
 
         return lambda j: Event(
             told.worker[j],
             told.delay[j],
-            jnp.stack([word[j] for word in words]),
+            words(j),
             *(None if column is None else column[j] for column in told[3:]),
         )
 

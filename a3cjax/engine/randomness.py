@@ -5,7 +5,7 @@ run's key, of a counter that spells (i, w, t). So results do not depend on how r
 on who happens to write in between, and two schedules can be compared on common random numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,16 +18,40 @@ INIT_WORKER = 0xFFFFFFFF  # proposals count from 0, so these never meet one
 INIT_SERVER = 0xFFFFFFFE
 MEASURE = 0xFFFFFFFD
 
+_WORD_BY_WORD = 16  # up to so many words are arrays of their own; of hundreds, the program grows long in the compiler
+
 
 def proposal_words(
     run_key: tuple[Words, Words], worker: Int[Array, "*batch"], turn: Int[Array, "*batch"], count: int
 ) -> list[Words]:
     """The first ``count`` words of each worker's ``turn``-th proposal, a list of arrays of the batch's shape."""
+    both = _pairs(run_key, worker, turn, count)
+    return [words[i] for i in range(-(-count // 2)) for words in both][:count]
+
+
+def words_of_proposals(
+    run_key: tuple[Words, Words], worker: Int[Array, "*batch"], turn: Int[Array, "*batch"], count: int
+) -> Callable[..., UInt32[Array, "count *rest"]]:
+    """``proposal_words`` as one array for each index into the batch, ``()`` for all of it."""
+    if count <= _WORD_BY_WORD:
+        words = proposal_words(run_key, worker, turn, count)
+        return lambda at: jnp.stack([word[at] for word in words])
+    first, second = _pairs(run_key, worker, turn, count)
+
+    def joined(at):
+        index = (slice(None), *at) if isinstance(at, tuple) else (slice(None), at)
+        both = jnp.stack((first[index], second[index]), axis=1)
+        return both.reshape(-1, *both.shape[2:])[:count]
+
+    return joined
+
+
+def _pairs(run_key: tuple[Words, Words], worker: Array, turn: Array, count: int) -> tuple[Words, Words]:
+    """The even and the odd words, [pairs, *batch]."""
     pairs = -(-count // 2)
     pair = jnp.arange(pairs, dtype=jnp.uint32).reshape(pairs, *(1,) * worker.ndim)
     first = worker.astype(jnp.uint32) * jnp.uint32(pairs)
-    both = stage_words(threefry2x32, run_key, (first + pair, turn.astype(jnp.uint32)))
-    return [words[i] for i in range(pairs) for words in both][:count]
+    return stage_words(threefry2x32, run_key, (first + pair, turn.astype(jnp.uint32)))
 
 
 def derived_key(run_key: tuple[Words, Words], worker: Int[Array, ""] | int, turn: Int[Array, ""] | int) -> jax.Array:

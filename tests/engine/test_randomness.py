@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from a3cjax._xla.threefry import bits
-from a3cjax.engine.randomness import derived_key, key_from_words, proposal_words, run_key_words, threefry2x32
+from a3cjax.engine.randomness import (
+    derived_key,
+    key_from_words,
+    proposal_words,
+    run_key_words,
+    threefry2x32,
+    words_of_proposals,
+)
 
 
 def words_of(key):
@@ -77,6 +84,21 @@ def test_words_are_a_function_of_key_worker_and_turn():
     lanes = proposal_words((both[:, 0], both[:, 1]), jnp.array([4, 4]), jnp.array([5, 5]), 4)
     assert [int(x[0]) for x in lanes] == [int(x) for x in alone]
     assert all(int(x[0]) != int(x[1]) for x in lanes)
+
+
+@pytest.mark.parametrize("count", [3, 16, 17, 40])
+def test_many_words_at_once_are_the_words_one_by_one(count):
+    """Of proposal (i, t) words 2p and 2p + 1 are the cipher of (i·⌈n/2⌉ + p, t), however many are made at once."""
+    worker, turn = np.array([[0, 3], [7, 2], [5, 5]]), np.array([[4, 1], [0, 9], [2, 6]])
+    key = words_of(jax.random.key(6))
+    at = words_of_proposals(key, jnp.asarray(worker), jnp.asarray(turn), count)
+    pair = np.arange(-(-count // 2), dtype=np.uint32)[:, None, None]
+    counter = worker.astype(np.uint32) * np.uint32(len(pair)) + pair, np.broadcast_to(turn, (len(pair), 3, 2))
+    first, second = threefry2x32(key, tuple(jnp.asarray(part, jnp.uint32) for part in counter))
+    expected = np.empty((2 * len(pair), 3, 2), np.uint32)
+    expected[::2], expected[1::2] = first, second
+    np.testing.assert_array_equal(at(()), expected[:count])
+    np.testing.assert_array_equal(at(1), expected[:count, 1])
 
 
 def test_bits_of_the_words_are_fair():

@@ -20,7 +20,7 @@ from a3cjax.engine.history.protocol import (
     viewed,
     words_per_proposal,
 )
-from a3cjax.engine.randomness import proposal_words
+from a3cjax.engine.randomness import words_of_proposals
 from a3cjax.learners.protocol import samples_of, without_samples
 
 
@@ -58,7 +58,7 @@ class Mailbox:
             viewed(learner, first_state(learner, run_key)),
             first_worker_state(learner, run_key, worker),
         )
-        words = jnp.stack(proposal_words(key, worker, jnp.int32(0), words_per_proposal(learner)))
+        words = words_of_proposals(key, worker, jnp.int32(0), words_per_proposal(learner))(())
         return stage(self._packing.pack, self._proposal(learner, view, worker_state, words))
 
     def enter(self, learner: Any, carry: Carry, k: Int[Array, ""]) -> Carry:
