@@ -66,7 +66,7 @@ def tested(python: str, version: str, jax: str) -> str:
     if made.returncode:
         print(made.stderr)
         return "error: could not be installed"
-    done = run([mine, "-m", "pytest", "-n", "2", "-q", *QUICK])
+    done = run([mine, "-m", "pytest", "-n", "2", *QUICK])
     if done.returncode:
         print(done.stdout)
     lines = [line for line in done.stdout.splitlines() if re.search(r"passed|failed|error", line)]
