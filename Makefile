@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: speedup test notebooks lint bench newcomer versions clean
+.PHONY: speedup test notebooks docs lint bench newcomer versions clean
 
 # The paper's Fig. 3 at the study's defaults, into out/speedup.
 speedup: .venv/ready
@@ -13,6 +13,10 @@ test: .venv/ready
 # Executes the notebooks' text and writes the .ipynb files with their figures.
 notebooks: .venv/ready
 	$(BIN)/python -m notebooks
+
+# The site, into out/docs; what Sphinx warns of is an error, and nothing is fetched.
+docs: .venv/ready
+	$(BIN)/python -m sphinx -q -W --keep-going -n -d out/docs.doctrees docs out/docs
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

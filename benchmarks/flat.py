@@ -1,7 +1,7 @@
 """Is the cost per update flat? In the number of updates, of recorded points, of workers and of past versions.
 
-    python -m benchmarks.flat [--rounds 3] [--quick]     # under three minutes; writes flat.csv and docs/flat.png
-    python -m benchmarks.flat --memory [--full]          # peak memory of 10 000 runs instead
+    python -m benchmarks.flat [--rounds 3] [--quick]   # under three minutes; writes flat.csv, docs/figures/flat.png
+    python -m benchmarks.flat --memory [--full]        # peak memory of 10 000 runs instead
 
 256 runs of the benchmarks' workload on one core; what is recorded is the largest logit, at the end unless said
 otherwise. Each point is the median of its rounds, with the fastest and the slowest as an interval; a point whose rounds
@@ -60,7 +60,7 @@ _C_WORK = 1 << 20  # updates times runs of the C loop
 _PROBED = 5000, (5, 5000)  # updates, and the two numbers of records whose peak memory is compared
 _ROOT = Path(__file__).resolve().parents[1]
 _CSV = _ROOT / "benchmarks" / "flat.csv"
-_FIGURE = _ROOT / "docs" / "flat.png"
+_FIGURE = _ROOT / "docs" / "figures" / "flat.png"
 
 
 @dataclass(frozen=True)

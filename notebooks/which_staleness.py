@@ -135,4 +135,4 @@ for bound in (1, 4):
 # %% [markdown]
 # For your own system, put its generation times in the place of `generators` (`compute_times.Empirical` takes measured
 # ones), and your learner in the place of `descent`. `a3cjax bound --help` does it from the command line, and
-# `docs/pipelines.md` gives the knobs of today's systems as these arguments.
+# `docs/choose/pipelines.md` gives the knobs of today's systems as these arguments.

@@ -4,7 +4,7 @@ Each is an optax transformation whose ``update`` is handed, as keywords, the ``d
 where it asks for them ``stale``, the parameters that the gradient was computed at, and ``params``, those that it is
 applied to. So a rule stands in ``optax.chain`` beside any optimiser, and ``A3C``, ``ActorCritic``, ``QuadraticSGD``,
 ``a3cjax.optax.delayed`` and ``mailbox`` hand over what they need. A rule's numbers may be one for each run:
-``jax.tree_util.Partial(a3cjax.remedies.drop_above, delay=bounds)``. docs/remedies.md shows them side by side.
+``jax.tree_util.Partial(a3cjax.remedies.drop_above, delay=bounds)``. docs/choose/remedies.md shows them side by side.
 """
 
 from a3cjax._core.public import listing

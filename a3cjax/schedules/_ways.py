@@ -89,7 +89,8 @@ class Ways(TeamWays):
         """Generators that send samples through a queue to a learner; see ``events/pipeline.py``.
 
         Every sample that the learner takes is a row, and ``report`` says what else happened: lags in flight and in the
-        queue, what was dropped, who idled. docs/pipelines.md gives the bounds of today's systems as these arguments.
+        queue, what was dropped, who idled. docs/choose/pipelines.md gives the bounds of today's systems as these
+        arguments.
 
         Args:
             key: a random key. Generator i's t-th time depends on (key, i, t) alone, the learner's on (key, t).
@@ -163,7 +164,7 @@ class Ways(TeamWays):
         averages: Literal["refuse", "as delays"] = "refuse",
         run: str | None = None,
     ) -> Self:
-        """The schedule that a real asynchronous run realised, from its log; docs/logs.md shows it.
+        """The schedule that a real asynchronous run realised, from its log; docs/howto/logs.md shows it.
 
         A row of the log is an update: who made it, the version ``read`` that it was computed from, and ``written``, the
         number of updates before it, so that delay = written − read. Or it is a sample of a pipeline: several samples

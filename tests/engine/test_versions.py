@@ -189,8 +189,8 @@ def test_the_stale_view_is_handed_over():
 
 
 def test_a_network_alone_is_the_same_to_the_last_digits():
-    """What docs/networks.md says: 1e-6 of the largest parameter after twenty updates, where products of matrices round
-    otherwise alone than beside others. Versions in a batch, beside the ring alone."""
+    """What docs/howto/networks.md says: 1e-6 of the largest parameter after twenty updates, where products of matrices
+    round otherwise alone than beside others. Versions in a batch, beside the ring alone."""
     environment = a3cjax.environments.CartPole()
     learner = a3cjax.ActorCritic(environment, a3cjax.networks.MLP((64, 32)), optax.sgd(0.05), rollout=2)
     record = a3cjax.Record(every=20, metrics=[])

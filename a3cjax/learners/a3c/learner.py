@@ -73,7 +73,7 @@ class A3C(AbstractLearner):
             other sees θ-shaped arrays at every update.
         critic_optimizer: likewise in place of ``critic_step``, before the projection.
         gradient: "stale", as above; "fresh": a worker sends its samples, and the server computes all of the update at
-            its own θ_k and ω_k, so that only the data are stale. See docs/corrections.md.
+            its own θ_k and ω_k, so that only the data are stale. See docs/choose/corrections.md.
         correction: for a fresh gradient, what each sample is weighted with, made of ρ = π_{θ_k}(a|s)/π_{θ_{k−τ_k}}(a|s)
             of its own action: None 1, "truncated" min(ρ, C), "vtrace" min(ρ̄, ρ), "masked" ρ inside an interval and 0
             outside. They correct the law of the action, and not that of the state. The prior's pull needs none.

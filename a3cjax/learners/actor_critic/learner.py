@@ -84,7 +84,7 @@ class ActorCritic(AbstractLearner):
         normalize_advantages: whether A_t are brought to mean 0 and deviation 1 within each rollout, for the actor.
         evaluation_episodes, evaluation_steps: see "episode_return".
         gradient: "stale", as above; "fresh": a worker sends its rollout, and the server takes the gradient at its own
-            parameters, so that only the data are stale. See docs/corrections.md.
+            parameters, so that only the data are stale. See docs/choose/corrections.md.
         correction: for a fresh gradient, "vtrace", "truncated", "masked" or "decoupled" importance weights, see
             ``learners/actor_critic/fresh.py``; None for none.
         clip: C of "truncated", 2 if not given, or ρ̄ of "vtrace", 1; one for each run too, as the next three, and
