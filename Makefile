@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: speedup test notebooks docs lint bench newcomer versions clean
+.PHONY: speedup test notebooks docs docs-look lint bench newcomer versions clean
 
 # The paper's Fig. 3 at the study's defaults, into out/speedup.
 speedup: .venv/ready
@@ -17,6 +17,10 @@ notebooks: .venv/ready
 # The site, into out/docs; what Sphinx warns of is an error, and nothing is fetched.
 docs: .venv/ready
 	$(BIN)/python -m sphinx -q -W --keep-going -n -d out/docs.doctrees docs out/docs
+
+# A picture of each page at two widths, light and dark, into out/docs-look; needs Chromium.
+docs-look: docs
+	$(BIN)/python docs/look.py
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .

@@ -20,9 +20,11 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "docstrings",
+    "indices",
     "mathml",
+    "public",
 ]
-exclude_patterns = ["_ext", "**/.ipynb_checkpoints"]
+exclude_patterns = ["**/.ipynb_checkpoints"]
 nitpicky = True
 # Types of other libraries, and what the standard library calls its own; nothing is fetched to resolve them.
 nitpick_ignore_regex = [("py:.*", r"(?!a3cjax\.).*"), ("py:.*", r"a3cjax\.(.*\.)?_.*")]
@@ -37,6 +39,7 @@ nb_ipywidgets_js = {}
 html_math_renderer = "mathml"
 
 # Docstrings.
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True, "ignore-module-all": False}

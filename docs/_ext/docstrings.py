@@ -8,18 +8,31 @@ import re
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.ext import autosummary
 
 _CODE = re.compile(r"(``.+?``|`[^`]+`)")
 _PAGE = re.compile(r"\bdocs/([\w/-]+)\.md")
-_BOLD = re.compile(r"(?<!\*)\*(?!\*)|\||_(?=\W|$)")
+_EMPHASIS = r"(?<![\w*])\*{1,2}\w[^*]*\*{1,2}(?![\w*])"
+_MARK = re.compile(rf"({_EMPHASIS})|\*|\||_(?=\W|$)")
+
+_PROPERTIES: dict[str, list[str]] = {}
 
 
-def prepare(_app: Sphinx, _what: str, _name: str, _of: Any, _options: Any, lines: list[str]) -> None:
+def prepare(_app: Sphinx, what: str, name: str, _of: Any, _options: Any, lines: list[str]) -> None:
     """In place, before napoleon sees the sections."""
-    lines[:] = _prepared(lines)
+    lines[:] = prepared(lines)
+    if what in ("attribute", "property"):
+        _PROPERTIES[name] = list(lines)
 
 
-def _prepared(lines: list[str]) -> list[str]:
+def restore(_app: Sphinx, what: str, name: str, _of: Any, _options: Any, lines: list[str]) -> None:
+    """In place, after napoleon has taken the first line of a property's, up to a colon, for a type."""
+    if what in ("attribute", "property"):
+        lines[:] = _PROPERTIES[name]
+
+
+def prepared(lines: list[str]) -> list[str]:
+    """The same docstring, with what reStructuredText has to be told."""
     done: list[str] = []
     in_block = in_example = False
     for line in lines:
@@ -54,12 +67,14 @@ def _plain(line: str) -> str:
         if i % 2:
             parts[i] = part if part.startswith("``") else f"`{part}`"
         else:
-            parts[i] = _BOLD.sub(lambda match: "\\" + match.group(), part)
+            parts[i] = _MARK.sub(lambda match: match[1] or "\\" + match[0], part)
             parts[i] = _PAGE.sub(r":doc:`/\1`", parts[i])
     return "".join(parts)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx calls."""
+    autosummary.WELL_KNOWN_ABBREVIATIONS += ("Fig.", "Figs.", "eq.")
     app.connect("autodoc-process-docstring", prepare, priority=100)
+    app.connect("autodoc-process-docstring", restore, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,10 +1,15 @@
 """Formulas as MathML, which browsers set by themselves: no script, no font and no server is needed."""
 
+import re
+
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
+
+_FUNCTION = re.compile(r"<mi>(sin|cos|arg|exp|log|ln|max|min|clip)</mi>")
+_SPACED = r'<mo form="prefix" lspace="0.17em" rspace="0.17em" stretchy="false">\1</mo>'
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -21,7 +26,7 @@ def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 def _mathml(node: nodes.Element, display: str) -> str:
     try:
-        return convert(node.astext(), display=display)
+        return _FUNCTION.sub(_SPACED, convert(node.astext(), display=display))
     except Exception as error:  # of many kinds, and each is a slip in the formula
         logging.getLogger(__name__).warning("no MathML for %r: %r", node.astext(), error, location=node)
         return ""
