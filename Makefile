@@ -16,7 +16,8 @@ notebooks: .venv/ready
 
 # The site, into out/docs; what Sphinx warns of is an error, and nothing is fetched.
 docs: .venv/ready
-	$(BIN)/python -m sphinx -q -W --keep-going -n -d out/docs.doctrees docs out/docs
+	rm -rf out/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -n -E -d out/docs.doctrees docs out/docs
 
 # A picture of each page at two widths, light and dark, into out/docs-look; needs Chromium.
 docs-look: docs
