@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "commands",
     "docstrings",
     "indices",
     "mathml",
@@ -28,7 +29,6 @@ exclude_patterns = ["**/.ipynb_checkpoints"]
 nitpicky = True
 # Types of other libraries, and what the standard library calls its own; nothing is fetched to resolve them.
 nitpick_ignore_regex = [("py:.*", r"(?!a3cjax\.).*"), ("py:.*", r"a3cjax\.(.*\.)?_.*")]
-suppress_warnings = ["toc.empty_glob"]
 
 # Pages, and notebooks as they were committed.
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
