@@ -32,11 +32,11 @@ class Commands(SphinxDirective):
 
 def _section(name: str) -> list[str]:
     said, options = _help(name)
-    lines = [f"a3cjax {name}", "-" * (len(name) + 7), ""]
+    lines = [f"## a3cjax {name}", ""]
     for paragraph in said:
         lines += [_escaped(paragraph), ""]
     for option, words in options:
-        lines += [f"``{option}``", f"   {_escaped(words)}", ""]
+        lines += [f"`{option}`", f": {_escaped(words)}", ""]
     return lines
 
 
@@ -49,7 +49,7 @@ def _help(name: str) -> tuple[list[str], list[tuple[str, str]]]:
     said, options = re.split(r"\n\s*\n\s*(?=positional arguments|options)", text.getvalue(), maxsplit=1)
     found: list[tuple[str, str]] = []
     for line in options.splitlines():
-        inside = re.match(r" (?: (-\S.*?|[A-Z]+)(?:  +(.*))?|   +(.*))$", line.rstrip())
+        inside = re.match(r" (?: (--?\w.*?|[A-Z]+)(?:  +(.*))?|   +(.*))$", line.rstrip())
         if inside and inside[1]:
             found.append((inside[1], inside[2] or ""))
         elif inside and found:
@@ -58,7 +58,7 @@ def _help(name: str) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([*|`\\]|_(?=\W|$))", r"\\\1", text)
+    return re.sub(r"([*|`<_\\])", r"\\\1", text)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

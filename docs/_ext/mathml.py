@@ -8,8 +8,10 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
-_FUNCTION = re.compile(r"<mi>(sin|cos|arg|exp|log|ln|max|min|clip)</mi>")
+_FUNCTION = re.compile(r"<m[io]>\\?(sin|cos|arg|exp|log|ln|max|min|clip)</m[io]>")
 _SPACED = r'<mo form="prefix" lspace="0.17em" rspace="0.17em" stretchy="false">\1</mo>'
+_BAR = re.compile(r'<mo (?:fence="false" )?stretchy="false">(&#x0007C;|&#x02016;)</mo>')  # a fence, and no relation
+_TIGHT = r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>'
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -26,7 +28,10 @@ def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 def _mathml(node: nodes.Element, display: str) -> str:
     try:
-        return _FUNCTION.sub(_SPACED, convert(node.astext(), display=display))
+        made = _BAR.sub(_TIGHT, _FUNCTION.sub(_SPACED, convert(node.astext(), display=display)))
+        if "\\" in made:
+            raise ValueError("a command that nobody knows")
+        return made
     except Exception as error:  # of many kinds, and each is a slip in the formula
         logging.getLogger(__name__).warning("no MathML for %r: %r", node.astext(), error, location=node)
         return ""

@@ -3,6 +3,7 @@
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import a3cjax
 
@@ -22,7 +23,7 @@ def test_what_the_table_of_symbols_names_is_there():
     named = re.findall(r"`((?:[A-Z]\w+|exact|policies|a3cjax)(?:\.\w+)*)\(?(\w+=)?", table)
     assert len(named) > 30
     for path, argument in named:
-        thing = a3cjax
+        thing: Any = a3cjax
         for name in path.removeprefix("a3cjax.").split("."):
             thing = getattr(thing, name, None) or vars(thing).get("__annotations__", {}).get(name)
             assert thing is not None, path
