@@ -46,5 +46,5 @@ versions:
 	touch $@
 
 clean:
-	rm -rf .venv out build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv out docs/notebooks build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

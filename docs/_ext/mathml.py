@@ -8,7 +8,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
-_FUNCTION = re.compile(r"<m[io]>\\?(sin|cos|arg|exp|log|ln|max|min|clip)</m[io]>")
+_FUNCTION = re.compile(r"<m[io]>\\?(sin|cos|arg|exp|log|ln|max|min|clip|mean)</m[io]>")
 _SPACED = r'<mo form="prefix" lspace="0.17em" rspace="0.17em" stretchy="false">\1</mo>'
 _BAR = re.compile(r'<mo (?:fence="false" )?stretchy="false">(&#x0007C;|&#x02016;)</mo>')  # a fence, and no relation
 _TIGHT = r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>'
