@@ -84,6 +84,6 @@ def test_pages_that_are_named_in_the_code_exist():
         source for folder in ("a3cjax", "benchmarks", "notebooks", "tests") for source in Path(folder).rglob("*.py")
     ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in [*sources, *OTHERS])
-    named = set(re.findall(r"\bdocs/[\w/-]+\.(?:md|png|py)\b", text))
+    named = set(re.findall(r"(?<!/)\bdocs/[\w/-]+\.(?:md|png|py)\b", text))
     assert len(named) > 5
     assert not [page for page in named if not Path(page).exists()]
