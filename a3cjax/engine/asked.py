@@ -10,6 +10,7 @@ import numpy as np
 
 from a3cjax._core.text import text_of
 from a3cjax.engine.runs import key_words, paths, run_axes
+from a3cjax.engine.typed_keys import words
 from a3cjax.learners.wrapped import unwrapped
 from a3cjax.schedules import Schedule
 
@@ -26,7 +27,7 @@ def asked(
         "learner": text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …",
         "schedule": _summary(schedule),
         "key": np.asarray(key_words(key)).tolist(),
-        "by_run": {name: np.asarray(leaf).tolist() for name, leaf, axis in leaves if axis == 0},
+        "by_run": {name: np.asarray(words(leaf)).tolist() for name, leaf, axis in leaves if axis == 0},
         "metrics": [name for name, _ in metrics],
         **options,
         "versions": dict(versions()),

@@ -67,7 +67,7 @@ def grid(**axes: Any) -> Grid:
     Args:
         **axes: under names of your own, along each axis one of
 
-            - numbers, which are its labels too: ``step=(0.1, 0.2)``, ``seed=range(20)``;
+            - numbers, which are its labels too, as they are written: ``step=(0.1, 0.2)``, ``seed=range(20)``;
             - keys [n], schedules (a batch, or a list of equal lengths), arrays [n, …], a list of arrays or of pytrees
               that have one structure; places 0 to n − 1 are the labels;
             - a dict from labels to any of these: ``schedule={"N=1": one, "N=4": four}``.
@@ -131,6 +131,8 @@ def _axis(name: str, given: Any) -> tuple[np.ndarray, Any]:
         labels = np.asarray(words)
     elif _are_numbers(values):
         labels = np.asarray(given)
+        if labels.dtype.kind == "f" and labels.itemsize < 8:  # 0.1, and not what single precision makes of it
+            labels = np.array([float(str(label)) for label in labels])
     else:
         labels = np.arange(count)
     if not count:

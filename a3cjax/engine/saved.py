@@ -169,6 +169,8 @@ def state_of(arrays: Mapping[str, np.ndarray], path: str) -> SavedState:
         )
     try:
         about = json.loads(str(arrays[_ABOUT]))
+        if "parts" in about:
+            raise ValueError("it holds a result, of which a3cjax.Result.load(path).state is the state")
         leaves = tuple(from_plain(arrays[f"leaf_{i}"], name) for i, name in enumerate(about["types"]))
         state = SavedState(leaves, about["updates"], about["history"], about["depth"])
         origin = {str(name): Part.known(str(digest)) for name, digest in about["fingerprint"].items()}

@@ -166,6 +166,9 @@ def test_other_peoples_files_are_refused(half, tmp_path):
     half.state.save(path)
     with pytest.raises(ValueError, match=r"\(it holds where a simulation stands\); give it to SavedState.load"):
         a3cjax.Result.load(path)
+    half.save(path)
+    with pytest.raises(ValueError, match=r"it holds a result, of which a3cjax.Result.load\(path\).state is the state"):
+        a3cjax.SavedState.load(path)
     half.to_xarray().to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"other.nc is not a saved result \(it holds other arrays\)"):
         a3cjax.Result.load(tmp_path / "other.nc")
