@@ -21,7 +21,7 @@ _AVERAGED = ("run", "seed", "key")  # axes over which means are taken where nobo
 _PALETTE = (INK, ACCENT, "#3a8a5a", "#8a5ca8", "#b08a1e", "#5a6a7a")
 _MOST_LINES, _MOST_ENTRIES = 200, 6
 _NAMED = 5  # lines in the legend, where there are more than colours
-_POINTS_A_LETTER, _POINTS_A_LINE = 5, 45  # how wide an entry of a legend is, about
+_POINTS_A_LETTER, _POINTS_A_LINE = 4.5, 40  # how wide an entry of a legend is, about
 _WIDE_RANGE = 100  # from the least to the greatest, from which on the axis is logarithmic
 
 
