@@ -63,12 +63,19 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     The folder has them still. Memory runs out long before the mappings of it that Linux grants, four for each megabyte.
     """
     done = yield
-    if _is_full(_MUCH_MEMORY if nextitem is None or nextitem.path != item.path else _MOST_MEMORY):
-        jax.clear_caches()
-        gc.collect()
-        with contextlib.suppress(AttributeError):  # where the C library is another one
-            ctypes.CDLL(None).malloc_trim(0)
+    limit = _MUCH_MEMORY if nextitem is None or nextitem.path != item.path else _MOST_MEMORY
+    if _is_full(limit):
+        _give_back()  # what the compiler has left: programs that stay need not be traced and loaded once more
+        if _is_full(limit * 4 // 5):
+            jax.clear_caches()
+            _give_back()
     return done
+
+
+def _give_back() -> None:
+    gc.collect()
+    with contextlib.suppress(AttributeError):  # where the C library is another one
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _is_full(limit: int) -> bool:

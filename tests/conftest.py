@@ -1,4 +1,7 @@
-"""Two CPU devices for every test, so that batches can be sharded; and the problems that several folders use."""
+"""Two CPU devices, so that batches can be sharded by tests that ask for it; and the problems that several folders use.
+
+Otherwise a batch is on one, as it is for users: each device has programs of its own to compile.
+"""
 
 import signal
 
@@ -9,6 +12,8 @@ import pytest
 import a3cjax
 
 jax.config.update("jax_num_cpu_devices", 2)
+_local_devices = jax.local_devices
+pytest.MonkeyPatch().setattr(jax, "local_devices", lambda *args, **kwargs: _local_devices(*args, **kwargs)[:1])
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where tests run in the background: some press Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -57,18 +57,21 @@ def assert_same(one, two):
 
 
 @pytest.mark.parametrize(
-    ("history", "sizes", "record", "devices"),
+    ("history", "sizes", "record"),
     [
-        ("mailbox", (1, 3, 17, 300), STATES, 1),
-        ("ring", (1, 2, 5, 64, 300), STATES, 1),
-        ("mailbox", (64,), ORACLES, 2),
+        ("mailbox", (1, 3, 300), STATES),
+        ("ring", (1, 2, 5, 64, 300), STATES),
+        ("mailbox", (17,), ORACLES),
     ],
 )
-def test_seeds_alone_and_in_batches(history, sizes, record, devices, a3c):
-    """One lane, odd lanes, several tiles with idle lanes in the last, two devices; all oracles in one case."""
+def test_seeds_alone_and_in_batches(history, sizes, record, a3c):
+    """One lane, odd lanes, runs beside idle lanes, several tiles; all oracles in one case.
+
+    Each number of lanes is a program of its own, so none is asked for twice.
+    """
     schedule = workers(0)
     keys = jax.random.split(jax.random.key(1), 300)
-    options = {"history": history, "record": record, "devices": jax.devices()[:devices]}
+    options = {"history": history, "record": record}
     looked_at = (0, 1, 2, 4, 16, 63, 299)
     alone = [a3cjax.simulate(a3c(), schedule, keys[b], **options) for b in looked_at]
     batch = alone[0]
@@ -93,20 +96,23 @@ def test_hyper_parameters_that_differ_from_run_to_run(a3c):
     """Steps, radius and prior weight [3], schedules [3], one key for all: common random numbers."""
     actor, critic, radius = np.array([0.1, 0.2, 0.0]), np.array([0.4, 0.0, 0.3]), np.array([0.5, 1.0, 2.0])
     schedules, key = [law(seed) for seed in range(3)], jax.random.key(9)
-    batch = a3cjax.simulate(
-        a3c(actor_step=actor, critic_step=critic, radius=radius),
-        a3cjax.Schedule.stack(schedules),
-        key,
-        record=STATES,
-        transitions=True,
-        depth=6,
-    )
-    for b in range(3):
-        learner = a3c(actor_step=actor[b], critic_step=critic[b], radius=radius[b])
-        alone = a3cjax.simulate(learner, schedules[b], key, record=STATES, transitions=True, depth=6)
+
+    def learner(weight, **options):
+        return a3c(prior=a3cjax.Prior(weight, np.full(6, 1 / 6), np.full((6, 3), 1 / 3)), **options)
+
+    options: Any = {"record": STATES, "transitions": True, "depth": 6}
+    weights = [0.0, 0.5, 0.25]
+    every = learner(weights, actor_step=actor, critic_step=critic, radius=radius)
+    batch = a3cjax.simulate(every, a3cjax.Schedule.stack(schedules), key, **options)
+    for b, weight in enumerate(weights):
+        mine = learner(weight, actor_step=actor[b], critic_step=critic[b], radius=radius[b])
+        alone = a3cjax.simulate(mine, schedules[b], key, **options)
         assert_run_is(batch, b, alone)
     np.testing.assert_array_equal(batch.params.theta[2], np.zeros((6, 3)))  # a step of zero leaves the start
     np.testing.assert_array_equal(batch.params.omega[1], np.zeros(4))
+    unlike = learner(weights[0], actor_step=actor[1], critic_step=critic[1], radius=radius[1])
+    weightless = a3cjax.simulate(unlike, schedules[1], key, **options)
+    assert (weightless.params.theta != batch.params.theta[1]).any()  # the weight counts
 
 
 @pytest.mark.parametrize(
@@ -124,16 +130,6 @@ def test_estimators_alone_and_in_batches(history, options, a3c):
     batch = a3cjax.simulate(a3c(**options), workers(0), keys, **common)
     for b in (1, 79):
         assert_run_is(batch, b, a3cjax.simulate(a3c(**options), workers(0), keys[b], **common))
-
-
-def test_the_prior_weight_may_differ_from_run_to_run(a3c):
-    def learner(weight):
-        return a3c(prior=a3cjax.Prior(weight, np.full(6, 1 / 6), np.full((6, 3), 1 / 3)))
-
-    batch = a3cjax.simulate(learner([0.0, 0.5]), workers(0), jax.random.key(0), record=STATES)
-    for b, weight in enumerate((0.0, 0.5)):
-        assert_run_is(batch, b, a3cjax.simulate(learner(weight), workers(0), jax.random.key(0), record=STATES))
-    assert (batch.params.theta[0] != batch.params.theta[1]).any()
 
 
 # ------------------------------------------------------------------------------------------- tiles, chunks and blocks
@@ -208,13 +204,17 @@ def test_a_record_further_apart_changes_no_number(a3c):
 
 
 def test_two_devices_give_the_bits_of_one(a3c):
-    """67 runs, each with its own schedule and step: 34 runs on one device and 33 on the other, or all on one."""
+    """67 runs, each with its own schedule and step: 34 runs on one device and 33 on the other, or all on one.
+
+    An exact value is measured with them.
+    """
     assert len(jax.devices()) == 2
     keys = jax.random.split(jax.random.key(1), 67)
     schedule = a3cjax.Schedule.stack([workers(seed % 4) for seed in range(67)])
     learner = a3c(actor_step=np.linspace(0, 1, 67))
+    record = a3cjax.Record(every=20, metrics=("objective",))
     one, two = (
-        a3cjax.simulate(learner, schedule, keys, record=STATES, devices=devices, transitions=True)
+        a3cjax.simulate(learner, schedule, keys, record=record, devices=devices, transitions=True)
         for devices in (jax.devices()[:1], jax.devices())
     )
     assert_same(one, two)

@@ -210,9 +210,10 @@ def test_a_run_alone_and_in_a_batch(a3c):
     """67 runs, of 40 schedules that commit at other rows, on two devices; runs 0, 5 and 66 also alone."""
     schedules = [drawn(b % 40, share=(0.1, 0.4, 0.9)[b % 3]) for b in range(67)]
     keys = jax.random.split(KEY, 67)
-    batch = a3cjax.simulate(a3c, a3cjax.Schedule.stack(schedules), keys, record=RECORD, transitions=True)
+    options: Any = {"record": RECORD, "transitions": True}
+    batch = a3cjax.simulate(a3c, a3cjax.Schedule.stack(schedules), keys, devices=jax.devices(), **options)
     for b in (0, 5, 66):
-        alone = a3cjax.simulate(a3c, schedules[b], keys[b], record=RECORD, transitions=True)
+        alone = a3cjax.simulate(a3c, schedules[b], keys[b], **options)
         for name in ("params", "metrics", "transitions", "time"):
             ours, theirs = jax.tree.leaves(getattr(batch, name)), jax.tree.leaves(getattr(alone, name))
             for x, y in zip(ours, theirs, strict=True):

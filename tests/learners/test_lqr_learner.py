@@ -1,5 +1,7 @@
 """A3C on a linear-quadratic regulator: the same learner, histories and samplers, with vectors for indices."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,20 +107,21 @@ def test_logged_samples_give_back_the_parameters(name):
 
 @pytest.mark.parametrize("sampling", ["markov", "iid"])
 def test_neither_the_history_nor_the_batch_changes_a_bit(sampling):
-    """Mailbox and ring, alone and as one of 40: the same parameters, metrics and samples."""
+    """Alone in the mailbox and as one of 40 on the ring: the same parameters, metrics and samples.
+
+    Both change at once, for each pair is a program of its own; test_batches.py changes one after the other.
+    """
     own = learner(sampling=sampling, theta=GAIN, radius=20.0, actor_step=0.0005)
     schedule = a3cjax.Schedule.from_workers(jax.random.key(1), EXPONENTIAL, K)
     keys = jax.random.split(jax.random.key(2), 40)
-    record = a3cjax.Record(40, ["objective"])
-    alone = a3cjax.simulate(own, schedule, keys[7], record=record, transitions=True, history="mailbox")
-    batch = a3cjax.simulate(own, schedule, keys, record=record, transitions=True, history="mailbox")
-    ring = a3cjax.simulate(own, schedule, keys[7], record=record, transitions=True, history="ring")
-    for other, pick in ((batch, lambda leaf: leaf[7]), (ring, lambda leaf: leaf)):
-        for name in ("params", "metrics", "transitions"):
-            ours, theirs = jax.tree.leaves(getattr(alone, name)), jax.tree.leaves(getattr(other, name))
-            assert len(ours) == len(theirs) > 0
-            for x, y in zip(ours, theirs, strict=True):
-                np.testing.assert_array_equal(x, pick(y), err_msg=name)
+    options: Any = {"record": a3cjax.Record(40, ["objective"]), "transitions": True}
+    alone = a3cjax.simulate(own, schedule, keys[7], history="mailbox", **options)
+    batch = a3cjax.simulate(own, schedule, keys, history="ring", **options)
+    for name in ("params", "metrics", "transitions"):
+        ours, theirs = jax.tree.leaves(getattr(alone, name)), jax.tree.leaves(getattr(batch, name))
+        assert len(ours) == len(theirs) > 0
+        for x, y in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(x, y[7], err_msg=name)
 
 
 @pytest.mark.parametrize("sampling", ["markov", "iid"])
