@@ -275,7 +275,8 @@ def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: b
     per_device = min(layout.tiles // layout.shares, _MOST_TILES) * layout.lanes
     work = way_of(plan.backend).block_work(plan, own_schedules)
     block = min(max(1, work // per_device), LONGEST_BLOCK, num_updates)
-    segments = max(1, block // plan.segment)
+    whole = block == num_updates  # then in one block, though the last segment may be shorter than the others
+    segments = -(-block // plan.segment) if whole else max(1, block // plan.segment)
     segment = min(plan.segment, block)
     return segments * segment, segments, dataclasses.replace(plan, segment=segment)
 

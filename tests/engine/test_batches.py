@@ -60,7 +60,7 @@ def assert_same(one, two):
     ("history", "sizes", "record"),
     [
         ("mailbox", (1, 3, 300), STATES),
-        ("ring", (1, 2, 5, 64, 300), STATES),
+        ("ring", (1, 2, 5, 64, 150), STATES),
         ("mailbox", (17,), ORACLES),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_record_further_apart_changes_no_number(a3c):
 def test_two_devices_give_the_bits_of_one(a3c):
     """67 runs, each with its own schedule and step: 34 runs on one device and 33 on the other, or all on one.
 
-    An exact value is measured with them.
+    Tiles of a ring are of 32 lanes both times, so that one program serves both. An exact value is measured with them.
     """
     assert len(jax.devices()) == 2
     keys = jax.random.split(jax.random.key(1), 67)
@@ -214,7 +214,7 @@ def test_two_devices_give_the_bits_of_one(a3c):
     learner = a3c(actor_step=np.linspace(0, 1, 67))
     record = a3cjax.Record(every=20, metrics=("objective",))
     one, two = (
-        a3cjax.simulate(learner, schedule, keys, record=record, devices=devices, transitions=True)
+        a3cjax.simulate(learner, schedule, keys, history="ring", record=record, devices=devices, transitions=True)
         for devices in (jax.devices()[:1], jax.devices())
     )
     assert_same(one, two)

@@ -18,22 +18,29 @@ from a3cjax.engine.plan import Plan
 CASES = [(1, 1), (2, 2), (9, 1), (67, 2), (128, 1), (129, 1), (4097, 2)]
 
 
+BACKENDS = CPU_KERNEL, LOOPS, matrices(20_000), ACCELERATOR, LANE_KERNEL
+
+
 @pytest.mark.parametrize(("runs", "shares"), CASES)
-@pytest.mark.parametrize("history", ["mailbox", "ring", "versions"])
-@pytest.mark.parametrize("backend", [CPU_KERNEL, LOOPS, matrices(20_000), ACCELERATOR, LANE_KERNEL])
-def test_every_run_has_a_place(runs, shares, history, backend):
-    layout = Layout.of(runs, shares, history, 16, backend)
-    assert layout.tiles % shares == 0
-    assert backend is not LANE_KERNEL or layout.lanes % 32 == 0
-    assert layout.tiles * layout.lanes >= runs
-    assert layout.real_lanes().sum() == runs
-    for module in (np, jnp):
-        leaf = module.arange(3 * runs).reshape(runs, 3)
-        tiles = layout.split(leaf)
-        assert tiles.shape == (layout.tiles, layout.lanes, 3)
-        np.testing.assert_array_equal(layout.join(tiles), leaf)
-        steps = layout.join(module.stack([tiles, -tiles, 2 * tiles], axis=1), steps=np.array([0, 2]))
-        np.testing.assert_array_equal(steps, np.stack([leaf, 2 * leaf], axis=1))
+def test_every_run_has_a_place(runs, shares):
+    """On every backend and in every history; layouts that come to the same are looked at once."""
+    layouts = {}
+    for backend in BACKENDS:
+        for history in ("mailbox", "ring", "versions"):
+            layout = Layout.of(runs, shares, history, 16, backend)
+            assert layout.tiles % shares == 0
+            assert backend is not LANE_KERNEL or layout.lanes % 32 == 0
+            assert layout.tiles * layout.lanes >= runs
+            layouts[layout.tiles, layout.lanes] = layout
+    for layout in layouts.values():
+        assert layout.real_lanes().sum() == runs
+        for module in (np, jnp):
+            leaf = module.arange(3 * runs).reshape(runs, 3)
+            tiles = layout.split(leaf)
+            assert tiles.shape == (layout.tiles, layout.lanes, 3)
+            np.testing.assert_array_equal(layout.join(tiles), leaf)
+            steps = layout.join(module.stack([tiles, -tiles, 2 * tiles], axis=1), steps=np.array([0, 2]))
+            np.testing.assert_array_equal(steps, np.stack([leaf, 2 * leaf], axis=1))
 
 
 def test_surplus_lanes_repeat_the_first_run():
