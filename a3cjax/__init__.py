@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from a3cjax import environments, networks, optax, remedies, studies, testing
+    from a3cjax import environments, networks, optax, remedies, studies, sweeps, testing
     from a3cjax._core.tree import static
     from a3cjax._xla.compilation_cache import compilation_cache
     from a3cjax.engine import Diverged, Interrupted, Record, Result, SavedState, grid, interval, simulate
@@ -47,6 +47,7 @@ __all__ = [
     "simulate",
     "static",
     "studies",
+    "sweeps",
     "testing",
     "waits",
 ]
@@ -63,6 +64,7 @@ _FOLDERS = {
     "problems": ("LQR", "FiniteMDP", "Prior", "exact", "families"),
     "schedules": ("Schedule", "Team", "calibrate", "compute_times", "delays", "waits"),
     "studies": (),
+    "sweeps": (),
     "testing": (),
     "_core.tree": ("static",),
     "_xla.compilation_cache": ("compilation_cache",),

@@ -9,7 +9,7 @@ import a3cjax
 
 MODULES = [
     "compute_times", "delays", "environments", "exact", "families", "networks", "optax", "policies", "remedies",
-    "studies", "testing", "waits",
+    "studies", "sweeps", "testing", "waits",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ ROOMS = (
     ("networks",),
     ("learners",),
     ("engine",),
-    ("testing",),
+    ("testing", "sweeps"),
     ("studies",),
     ("cli",),
 )

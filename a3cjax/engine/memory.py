@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from a3cjax._core import check
 from a3cjax._xla.backend import compiling_for
 from a3cjax.engine.history.protocol import Kind, shapes_of
-from a3cjax.engine.plan import Plan
+from a3cjax.engine.plan import Plan, backend_for
 from a3cjax.engine.runs import Runs
 from a3cjax.learners.protocol import samples_of
 
@@ -55,3 +55,29 @@ def _size_of(metric: Any, state: Any) -> int:
 def bytes_of(shapes: Any) -> int:
     """Of all arrays of these shapes."""
     return sum(math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(shapes))
+
+
+# A schedule's row: worker, delay, rank and time, and as much again while they are put in order.
+_BYTES_OF_AN_UPDATE = 40
+
+
+def bytes_of_a_run(learner: Any, num_updates: int, spacing: int, metrics: int, depth: int) -> dict[str, float]:
+    """What one run of a batch takes, by part: its schedule, its records, and its parameters with their past.
+
+    Args:
+        learner: of one run.
+        num_updates: rows of its schedule.
+        spacing: updates between records.
+        metrics: how many numbers a record has.
+        depth: versions that a ring keeps.
+    """
+    backend = backend_for(learner, jax.default_backend())
+    plan = Plan("ring", 1, depth, spacing, (), (), False, (), backend)
+    with compiling_for(backend):
+        carry = jax.eval_shape(lambda: plan.build(learner).start(learner, jnp.zeros(2, jnp.uint32)))
+    records = (num_updates // spacing) * metrics * (2 * check.float_size() + 8)  # measured, joined, as float64
+    return {
+        "schedule": float(_BYTES_OF_AN_UPDATE * num_updates),
+        "records": float(records),
+        "parameters": float(bytes_of(carry)),
+    }

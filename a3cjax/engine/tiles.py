@@ -1,7 +1,9 @@
 """The tiles of a batch on the devices that work side by side."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +13,18 @@ from jaxtyping import Array, Int, UInt32
 
 from a3cjax.engine.layout import Layout
 
+_most_cores: ContextVar[int | None] = ContextVar("most_cores", default=None)
+
+
+@contextlib.contextmanager
+def at_most_cores(cores: int) -> Iterator[None]:
+    """Within, simulations keep so many cores busy at most: where others work beside them."""
+    before = _most_cores.set(cores)
+    try:
+        yield
+    finally:
+        _most_cores.reset(before)
+
 
 def side_by_side(devices: Sequence[Any]) -> list[Any]:
     """The devices, each as many times as it can run a program side by side: a CPU device once for each of its cores.
@@ -18,6 +32,7 @@ def side_by_side(devices: Sequence[Any]) -> list[Any]:
     In turn, so that the first so many of them are spread over all devices.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(cores, _most_cores.get() or cores)
     on_cpu = devices[0].platform == "cpu"
     return list(devices) * (max(1, cores // jax.local_device_count("cpu")) if on_cpu else 1)
 

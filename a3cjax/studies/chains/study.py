@@ -220,7 +220,8 @@ def chains(
     learners = _learners(problems, weights, seeds, actor_step, critic_step)
     begin(
         f"Simulating separate and shared chains on {counted(len(mdps), 'MDP')} × {counted(seeds, 'seed')} × "
-        f"γ = {listed(discounts, 'g')} × λ = {listed(weights, 'g')}, {num_updates:,} updates"
+        f"γ = {listed(discounts, 'g')} × λ = {listed(weights, 'g')}, {num_updates:,} updates",
+        in_blocks=True,
     )
     every = max(1, num_updates // _RECORDS)
     with at_work("following the mean motion", progress):

@@ -251,7 +251,8 @@ def compare(
     goal = find_target(learner, metric, target, target_value)
     begin(
         f"Simulating {counted(seeds, 'seed')} × N = {listed(workers)} workers × {num_samples:,} samples, "
-        f"{counted(len(teams), 'law')} of compute times{_sampling(learner)}"
+        f"{counted(len(teams), 'law')} of compute times{_sampling(learner)}",
+        in_blocks=True,
     )
     with at_work("drawing schedules", progress):
         pair = _draw(seed, teams, workers, seeds, num_samples)

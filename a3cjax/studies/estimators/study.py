@@ -186,7 +186,8 @@ def estimators(
     record = Record(every=max(1, num_updates // _RECORDS), metrics=("objective",))
     begin(
         f"Simulating {counted(len(kinds), 'estimator')} × {counted(seeds, 'seed')} × N = {listed(workers)} workers × "
-        f"{num_updates:,} updates"
+        f"{num_updates:,} updates",
+        in_blocks=True,
     )
     schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
     curves = _empty(learner, kinds, workers, seeds, np.arange(0, num_updates + 1, record.spacing(num_updates)))

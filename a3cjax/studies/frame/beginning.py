@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from a3cjax._core import check
+from a3cjax.sweeps import asked_for
 
 _tell: ContextVar[Callable[[str], None] | None] = ContextVar("tell", default=None)
 
@@ -27,13 +28,19 @@ def announced(tell: Callable[[str], None]) -> Iterator[None]:
         _tell.reset(before)
 
 
-def begin(task: str, trouble: str | None = None) -> None:
+def begin(task: str, trouble: str | None = None, *, in_blocks: bool = False) -> None:
     """Said by every study once its arguments are in order, before it draws, simulates or says anything.
 
     Args:
         task: what will be done, a sentence without its full stop.
         trouble: what the user must know before; a warning where nobody is told the task.
+        in_blocks: whether the study can be made in blocks.
+
+    Raises:
+        ValueError: if it cannot, and that was asked for.
     """
+    if asked_for() is not None and not in_blocks:
+        raise ValueError("This study is not made in blocks; call it without them.")
     tell = _tell.get()
     if tell is not None:
         _tell.set(None)

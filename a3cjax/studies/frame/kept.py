@@ -49,7 +49,7 @@ class Kept:
         except ValueError as error:
             return {}, self.begins_again(error)
         for name in self._options.keys() | options.keys():
-            if options.get(name) != self._options.get(name):
+            if json.dumps(options.get(name)) != json.dumps(self._options.get(name)):  # as text: NaN is NaN
                 ours, kept = _brief(self._options.get(name)), _brief(options.get(name))
                 values_of = f" ({kept}, not {ours})" if not name.startswith("learner") else ""
                 raise ValueError(

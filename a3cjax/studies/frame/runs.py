@@ -1,6 +1,7 @@
 """A study's runs: the numbers that name them, their keys and schedules, what they leave, and what Ctrl-C keeps."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,8 +14,10 @@ from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.frame.parts import Batches, Whole, found_in
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.frame.types import Dataset
+from a3cjax.sweeps import Blocks, asked_for
 
 Outcome = TypeVar("Outcome", bound=Study)
 
@@ -157,6 +160,9 @@ def run_batches(
         nothing_before: whether the curves say nothing before the first batch has begun.
     """
     names: Any = record.metrics
+    blocks = asked_for()
+    if blocks is not None:
+        return _in_blocks(blocks, outcome, curves, tuple(batches), record, confidence, clock)
     for number, batch in enumerate(batches):
         with kept_on_interrupt(
             lambda: outcome(curves, confidence, interrupted=True),
@@ -168,6 +174,20 @@ def run_batches(
                 batch.learner, batch.schedule, batch.keys, record=record, progress=progress,
             )  # fmt: skip
     return outcome(curves, confidence)
+
+
+def _in_blocks(
+    blocks: Blocks, outcome: Callable[..., Outcome], curves: Dataset, batches: Sequence[Batch], record: Record,
+    confidence: float, clock: str,
+) -> Outcome:  # fmt: skip
+    """``run_batches`` of which any runs may be made anywhere."""
+    names: Any = record.metrics
+    parts = Batches(tuple(Whole.of(batch.learner, batch.schedule, batch.keys) for batch in batches), record)
+    arrays = blocks.run(parts.job(outcome.__self__.name, curves))  # type: ignore
+    for batch, whole, (start, stop) in zip(batches, parts.batches, parts.places, strict=True):
+        found: Any = found_in(arrays, slice(start, stop), whole.schedule.num_messages)
+        put_runs(curves, batch.where, found, names, clock=clock)
+    return dataclasses.replace(outcome(curves, confidence), kept=blocks)
 
 
 @contextlib.contextmanager

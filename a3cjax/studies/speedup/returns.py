@@ -1,5 +1,6 @@
 """The paper's Figs. 5 to 8: how much sooner networks come to a return with more workers."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -166,7 +167,8 @@ def _of_speedup(study: Study, environment: str) -> ReturnStudy:
     """The same study, under the environment's name."""
     curves = study.curves.assign_coords(sampling=("sampling", [environment], {"long_name": "environment"}))
     curves[METRIC].attrs |= {"long_name": "return of an episode", "units": "reward"}
-    return ReturnStudy.of(curves, study.confidence, interrupted=study.interrupted)
+    found = ReturnStudy.of(curves, study.confidence, interrupted=study.interrupted)
+    return dataclasses.replace(found, kept=study.kept)
 
 
 def _interval(row: ReturnRow, name: str) -> str:

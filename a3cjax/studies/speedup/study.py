@@ -209,7 +209,8 @@ def speedup(
     metrics = (metric, *(name for name in (_CRITIC,) if name in learner.metric_names and name != metric))
     begin(
         f"Simulating {counted(seeds, 'seed')} × N = {listed(workers)} workers × {num_updates:,} updates"
-        + ("" if targets.AS_GIVEN in learners else f", {' and '.join(learners)} sampling")
+        + ("" if targets.AS_GIVEN in learners else f", {' and '.join(learners)} sampling"),
+        in_blocks=True,
     )
     schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
     curves = _empty(learner, goal, metrics, workers, tuple(learners), seeds, schedule, every)

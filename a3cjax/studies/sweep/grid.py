@@ -12,7 +12,6 @@ from a3cjax.learners.wrapped import adopted
 from a3cjax.problems import FiniteMDP
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame.layout import SEED, UPDATES, Layout, Var, lost_from
-from a3cjax.studies.frame.runs import numbered_keys
 from a3cjax.studies.frame.target import initial_value, titled
 from a3cjax.studies.frame.types import Dataset
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
@@ -81,11 +80,15 @@ class Scaled:
 
 def draw_schedules(grid: Grid, num_updates: int, seed: int) -> Schedule:
     """One schedule for each (law, delay, seed), [laws × delays × seeds, K]; the steps share them."""
-    keys = numbered_keys(jax.random.fold_in(jax.random.key(seed), 0), grid.seeds)
-    laws = [find_law(name, grid.delay_is) for name in grid.laws]
-    return Schedule.stack(
-        [Schedule.from_law(key, law(tau), num_updates) for law in laws for tau in grid.delays for key in keys]
-    )
+    laws, delays, _, seeds = grid.shape
+    return Schedule.stack([draw_schedule(grid, number, num_updates, seed) for number in range(laws * delays * seeds)])
+
+
+def draw_schedule(grid: Grid, number: int, num_updates: int, seed: int) -> Schedule:
+    """The schedule of that number, as ``Grid.schedule_of_run`` counts them."""
+    law, delay, n = np.unravel_index(number, (len(grid.laws), len(grid.delays), grid.seeds))
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0), int(n))
+    return Schedule.from_law(key, find_law(grid.laws[law], grid.delay_is)(grid.delays[delay]), num_updates)
 
 
 def layout(scaled: Scaled, delay_is: str) -> Layout:
@@ -118,17 +121,24 @@ def layout(scaled: Scaled, delay_is: str) -> Layout:
     )
 
 
-def empty_curves(scaled: Scaled, grid: Grid, schedule: Schedule, every: int, diverged_above: float) -> Dataset:
-    """The study's curves with everything but what the runs will say; record 0 is the start."""
+def empty_curves(
+    scaled: Scaled, grid: Grid, schedule: Schedule | None, num_updates: int, every: int, diverged_above: float
+) -> Dataset:
+    """The study's curves with everything but what the runs will say; record 0 is the start.
+
+    ``schedule`` is that of all runs, if it is drawn already; else what is said of it comes later, too.
+    """
     learner, metric, gap = scaled.learner, scaled.metric, scaled.gap
     factors = np.array(grid.factors)
     starts = {name: initial_value(learner, name) for name in scaled.metrics}
     optimum = adopted(learner).optimum(metric)
     of_schedule = (len(grid.laws), len(grid.delays), grid.seeds)
+    delays: dict[str, Any] = {"mean_delay": np.zeros(of_schedule), "max_delay": np.zeros(of_schedule, np.int32)}
+    if schedule is not None:
+        delays = {name: np.asarray(getattr(schedule, name)).reshape(of_schedule) for name in delays}
     values: dict[str, Any] = {
         "law": grid.laws, "delay": grid.delays, "step": factors, "seed": grid.seeds,
-        "updates": np.arange(0, schedule.num_updates + 1, every),
-        **{name: np.asarray(getattr(schedule, name)).reshape(of_schedule) for name in ("mean_delay", "max_delay")},
+        "updates": np.arange(0, num_updates + 1, every), **delays,
     }  # fmt: skip
     for name in {"actor_step", "critic_step"} & set(scaled.steps):
         values[name] = float(getattr(learner, name)) * (factors if name in scaled.multiplied else np.ones_like(factors))
@@ -139,7 +149,7 @@ def empty_curves(scaled: Scaled, grid: Grid, schedule: Schedule, every: int, div
         values,
         delay_is=grid.delay_is,
         scale=grid.scale,
-        num_updates=schedule.num_updates,
+        num_updates=num_updates,
         diverged_above=diverged_above,
         **{f"initial_{name}": start for name, start in starts.items()},
         **{f"optimal_{metric}": optimum},

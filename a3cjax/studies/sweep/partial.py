@@ -18,6 +18,7 @@ class Partial:
 
     def __init__(self, folder: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> None:
         """``options``: all that the bits depend on."""
+        self.options = dict(options)
         self._kept = Kept(folder, options, "sweep")
 
     @property

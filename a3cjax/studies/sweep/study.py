@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -12,7 +12,6 @@ import numpy as np
 from a3cjax._core import check
 from a3cjax.engine import Record, Result, SavedState
 from a3cjax.engine.host import at_work
-from a3cjax.engine.origin import learner_parts
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import begin, counted
@@ -20,13 +19,15 @@ from a3cjax.studies.frame.layout import Layout, Var
 from a3cjax.studies.frame.rows import Column, column, make_rows, row_columns, rows_text, table_row, with_ends
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_SHARES, about_intervals, mean_interval, proportion_interval
 from a3cjax.studies.frame.study import Study
-from a3cjax.studies.frame.tables import DASH, interval, number, versions
+from a3cjax.studies.frame.tables import DASH, interval, number
 from a3cjax.studies.frame.target import check_metrics, metric_of, step_fields
 from a3cjax.studies.frame.types import Dataset, Figure
+from a3cjax.studies.sweep.blocks import Runs, identity, put_all
 from a3cjax.studies.sweep.figure import sweep_figure
 from a3cjax.studies.sweep.grid import Grid, Scaled, draw_schedules, empty_curves
 from a3cjax.studies.sweep.laws import DelayIs, find_law
 from a3cjax.studies.sweep.partial import Partial
+from a3cjax.sweeps import Blocks, asked_for
 
 Scale = Literal["both", "actor", "critic"]
 
@@ -100,7 +101,12 @@ class SweepStudy(Study):
 
     @classmethod
     def of(
-        cls, curves: Dataset, confidence: float = 0.95, *, interrupted: bool = False, kept: Partial | None = None
+        cls,
+        curves: Dataset,
+        confidence: float = 0.95,
+        *,
+        interrupted: bool = False,
+        kept: Partial | Blocks | None = None,
     ) -> "SweepStudy":
         """Say which runs diverged, and gather each cell's seeds."""
         metric, gap_metric = metric_of(curves.attrs), curves.attrs.get("gap", "critic_error_sq")
@@ -196,7 +202,10 @@ class SweepStudy(Study):
         columns = [
             *row_columns(DelayRow, delay_is=curves.attrs["delay_is"]),
             Column("\nJ there", lambda line: _of_best(line, lambda best: number(best.objective, ".4f"))),
-            Column(f"\n{self.percent}", lambda line: _of_best(line, _best_interval)),
+            Column(
+                f"\n{self.percent}",
+                lambda line: _of_best(line, lambda best: interval(best.objective_low, best.objective_high, ".4f")),
+            ),
             Column(f"stable\nup to {what}", lambda line: number(unit * line.stable_up_to, ".4g")),
             Column(f"diverging\nfrom {what}", lambda line: number(unit * line.diverging_from, ".4g")),
             Column("2 sin(π/(2(2τ+1)))\n/|λ|", lambda line: number(limits[line.delay], ".4g")),
@@ -273,7 +282,7 @@ def sweep(
     num_updates = check.integer("num_updates", num_updates, 1)
     check.number("diverged_above", diverged_above, above=0)
     every = Record(every=max(1, num_updates // 20) if record_every is None else record_every).spacing(num_updates)
-    kept = Partial(partial, _identity(scaled, grid, num_updates, every, seed))
+    kept = Partial(partial, identity(scaled, grid, num_updates, every, seed))
     return _sweep(scaled, grid, num_updates, every, diverged_above, confidence, seed, kept, progress)
 
 
@@ -281,11 +290,16 @@ def _sweep(
     scaled: Scaled, grid: Grid, num_updates: int, every: int, diverged_above: float, confidence: float, seed: int,
     kept: Partial, progress: bool | None,
 ) -> SweepStudy:  # fmt: skip
+    blocks = asked_for()
+    if blocks is not None:
+        return _in_blocks(
+            blocks, Runs(scaled, grid, num_updates, every, seed), kept.options, diverged_above, confidence
+        )
     state, values, trouble = kept.load()
     begin(_task(grid, num_updates, state), trouble)
     with at_work("drawing schedules", progress):
         schedule = draw_schedules(grid, num_updates, seed)
-    curves = empty_curves(scaled, grid, schedule, every, diverged_above)
+    curves = empty_curves(scaled, grid, schedule, num_updates, every, diverged_above)
     for name, array in values.items():
         curves[name].values[...] = array
     with runs.kept_on_interrupt(
@@ -295,6 +309,18 @@ def _sweep(
     ):
         _run(scaled, grid, schedule, every, seed, state, lambda x: _keep(kept, curves, x, scaled.metrics), progress)
     return SweepStudy.of(curves, confidence, kept=kept)
+
+
+def _in_blocks(
+    blocks: Blocks, made: Runs, options: Mapping[str, Any], diverged_above: float, confidence: float
+) -> SweepStudy:
+    """The same study, whose runs are made in blocks."""
+    job = made.job(options)
+    begin(_task(made.grid, made.num_updates, None), in_blocks=True)
+    curves = empty_curves(made.scaled, made.grid, None, made.num_updates, made.every, diverged_above)
+    metrics = made.scaled.metrics
+    put_all(curves, blocks.run(job), metrics, lambda found: _put(curves, found, metrics))
+    return SweepStudy.of(curves, confidence, kept=blocks)
 
 
 def _check_learner(learner: Any, scale: str, metric: str, gap: str) -> Scaled:
@@ -308,13 +334,6 @@ def _check_learner(learner: Any, scale: str, metric: str, gap: str) -> Scaled:
         if float(getattr(learner, name)) == 0:
             raise ValueError(f"The learner's {name} is 0, and stays so whatever it is multiplied by; give it a step.")
     return Scaled(learner, steps, multiplied, metric, gap)
-
-
-def _identity(scaled: Scaled, grid: Grid, num_updates: int, every: int, seed: int) -> dict[str, Any]:
-    """All that the bits of a sweep depend on."""
-    told = {**dataclasses.asdict(grid), "num_updates": num_updates, "record_every": every, "seed": seed}
-    fields = {name: part.digest for name, part in learner_parts(scaled.learner).items()}
-    return {**told, "metrics": scaled.metrics, **fields, "platform": jax.default_backend(), "versions": versions()}
 
 
 def _check_grid(laws: Any, delays: Any, delay_is: Any, factors: Any, scale: Any, seeds: int) -> Grid:
@@ -332,7 +351,7 @@ def _task(grid: Grid, num_updates: int, state: SavedState | None) -> str:
     return (
         f"Simulating {counted(seeds, 'seed')} × {counted(laws, 'law')} × {counted(delays, 'delay')} × "
         f"{counted(steps, 'step size')} × {num_updates:,} updates"
-        + ("" if state is None else f", going on after update {state.updates:,}")
+        f"{'' if state is None else f', going on after update {state.updates:,}'}"
     )
 
 
@@ -358,14 +377,18 @@ def _run(
 def _keep(kept: Partial, curves: Dataset, result: Result, metrics: Sequence[str]) -> None:
     """Put what a piece recorded into its place, and on disk."""
     assert result.state is not None
+    _put(curves, result, metrics)
+    names = (*metrics, "nonfinite_from", "updates_done")
+    kept.save(result.state, {name: curves[name].values for name in names})
+
+
+def _put(curves: Dataset, result: Any, metrics: Sequence[str]) -> None:
     known = curves["nonfinite_from"].values
     # Only what is seen at a record, or at the very end, counts: where a run was cut must not show.
     lost = np.asarray(result.nonfinite_from).reshape(known.shape)
     seen = np.isin(lost, curves.updates.values) | (lost == curves.attrs["num_updates"])
     known[...] = np.where((known < 0) & seen, lost, known)
     runs.put_runs(curves, ..., result, metrics, lost=known)
-    names = (*metrics, "nonfinite_from", "updates_done")
-    kept.save(result.state, {name: curves[name].values for name in names})
 
 
 def _stopped(curves: Dataset, goes_on: bool) -> str:
@@ -375,7 +398,3 @@ def _stopped(curves: Dataset, goes_on: bool) -> str:
 
 def _of_best(line: DelayRow, say: Callable[[SweepRow], str]) -> str:
     return DASH if line.best is None else say(line.best)
-
-
-def _best_interval(best: SweepRow) -> str:
-    return interval(best.objective_low, best.objective_high, ".4f")
