@@ -31,10 +31,16 @@ class Command:
         made = {"learner": parts.build_learner()} if hasattr(self, "build_learner") else {}
         return made | ({"compute_times": parts.team.build()} if hasattr(self, "team") else {})
 
-    def compute(self) -> Study:
-        """The study that the options ask for."""
+    def compute(self) -> Study | None:
+        """The study that the options ask for; None if that was a part of its blocks, and no study came of it."""
         given = {parameter: getattr(self, name) for parameter, name in self.parameters.items()}
-        return type(self).function(**self.made(), **given)
+        blocks = getattr(self, "blocks", None)
+        if blocks is None:
+            return type(self).function(**self.made(), **given)
+        study = None
+        with blocks.asked(self.out / f"{self.study.name}.blocks"):
+            study = type(self).function(**self.made(), **given)
+        return study
 
 
 class Report:
@@ -57,7 +63,7 @@ def as_json(options: Any) -> dict[str, Any]:
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if dataclasses.is_dataclass(value):
-            told |= as_json(value)
+            told |= as_json(value) if getattr(value, "recorded", True) else {}
         else:
             told[field.name] = str(value) if isinstance(value, Path) else value
     return told

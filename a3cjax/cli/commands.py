@@ -9,10 +9,12 @@ from tyro.conf import arg
 
 from a3cjax import families, studies
 from a3cjax._core import check
+from a3cjax.cli.blocks import BlockOptions
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.forecasts import ForecastOptions
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions, mixing_mdp
 from a3cjax.cli.logs import LogOptions, ReplayOptions
+from a3cjax.cli.merging import MergeOptions
 from a3cjax.cli.networks import CartPoleSpeedupOptions, MinAtarSpeedupOptions
 from a3cjax.cli.pipelines import BoundOptions
 from a3cjax.cli.staleness import RemediesOptions
@@ -53,7 +55,9 @@ class DemoOptions(options_of(studies.demo)):
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeedupOptions(OnAnMDP, options_of(studies.speedup, *METRIC, problem=ProblemOptions, team=TeamOptions)):
+class SpeedupOptions(
+    OnAnMDP, options_of(studies.speedup, *METRIC, problem=ProblemOptions, team=TeamOptions, blocks=BlockOptions)
+):
     """Measure how much sooner a target is met by more asynchronous workers: Fig. 3 of arXiv:2012.15511.
 
     Prints a table beside the paper's figures and writes speedup.csv, speedup.nc, speedup.png and run.json.
@@ -106,7 +110,7 @@ class KneeOptions(options_of(studies.knee)):
 
 
 @dataclasses.dataclass(frozen=True)
-class CompareOptions(OnAnMDP, options_of(studies.compare, *METRIC, problem=ProblemOptions)):
+class CompareOptions(OnAnMDP, options_of(studies.compare, *METRIC, problem=ProblemOptions, blocks=BlockOptions)):
     """Compare a synchronous barrier with asynchronous workers on the same compute times: which is sooner, and why.
 
     Prints who wins where and a table, and writes compare.csv, compare.nc, compare.png and run.json.
@@ -152,7 +156,9 @@ class CompareOptions(OnAnMDP, options_of(studies.compare, *METRIC, problem=Probl
 
 
 @dataclasses.dataclass(frozen=True)
-class SweepOptions(OnAnMDP, options_of(studies.sweep, "partial", "metric", "gap", problem=ProblemOptions)):
+class SweepOptions(
+    OnAnMDP, options_of(studies.sweep, "partial", "metric", "gap", problem=ProblemOptions, blocks=BlockOptions)
+):
     """Sweep delay laws × delays × step sizes × seeds: what J comes to, and where runs diverge.
 
     Prints a line for each law and delay and writes sweep.csv, sweep.nc, sweep.png and run.json. Until these are
@@ -218,7 +224,9 @@ class RatesOptions(options_of(studies.rates, "metrics", problem=SmallProblemOpti
 
 
 @dataclasses.dataclass(frozen=True)
-class EstimatorsOptions(OnAnMDP, options_of(studies.estimators, problem=ProblemOptions, team=TeamOptions)):
+class EstimatorsOptions(
+    OnAnMDP, options_of(studies.estimators, problem=ProblemOptions, team=TeamOptions, blocks=BlockOptions)
+):
     """Rank four estimators of the policy gradient by variance, and learn with each of them under delay.
 
     TD error, advantage, action value and return, the last two with and without a baseline. Prints a table and writes
@@ -231,7 +239,7 @@ class EstimatorsOptions(OnAnMDP, options_of(studies.estimators, problem=ProblemO
 
 
 @dataclasses.dataclass(frozen=True)
-class ChainsOptions(options_of(studies.chains)):
+class ChainsOptions(options_of(studies.chains, blocks=BlockOptions)):
     """Compare separate chains of actor and critic with one shared chain: Fig. 2 of arXiv:2012.15511.
 
     One worker, the paper's kind of random MDP with one feature for each state, every episode from state 0. Prints a
@@ -278,7 +286,15 @@ class RegularisationOptions(options_of(studies.regularisation, "radius", problem
 
 @dataclasses.dataclass(frozen=True)
 class LQRSpeedupOptions(
-    options_of(studies.speedup, *METRIC, updates=10_000, target=0.9, out="out/speedup-lqr", team=TeamOptions)
+    options_of(
+        studies.speedup,
+        *METRIC,
+        updates=10_000,
+        target=0.9,
+        out="out/speedup-lqr",
+        team=TeamOptions,
+        blocks=BlockOptions,
+    )
 ):
     """Measure the speedup on a random linear-quadratic regulator: continuous actions, and J* from Riccati's equation.
 
@@ -335,4 +351,5 @@ COMMANDS: dict[str, Any] = {
     "forecast": ForecastOptions,
     "remedies": RemediesOptions,
     "bound": BoundOptions,
+    "merge": MergeOptions,
 }

@@ -7,6 +7,7 @@ import optax
 
 from a3cjax import environments, networks, studies
 from a3cjax._core import check
+from a3cjax.cli.blocks import BlockOptions
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.groups import TeamOptions
 from a3cjax.learners import ActorCritic
@@ -49,7 +50,13 @@ class NetworkOptions:
 
 @dataclasses.dataclass(frozen=True)
 class CartPoleSpeedupOptions(
-    options_of(studies.speedup_to_return, out="out/speedup-cartpole", network=NetworkOptions, team=TeamOptions)
+    options_of(
+        studies.speedup_to_return,
+        out="out/speedup-cartpole",
+        network=NetworkOptions,
+        team=TeamOptions,
+        blocks=BlockOptions,
+    )
 ):
     """Measure the speedup of networks that learn to balance a pole: Fig. 5 of arXiv:2012.15511.
 
@@ -77,7 +84,7 @@ class MinAtarNetworkOptions(NetworkOptions):
 class MinAtarSpeedupOptions(
     options_of(
         studies.speedup_to_return, seeds=24, updates=15_000, target_value=4.0, out="out/speedup-minatar",
-        network=MinAtarNetworkOptions, team=TeamOptions,
+        network=MinAtarNetworkOptions, team=TeamOptions, blocks=BlockOptions,
     )
 ):  # fmt: skip
     """Measure the speedup of networks that play a game of MinAtar: the question of Figs. 6 to 8 of arXiv:2012.15511.

@@ -35,14 +35,17 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         # Here, because it brings JAX, and with it a second or two.
         with terminal.meanwhile("starting"):
+            from a3cjax.cli.blocks import words_given
+            from a3cjax.cli.merging import MergeOptions, merged
             from a3cjax.cli.parse import Refused, parse
     except KeyboardInterrupt:
         return _stop(_NOTHING_BEGUN)
     try:
-        options = parse(given)
+        options: Any = parse(given)
         if options is None:  # but help
             output.flush()
             return _status(output)
+        words_given.set(given)
     except Refused as error:
         return _refuse(str(error))
     except OSError as error:
@@ -50,7 +53,10 @@ def main(args: Sequence[str] | None = None) -> int:
         return _status(output)
     except KeyboardInterrupt:
         return _stop(_NOTHING_BEGUN)
-    return run(options)
+    try:
+        return run(merged(options) if isinstance(options, MergeOptions) else options)
+    except ValueError as error:  # of blocks that cannot be merged
+        return _refuse(str(error))
 
 
 def script() -> None:
@@ -75,6 +81,7 @@ def run(options: "Command | Report") -> int:
     """Do what a command's options ask for and return the exit status, as ``main`` does."""
     import jax
 
+    from a3cjax import sweeps
     from a3cjax._xla import compilation_cache
     from a3cjax.cli.command import Report
     from a3cjax.cli.naming import as_typed
@@ -93,8 +100,8 @@ def run(options: "Command | Report") -> int:
         return _refuse("There is not enough memory for this; use fewer updates, states, workers or seeds.")
     except OSError as error:
         return _refuse(_of_file(error, options))
-    except KeyboardInterrupt:
-        return _stop("Interrupted; nothing was written.")
+    except KeyboardInterrupt as error:
+        return _stop(str(error) if isinstance(error, sweeps.Stopped) else "Interrupted; nothing was written.")
 
 
 def _run(options: "Command") -> int:
@@ -123,6 +130,10 @@ def _run(options: "Command") -> int:
                 study, stopped = options.compute(), None
             except StudyInterrupted as error:
                 study, stopped = error.study, str(error)
+        if study is None:  # but blocks of it, or a look at them
+            with contextlib.suppress(OSError):
+                options.out.rmdir()  # if it is empty
+            return _status(output)
         # First the files, which a reader of standard output that has left, or a full one, must not cost.
         try:
             paths, failed = study.save(options.out, as_json(options)), None
@@ -181,8 +192,12 @@ def _what_is_there(options: "Command") -> str:
 
 def _of_file(error: OSError, options: "Command") -> str:
     """What went wrong with a file; one of the command's own can lie elsewhere."""
+    from a3cjax.sweeps import NotKept
+
     said = error.strerror or str(error)
     name = error.filename
+    if isinstance(error, NotKept):
+        return f"{name}: {said}."
     if name is None or str(name).startswith(str(options.out)):
         return f"{name or options.out}: {said}; choose another --out."
     return f"{name}: {said}."
