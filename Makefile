@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: speedup test notebooks docs docs-look lint bench newcomer versions clean
+.PHONY: speedup test test-ray notebooks docs docs-look lint bench newcomer versions clean
 
 # The paper's Fig. 3 at the study's defaults, into out/speedup.
 speedup: .venv/ready
@@ -9,6 +9,15 @@ speedup: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal --nbmake
+
+# Sweeps on a Ray cluster of two nodes on the loopback, in an environment of its own; `make test` does without Ray.
+test-ray: .venv-ray/ready
+	.venv-ray/bin/python -m pytest -n 0 tests/sweeps/test_ray.py
+
+.venv-ray/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,ray]"
+	touch $@
 
 # Executes the notebooks' text and writes the .ipynb files with their figures.
 notebooks: .venv/ready
@@ -46,5 +55,5 @@ versions:
 	touch $@
 
 clean:
-	rm -rf .venv out docs/notebooks build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-ray out docs/notebooks build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
