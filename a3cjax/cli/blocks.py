@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from tyro.conf import Suppress, arg
+from tyro.conf import Positional, Suppress, arg
 
 from a3cjax._core import terminal
 from a3cjax.sweeps import in_blocks
@@ -71,6 +71,29 @@ class BlockOptions:
             remake=lambda where, shard: _command(words, Path(where).parent, shard),
         ):  # fmt: skip
             yield
+
+
+def nothing() -> None:
+    """What a merge computes of its own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MergeOptions:
+    """Make the table, figure and files of a study from the blocks that shards made of it, in one folder or several.
+
+    What comes is what one machine would have made, byte for byte. If some are missing it says which, and the commands
+    that make them.
+    """
+
+    study: ClassVar[Any] = None
+    function: ClassVar[Any] = staticmethod(nothing)
+    parameters: ClassVar[dict[str, str]] = {}
+
+    folders: Annotated[
+        Positional[tuple[Path, ...]], arg(help="The --out of each shard.", metavar="DIR", help_behavior_hint="")
+    ] = ()
+    out: Path | None = None
+    """Folder for the files of the whole study."""
 
 
 def without_blocks(words: Sequence[str]) -> list[str]:

@@ -9,12 +9,11 @@ from tyro.conf import arg
 
 from a3cjax import families, studies
 from a3cjax._core import check
-from a3cjax.cli.blocks import BlockOptions
+from a3cjax.cli.blocks import BlockOptions, MergeOptions
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.forecasts import ForecastOptions
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions, mixing_mdp
 from a3cjax.cli.logs import LogOptions, ReplayOptions
-from a3cjax.cli.merging import MergeOptions
 from a3cjax.cli.networks import CartPoleSpeedupOptions, MinAtarSpeedupOptions
 from a3cjax.cli.pipelines import BoundOptions
 from a3cjax.cli.staleness import RemediesOptions

@@ -2,38 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
-from tyro.conf import Positional, arg
-
-from a3cjax.cli.blocks import BlockOptions, without_blocks, words_given
+from a3cjax.cli.blocks import BlockOptions, MergeOptions, without_blocks, words_given
 from a3cjax.cli.command import Command
+from a3cjax.cli.parse import Refused, parse
 from a3cjax.sweeps.store import notes_in
 
 _ENDING = ".blocks"
-
-
-def nothing() -> None:
-    """What a merge computes of its own."""
-
-
-@dataclasses.dataclass(frozen=True)
-class MergeOptions:
-    """Make the table, figure and files of a study from the blocks that shards made of it, in one folder or several.
-
-    What comes is what one machine would have made, byte for byte. If some are missing it says which, and the commands
-    that make them.
-    """
-
-    study: ClassVar[Any] = None
-    function: ClassVar[Any] = staticmethod(nothing)
-    parameters: ClassVar[dict[str, str]] = {}
-
-    folders: Annotated[
-        Positional[tuple[Path, ...]], arg(help="The --out of each shard.", metavar="DIR", help_behavior_hint="")
-    ] = ()
-    out: Path | None = None
-    """Folder for the files of the whole study."""
 
 
 def merged(options: MergeOptions) -> Command:
@@ -42,8 +18,6 @@ def merged(options: MergeOptions) -> Command:
     Raises:
         ValueError: if a folder holds no blocks, or they are of several studies.
     """
-    from a3cjax.cli.parse import Refused, parse
-
     if not options.folders:
         raise ValueError("There is nothing to merge; give the folders, as in a3cjax merge out/a out/b --out out/all.")
     if options.out is None:

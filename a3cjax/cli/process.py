@@ -35,8 +35,8 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         # Here, because it brings JAX, and with it a second or two.
         with terminal.meanwhile("starting"):
-            from a3cjax.cli.blocks import words_given
-            from a3cjax.cli.merging import MergeOptions, merged
+            from a3cjax.cli.blocks import MergeOptions, words_given
+            from a3cjax.cli.merging import merged
             from a3cjax.cli.parse import Refused, parse
     except KeyboardInterrupt:
         return _stop(_NOTHING_BEGUN)

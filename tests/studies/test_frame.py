@@ -8,6 +8,7 @@ import pytest
 
 import a3cjax
 from a3cjax.studies import Study, StudyInterrupted
+from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, UPDATES, WORKERS, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, make_rows, row_columns, rows_text, table_row, with_ends
 from a3cjax.studies.frame.runs import distinct, distinct_samplings, kept_on_interrupt, put_runs
@@ -108,3 +109,25 @@ def test_lists_of_options_are_refused_if_empty_or_with_one_twice():
             distinct_samplings(given)
     with pytest.raises(ValueError, match=r"^laws is \['a', 'a'\]; give one or more, each once\.$"):
         distinct("laws", ["a", "a"])
+
+
+def test_two_studies_cannot_be_kept_in_one_folder_at_once(tmp_path):
+    first, second = (Kept(tmp_path / "out/kept", {"seed": seed}, "sweep") for seed in (0, 1))
+    with first.alone():
+        first.save({"n": np.arange(3)})
+        with (
+            pytest.raises(ValueError, match=r"^Another process is at work on the sweep in .*out; wait"),
+            second.alone(),
+        ):
+            raise AssertionError("never here")
+    with first.alone():
+        assert list(first.load("n")[0]) == ["n"]
+    first.remove()
+    with second.alone():
+        pass
+    assert not (tmp_path / "out/kept").exists()
+
+
+def test_an_option_that_is_not_a_number_is_itself(tmp_path):
+    Kept(tmp_path, {"optimum": float("nan")}, "sweep").save({"n": np.arange(3)})
+    assert list(Kept(tmp_path, {"optimum": float("nan")}, "sweep").load("n")[0]) == ["n"]

@@ -201,10 +201,13 @@ def bound(
     curves = LAYOUT.dataset(plan.coordinates(), **goal.attributes(learner))
     for name, array in known.items():
         curves[name].values[...] = array
-    with runs.kept_on_interrupt(
-        lambda: BoundStudy.of(curves, confidence, interrupted=True),
-        lambda: "Interrupted." + (" The same command goes on from there." if kept.goes_on else ""),
-        nothing_yet=lambda: not curves.done.values.any(),
+    with (
+        kept.alone(),
+        runs.kept_on_interrupt(
+            lambda: BoundStudy.of(curves, confidence, interrupted=True),
+            lambda: "Interrupted." + (" The same command goes on from there." if kept.goes_on else ""),
+            nothing_yet=lambda: not curves.done.values.any(),
+        ),
     ):
         plan.run(curves, kept, progress)
     return dataclasses.replace(BoundStudy.of(curves, confidence), kept=kept)

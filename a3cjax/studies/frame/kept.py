@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from a3cjax._core import files
+from a3cjax.sweeps.claims import claimed
 
 _FILE = "unfinished.npz"
 _OPTIONS = "options"
@@ -58,6 +59,30 @@ class Kept:
                 )
         self._ours = True
         return arrays, None
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within, nobody else who keeps a study in this folder is at work.
+
+        Raises:
+            ValueError: if somebody is.
+        """
+        if self._path is None:
+            yield
+            return
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with claimed(folder / "at-work.lock") as ours:
+                if not ours:
+                    raise ValueError(
+                        f"Another process is at work on the {self._study} in {folder.parent}; wait until it is done, or"
+                        " write to another folder."
+                    )
+                yield
+        finally:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # if nothing was kept
 
     def begins_again(self, error: ValueError) -> str:
         """Said of a file that cannot be read."""

@@ -170,10 +170,13 @@ def remedies(
     curves = plan.empty(goals)
     for name, array in known.items():
         curves[name].values[...] = array
-    with runs.kept_on_interrupt(
-        lambda: RemediesStudy.of(curves, confidence, interrupted=True),
-        lambda: "Interrupted." + (" The same command goes on from there." if kept.goes_on else ""),
-        nothing_yet=lambda: not curves.done.values.any(),
+    with (
+        kept.alone(),
+        runs.kept_on_interrupt(
+            lambda: RemediesStudy.of(curves, confidence, interrupted=True),
+            lambda: "Interrupted." + (" The same command goes on from there." if kept.goes_on else ""),
+            nothing_yet=lambda: not curves.done.values.any(),
+        ),
     ):
         plan.run(curves, goals, kept, progress)
     study = RemediesStudy.of(curves, confidence)

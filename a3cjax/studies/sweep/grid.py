@@ -19,6 +19,17 @@ from a3cjax.studies.sweep.laws import DelayIs, find_law
 
 _RUNS = "law delay step seed"
 
+FOUND = Layout(
+    "What a sweep finds",
+    coordinates={},
+    variables={
+        "diverged": Var("law delay step seed", "1 if the run diverged, else 0", "1"),
+        "final_critic_error_sq": Var(
+            "law delay step seed", "mean critic gap over the last tenth of the records", "reward²"
+        ),
+    },
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Grid:

@@ -20,6 +20,7 @@ class Partial:
         """``options``: all that the bits depend on."""
         self.options = dict(options)
         self._kept = Kept(folder, options, "sweep")
+        self.alone = self._kept.alone
 
     @property
     def goes_on(self) -> bool:

@@ -15,7 +15,6 @@ from a3cjax.engine.host import at_work
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import begin, counted
-from a3cjax.studies.frame.layout import Layout, Var
 from a3cjax.studies.frame.rows import Column, column, make_rows, row_columns, rows_text, table_row, with_ends
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_SHARES, about_intervals, mean_interval, proportion_interval
 from a3cjax.studies.frame.study import Study
@@ -24,7 +23,7 @@ from a3cjax.studies.frame.target import check_metrics, metric_of, step_fields
 from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.sweep.blocks import Runs, identity, put_all
 from a3cjax.studies.sweep.figure import sweep_figure
-from a3cjax.studies.sweep.grid import Grid, Scaled, draw_schedules, empty_curves
+from a3cjax.studies.sweep.grid import FOUND, Grid, Scaled, draw_schedules, empty_curves
 from a3cjax.studies.sweep.laws import DelayIs, find_law
 from a3cjax.studies.sweep.partial import Partial
 from a3cjax.sweeps import Blocks, asked_for
@@ -32,17 +31,6 @@ from a3cjax.sweeps import Blocks, asked_for
 Scale = Literal["both", "actor", "critic"]
 
 PIECE_WORK = 1 << 27  # run-updates between two saves, ten seconds or so
-
-FOUND = Layout(
-    "What a sweep finds",
-    coordinates={},
-    variables={
-        "diverged": Var("law delay step seed", "1 if the run diverged, else 0", "1"),
-        "final_critic_error_sq": Var(
-            "law delay step seed", "mean critic gap over the last tenth of the records", "reward²"
-        ),
-    },
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -302,10 +290,13 @@ def _sweep(
     curves = empty_curves(scaled, grid, schedule, num_updates, every, diverged_above)
     for name, array in values.items():
         curves[name].values[...] = array
-    with runs.kept_on_interrupt(
-        lambda: SweepStudy.of(curves, confidence, interrupted=True),
-        lambda: _stopped(curves, kept.goes_on),
-        nothing_yet=lambda: not int(curves.updates_done),
+    with (
+        kept.alone(),
+        runs.kept_on_interrupt(
+            lambda: SweepStudy.of(curves, confidence, interrupted=True),
+            lambda: _stopped(curves, kept.goes_on),
+            nothing_yet=lambda: not int(curves.updates_done),
+        ),
     ):
         _run(scaled, grid, schedule, every, seed, state, lambda x: _keep(kept, curves, x, scaled.metrics), progress)
     return SweepStudy.of(curves, confidence, kept=kept)
