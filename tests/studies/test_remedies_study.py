@@ -117,3 +117,12 @@ def test_bad_input_is_refused_in_a_sentence(options, words):
     given: dict[str, Any] = {"problems": NOISY, "delays": {"varying": varying}, **FEW, **options}
     with pytest.raises(ValueError, match=words):
         remedies(given.pop("problems"), given.pop("delays"), **given)
+
+
+def test_problems_with_other_numbers_are_told_apart():
+    def problem(step, curvature=1.0):
+        return Problem(lambda chain: a3cjax.QuadraticSGD([curvature], optimizer=chain(step)), num_updates=10)
+
+    digests = [problem(0.1).digest(), problem(0.2).digest(), problem(0.1, 2.0).digest()]
+    assert len(set(digests)) == 3
+    assert problem(0.1).digest() == digests[0]

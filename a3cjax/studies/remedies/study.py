@@ -205,6 +205,7 @@ class _Plan:
         told = {name: [p.num_updates, p.metric, p.target, p.target_value] for name, p in self.problems.items()}
         return {
             "problems": told, "delays": list(self.delays), "remedies": list(self.remedies),
+            "learners": {name: p.digest() for name, p in self.problems.items()},
             "factors": self.factors, "trials": self.trials, "seeds": self.seeds, "seed": self.seed,
             "platform": jax.default_backend(), "versions": versions(),
         }  # fmt: skip
