@@ -68,7 +68,7 @@ class BlockOptions:
             folder, on=self.on or "here", shard=self.shard, address=self.address, cores=self.cores_per_block,
             seconds=30.0 if self.block_seconds is None else self.block_seconds, size=self.block_size,
             merge=self.merge or None, dry_run=self.dry_run, say=_say, notes={"words": words} if words else {},
-            remake=lambda where, shard: _command(words, Path(where).parent, shard),
+            remake=lambda where, shard, size: _command(words, Path(where).parent, shard, size),
         ):  # fmt: skip
             yield
 
@@ -114,8 +114,9 @@ def without_blocks(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def _command(words: Sequence[str], out: Path, shard: tuple[int, int] | None) -> str:
+def _command(words: Sequence[str], out: Path, shard: tuple[int, int] | None, size: int | None) -> str:
     how = ["--on", "here"] if shard is None else ["--shard", "{}/{}".format(*shard)]
+    how += [] if size is None else ["--block-size", str(size)]
     return shlex.join(["a3cjax", *without_blocks(words), *how, "--out", str(out)])
 
 

@@ -42,7 +42,8 @@ class Blocks:
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     say: Callable[[str], None] = print
     progress: bool | None = None
-    remake: Callable[[str, tuple[int, int] | None], str] | None = None  # the command for a shard, in a folder
+    # From a folder, a shard and a size to the command that makes these blocks.
+    remake: Callable[[str, tuple[int, int] | None, int | None], str] | None = None
     _store: Store | None = None
 
     def run(self, job: Job) -> dict[str, np.ndarray]:
@@ -81,7 +82,7 @@ class Blocks:
         if self.size is None and not self.dry_run:
             raise ValueError(
                 f"The last digits of these {job.unit}s depend on how many are beside them, so a pilot cannot choose "
-                f"how many a block has; give its size, the same to all who make blocks."
+                f"how many a block has; give its size (size, or --block-size), the same to all who make blocks."
             )
         return dataclasses.replace(job, options={**job.options, "size of a block": self.size})
 
@@ -143,9 +144,9 @@ class Blocks:
             return "make them by the same call that made the others"
         folder = str(store.folder)
         if not (isinstance(size, int) and isinstance(n, int)):
-            return f"make them by {self.remake(folder, None)}"
+            return f"make them by {self.remake(folder, None, None if store.job.exact else self.size)}"
         shards = sorted({(at // size) % n + 1 for gap in gaps for at in range(gap.start, gap.stop)})
-        return "make them by " + " and ".join(self.remake(folder, (i, n)) for i in shards)
+        return "make them by " + " and ".join(self.remake(folder, (i, n), size) for i in shards)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -19,16 +20,22 @@ def claimed(path: Path) -> Iterator[bool]:
         return
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
+        ours = _lock(fcntl, handle)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:  # a disk without locks
-            yield True
-            return
-        yield True
-        with contextlib.suppress(OSError):
-            path.unlink()  # while it is still ours; who opened it before finds its work done
+            yield ours
+        finally:
+            if ours:
+                with contextlib.suppress(OSError):
+                    path.unlink()  # who opened it before finds the work done, or does it a second time at worst
     finally:
         os.close(handle)
+
+
+def _lock(fcntl: Any, handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a disk without locks
+        return True
+    return True

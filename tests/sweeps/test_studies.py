@@ -47,9 +47,9 @@ def test_shards_merge_to_the_bytes_of_one_machine(whole, tmp_path, capsys):
     told = " ".join(capsys.readouterr().err.split())
     assert "runs 0 to 19 of 40 are missing" in told
     command = shlex.split(told[told.index("make them by a3cjax ") + len("make them by a3cjax ") :].rstrip("."))
-    assert command == [*TINY, "--shard", "1/2", "--out", b]
-    # The other one on another machine.
-    assert main([*TINY, "--block-size", "20", "--out", a, "--shard", "1/2"]) == 0
+    assert command == [*TINY, "--shard", "1/2", "--block-size", "20", "--out", b]
+    # What is told, but on another machine.
+    assert main([*command[:-1], a]) == 0
     assert main(["merge", a, b, "--out", out]) == 0
     same(tmp_path / "all", whole)
     assert len(list(tmp_path.glob("[ab]/sweep.blocks/*.npz"))) == 2  # what was merged stays
