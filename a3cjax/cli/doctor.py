@@ -24,6 +24,7 @@ EXTRAS = {
     "gymnax": "gymnax 1.0 needs jax < 0.12, and six, which it does not declare; 1.1 may change what its step returns",
     "jumanji": "",
     "brax": "",
+    "ray": "",
 }
 _RUNS, _UPDATES, _WORKERS = 64, 4096, 4
 _SETTINGS = ("A3CJAX_CACHE", "CUDA_VISIBLE_DEVICES", "JAX_", "XLA_")

@@ -34,7 +34,7 @@ def make(job: list[Any], name: str, block: tuple[int, int], cores: int, settings
         jax.config.update(key, value)
     with compilation_cache.of_commands(), at_most_cores(cores):
         if name not in _jobs:
-            import ray
+            import ray  # pyright: ignore[reportMissingImports]  # an extra
 
             _jobs.clear()
             _jobs[name] = ray.get(job[0])

@@ -31,8 +31,8 @@ FILES = ("sweep.csv", "sweep.nc", "sweep.png")
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of one core each; their address."""
-    from ray import cloudpickle
-    from ray.cluster_utils import Cluster
+    from ray import cloudpickle  # pyright: ignore[reportMissingImports]
+    from ray.cluster_utils import Cluster  # pyright: ignore[reportMissingImports]
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # which workers cannot import
     node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 100 * 2**20}
@@ -46,7 +46,7 @@ def job_in(folder, last_words=None):
     """n² of unit n; who made it is noted in the folder, and unit 4 kills who makes it, as often as is said."""
 
     def make(start, stop):
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
 
         with open(folder / "made", "a") as file:
             file.write(json.dumps([start, stop, ray.get_runtime_context().get_node_id()]) + "\n")
