@@ -8,6 +8,7 @@ from tyro.conf import arg
 
 from a3cjax import studies
 from a3cjax._core import check
+from a3cjax.cli.blocks import BlockOptions
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.groups import mixing_mdp
 from a3cjax.learners import A3C
@@ -21,7 +22,9 @@ Queues = Annotated[tuple[str, ...], arg(help="Finished samples that the queue ho
 
 
 @dataclasses.dataclass(frozen=True)
-class BoundOptions(options_of(studies.bound, "partial", "bounds", "queues", "metric", "target_value")):
+class BoundOptions(
+    options_of(studies.bound, "partial", "bounds", "queues", "metric", "target_value", blocks=BlockOptions)
+):
     """Ask which maximum staleness, queue and batch of a pipeline meet a target soonest, with and without corrections.
 
     Generators make samples with the newest policy, a queue holds them, a learner takes a batch for each update. Prints

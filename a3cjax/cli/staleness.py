@@ -9,6 +9,7 @@ import optax
 
 from a3cjax import environments, networks, studies
 from a3cjax._core import check
+from a3cjax.cli.blocks import BlockOptions
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.groups import mixing_mdp
 from a3cjax.learners import A3C, ActorCritic
@@ -21,7 +22,7 @@ _EPISODE = 250  # steps that an evaluation follows an episode for: its cost, and
 
 
 @dataclasses.dataclass(frozen=True)
-class RemediesOptions(options_of(studies.remedies, "partial")):
+class RemediesOptions(options_of(studies.remedies, "partial", blocks=BlockOptions)):
     """Compare remedies against staleness, each at its own best step: which helps, and which cannot be told apart.
 
     The MDPs have two actions, a feature for each state and one start, half-way round: dense is the paper's, ring a

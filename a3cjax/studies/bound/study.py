@@ -1,65 +1,27 @@
 """Which maximum staleness, queue and batch of a pipeline meet a target soonest, with and without corrections."""
 
 import dataclasses
-import itertools
 import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
-from a3cjax.engine import Record
-from a3cjax.engine.host import at_work
 from a3cjax.learners.corrections import CORRECTIONS
-from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime
-from a3cjax.studies.bound.clocks import clocks, pipeline_numbers
+from a3cjax.studies.bound.blocks import Cases
 from a3cjax.studies.bound.figure import bound_figure
+from a3cjax.studies.bound.plan import LAYOUT, Plan
 from a3cjax.studies.bound.ranking import CELL, NO_BOUND, BoundRow, ranked, sentences
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import begin, counted
-from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
-from a3cjax.studies.frame.layout import SEED, Layout, Var
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals
 from a3cjax.studies.frame.study import Study
-from a3cjax.studies.frame.tables import versions
-from a3cjax.studies.frame.target import Target, find_target, step_fields, target_sentence
+from a3cjax.studies.frame.target import find_target, target_sentence
 from a3cjax.studies.frame.types import Dataset, Figure
-
-_CELL = " ".join(CELL)
-_TIME = "time unit of the laws"
-
-LAYOUT = Layout(
-    "Pipelines with bounded staleness",
-    coordinates={
-        "batch": Var("batch", "samples of an update", "1"),
-        "queue": Var("queue", "finished samples that the queue holds"),
-        "bound": Var("bound", "maximum staleness in updates"),
-        "correction": Var("correction", "importance weights"),
-        "step": Var("step", "factor on the steps", "1"),
-        "trial": Var("trial", "seed of a trial", "1"),
-        "seed": SEED,
-    },
-    variables={
-        "throughput": Var(f"{_CELL} seed", "samples trained on in a unit of time", "1 / time unit", np.nan),
-        "updates_per_time": Var(f"{_CELL} seed", "updates in a unit of time", "1 / time unit", np.nan),
-        "staleness": Var(f"{_CELL} seed", "mean staleness of samples trained on", "updates", np.nan),
-        "staleness_99": Var(f"{_CELL} seed", "99 % quantile of their staleness", "updates", np.nan),
-        "dropped": Var(f"{_CELL} seed", "share of samples taken that were dropped", "1", np.nan),
-        "quick": Var(f"{_CELL} seed", "generation time of samples trained on over that of all taken", "1", np.nan),
-        "last_sample": Var(f"{_CELL} seed", "samples that a whole run trains on", "samples", np.nan),
-        "last_time": Var(f"{_CELL} seed", "virtual time of a run's last update", _TIME, np.nan),
-        "trial_time": Var(f"{_CELL} correction step trial", "virtual time to the target in trials", _TIME, np.nan),
-        "best": Var(f"{_CELL} correction", "which step was best in trials, or -1", "1", -1),
-        "samples": Var(f"{_CELL} correction seed", "samples trained on to the target", "samples", np.nan),
-        "time": Var(f"{_CELL} correction seed", "virtual time to the target", _TIME, np.nan),
-        "done": Var("correction", "1 if its trials are done, 2 if its runs are", "1", 0),
-    },
-)
+from a3cjax.sweeps import asked_for
 
 
 class BoundStudy(Study):
@@ -188,16 +150,22 @@ def bound(
             f"records ({records}), so that there is something to record; use more."
         )
     goal = find_target(learner, metric, target, target_value)
-    plan = _Plan(learners, generation, learning, generators, on_stale, axes, multiples, num_samples, goal, records,
+    plan = Plan(learners, generation, learning, generators, on_stale, axes, multiples, num_samples, goal, records,
                  trials, seeds, seed)  # fmt: skip
+    pipelines = int(np.prod([len(axes[name]) for name in CELL]))
+    task = (
+        f"Simulating {counted(pipelines, 'pipeline')} × {counted(len(learners), 'correction')}: {trials} trials of "
+        f"{counted(len(multiples), 'step')}, then {counted(seeds, 'seed')} at the best"
+    )
+    blocks = asked_for()
+    if blocks is not None:
+        begin(task, in_blocks=True)
+        cases, curves = Cases(plan, learner), LAYOUT.dataset(plan.coordinates(), **goal.attributes(learner))
+        cases.put(curves, blocks.run(cases.job()))
+        return dataclasses.replace(BoundStudy.of(curves, confidence), kept=blocks)
     kept = Kept(partial, plan.identity(learner), "study of bounds")
     known, trouble = kept.load()
-    cells = int(np.prod([len(axes[name]) for name in CELL]))
-    begin(
-        f"Simulating {counted(cells, 'pipeline')} × {counted(len(learners), 'correction')}: {trials} trials of "
-        f"{counted(len(multiples), 'step')}, then {counted(seeds, 'seed')} at the best",
-        trouble,
-    )
+    begin(task, trouble)
     curves = LAYOUT.dataset(plan.coordinates(), **goal.attributes(learner))
     for name, array in known.items():
         curves[name].values[...] = array
@@ -235,142 +203,3 @@ def _learners(learner: Any, corrections: Sequence[str]) -> dict[str, Any]:
         name: learner if name == own else dataclasses.replace(learner, correction=None if name == NO_BOUND else name)
         for name in corrections
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """All that a study's numbers depend on."""
-
-    learners: dict[str, Any]
-    generation: ComputeTime
-    learning: ComputeTime
-    generators: int
-    on_stale: Literal["drop", "wait"]
-    axes: dict[str, tuple[Any, ...]]
-    factors: tuple[float, ...]
-    num_samples: int
-    goal: Target
-    records: int
-    trials: int
-    seeds: int
-    seed: int
-
-    def identity(self, learner: Any) -> dict[str, Any]:
-        """As options that are compared."""
-        names = ("generators", "on_stale", "factors", "num_samples", "records", "trials", "seeds", "seed")
-        return {
-            **{name: getattr(self, name) for name in names}, **{f"{name}s": self.axes[name] for name in self.axes},
-            "target": list(self.goal), "generation": told(self.generation), "learning": told(self.learning),
-            "learner": told(learner), "platform": jax.default_backend(), "versions": versions(),
-        }  # fmt: skip
-
-    def coordinates(self) -> dict[str, Any]:
-        """Of the study's curves."""
-        words = {name: [NO_BOUND if v is None else str(v) for v in self.axes[name]] for name in ("queue", "bound")}
-        return {
-            "batch": np.array(self.axes["batch"]), **words, "correction": list(self.axes["correction"]),
-            "step": np.array(self.factors), "trial": self.trials, "seed": self.seeds,
-        }  # fmt: skip
-
-    def run(self, curves: Dataset, kept: Kept, progress: bool | None) -> None:
-        """Trials and runs of every correction, each kept when it is done: every pipeline in one batch."""
-        if (curves.done.values == 2).all():
-            return
-        with at_work("drawing schedules", progress):
-            first, then = self._draw(curves)
-        depth = 1 << max(int(np.max(batch.max_delay)) for batch in (first, then)).bit_length()
-        shape = tuple(curves.sizes[name] for name in CELL)
-        for i, case in enumerate(self.learners.items()):
-            if curves.done.values[i] < 1:
-                factors = np.broadcast_to(np.array(self.factors)[:, None], (*shape, len(self.factors), self.trials))
-                _, time, end = self._meet(case, first, 0, factors, depth, progress)
-                curves.trial_time.values[:, :, :, i] = time
-                known = np.where(np.isfinite(time), time, end)
-                curves.best.values[..., i] = known.mean(-1).argmin(-1)
-                curves.done.values[i] = 1
-                self._keep(kept, curves)
-            if curves.done.values[i] < 2:
-                best = curves.best.values[..., i].astype(int)
-                factors = np.broadcast_to(np.array(self.factors)[best][..., None, None], (*shape, 1, self.seeds))
-                samples, time, _ = self._meet(case, then, 1, factors, depth, progress)
-                curves.samples.values[:, :, :, i], curves.time.values[:, :, :, i] = samples[..., 0, :], time[..., 0, :]
-                curves.done.values[i] = 2
-                self._keep(kept, curves)
-
-    def _keep(self, kept: Kept, curves: Dataset) -> None:
-        kept.save({name: curves[name].values for name in LAYOUT.variables})
-
-    def _draw(self, curves: Dataset) -> tuple[Schedule, Schedule]:
-        """Every pipeline's schedule of every seed, of trials and of runs: [pipelines · seeds, K], K samples taken.
-
-        One batch, so that all share which columns they have, and with these a compiled program.
-        """
-        drawn: tuple[list[Schedule], list[Schedule]] = [], []
-        key = jax.random.fold_in(jax.random.key(self.seed), 0)
-        for cell in itertools.product(*(range(curves.sizes[name]) for name in CELL)):
-            updates = 1
-            for stage, count in enumerate((self.trials, self.seeds)):
-                for s, seed_key in enumerate(runs.seed_keys(key, stage, count)):
-                    schedule, updates = self._drawn(seed_key, cell, updates)
-                    drawn[stage].append(schedule[: self.num_samples])
-                    if stage:
-                        for name, value in pipeline_numbers(schedule, self.num_samples).items():
-                            curves[name].values[(*cell, s)] = value
-        first, then = (Schedule.stack(each) for each in drawn)
-        return first, then
-
-    def _drawn(self, key: jax.Array, cell: tuple[int, ...], updates: int) -> tuple[Schedule, int]:
-        """A schedule of as many samples as are asked for or more, and how many updates these were."""
-        batch, queue, bound = (self.axes[name][i] for name, i in zip(CELL, cell, strict=True))
-        while True:
-            schedule = Schedule.from_pipeline(
-                key, [self.generation] * self.generators, self.learning, updates, batch=batch, queue=queue,
-                max_staleness=bound, on_stale="drop" if bound is None else self.on_stale,
-            )  # fmt: skip
-            rows = schedule.num_messages
-            if rows >= self.num_samples:
-                return schedule, updates
-            # Events do not depend on how many follow, so that a longer schedule only goes on.
-            updates = min(8 * updates, int(1.05 * updates * self.num_samples / rows) + 1)
-
-    def _meet(
-        self,
-        case: tuple[str, Any],
-        schedule: Schedule,
-        stage: int,
-        factors: np.ndarray,
-        depth: int,
-        progress: bool | None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Samples and virtual time to the target, and the time at the end, of all runs [*cells, steps, seeds]."""
-        correction, learner = case
-        *shape, steps, seeds = factors.shape
-        cells = int(np.prod(shape))
-        each = np.broadcast_to(np.arange(cells * seeds).reshape(cells, 1, seeds), (cells, steps, seeds)).ravel()
-        batch = jax.tree.map(lambda column: np.asarray(column)[each], schedule)
-        scaled = {name: getattr(learner, name) * jnp.asarray(factors.ravel()) for name in step_fields(learner)}
-        if correction != NO_BOUND:
-            scaled["correction"] = correction  # by name, for that is how a learner takes it
-        keys = runs.seed_keys(jax.random.fold_in(jax.random.key(self.seed), 1), stage, seeds)
-        record = Record(every=max(1, self.num_samples // self.records), metrics=(self.goal.metric,))
-        found: list[Any] = []
-        runs.simulate_into(
-            found.append, dataclasses.replace(learner, **scaled), batch, jnp.tile(keys, cells * steps), record=record,
-            history="ring", depth=depth, progress=progress,
-        )  # fmt: skip
-        samples, times = clocks(batch)
-        records = np.append(0, np.asarray(found[0].updates))
-        values = np.asarray(found[0].metrics[self.goal.metric], np.float64)
-        lost = np.asarray(found[0].nonfinite_from)[:, None]
-        values[(lost >= 0) & (records[1:] >= lost)] = np.nan
-        side = -1.0 if self.goal.value < self.goal.start else 1.0
-        curve = np.concatenate([np.full((len(values), 1), self.goal.start), values], axis=1)
-        crossing = first_crossing(side * curve, side * self.goal.value)
-        to_target, time = (crossing.at(clock[:, records]).reshape(factors.shape) for clock in (samples, times))
-        return to_target, time, times[:, -1].reshape(factors.shape)
-
-
-def told(part: Any) -> str:
-    """A law or a learner as text, by which an unfinished study knows its own."""
-    leaves, structure = jax.tree.flatten(part)
-    return f"{structure} {[np.asarray(leaf).tolist() for leaf in leaves]}"
