@@ -69,7 +69,7 @@ class SpeedupOptions(
 
 
 @dataclasses.dataclass(frozen=True)
-class KneeOptions(options_of(studies.knee)):
+class KneeOptions(options_of(studies.knee, blocks=BlockOptions)):
     """Find the number of workers N* at which linear speedup breaks, on MDPs that mix fast and slowly.
 
     All MDPs have two actions and a critic with a feature for each state, and start in one state, half-way round the
@@ -178,7 +178,7 @@ class SweepOptions(
 
 
 @dataclasses.dataclass(frozen=True)
-class CriticalStepOptions(options_of(studies.critical_step, problem=ProblemOptions)):
+class CriticalStepOptions(options_of(studies.critical_step, problem=ProblemOptions, blocks=BlockOptions)):
     """Measure the step at which a constant delay makes updates unstable, beside 2 sin(π/(2(2τ+1)))/|λ|.
 
     Prints a table and writes critical-step.csv, critical-step.nc, critical-step.png and run.json.
@@ -190,7 +190,9 @@ class CriticalStepOptions(options_of(studies.critical_step, problem=ProblemOptio
 
 
 @dataclasses.dataclass(frozen=True)
-class DelayErrorsOptions(OnAnMDP, options_of(studies.delay_errors, problem=ProblemOptions, team=TeamOptions)):
+class DelayErrorsOptions(
+    OnAnMDP, options_of(studies.delay_errors, problem=ProblemOptions, team=TeamOptions, blocks=BlockOptions)
+):
     """Measure what delay adds to each update of critic and actor, against the delay, beside a bound.
 
     Prints a table and writes delay-errors.csv, delay-errors.nc, delay-errors.png and run.json.
@@ -204,7 +206,7 @@ class DelayErrorsOptions(OnAnMDP, options_of(studies.delay_errors, problem=Probl
 
 
 @dataclasses.dataclass(frozen=True)
-class RatesOptions(options_of(studies.rates, "metrics", problem=SmallProblemOptions)):
+class RatesOptions(options_of(studies.rates, "metrics", problem=SmallProblemOptions, blocks=BlockOptions)):
     """Measure how fast critic and actor converge with the number of updates: Theorems 1 to 4 of arXiv:2012.15511.
 
     Prints slopes beside the theorems' exponents and writes rates.csv, rates.nc, rates.png and run.json.
@@ -268,7 +270,9 @@ class ChainsOptions(options_of(studies.chains, blocks=BlockOptions)):
 
 
 @dataclasses.dataclass(frozen=True)
-class RegularisationOptions(options_of(studies.regularisation, "radius", problem=SmallProblemOptions)):
+class RegularisationOptions(
+    options_of(studies.regularisation, "radius", problem=SmallProblemOptions, blocks=BlockOptions)
+):
     """Measure what the weight λ of a KL prior does to J, J_λ and the distance to the prior: Theorem 5 of the paper.
 
     Three priors: one uniform, one that helps, one that misleads at a single state. Prints a table beside the bounds and

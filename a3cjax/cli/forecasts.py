@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from a3cjax import studies
 from a3cjax._core import check
+from a3cjax.cli.blocks import BlockOptions
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.groups import mixing_mdp
 from a3cjax.learners import A3C
@@ -20,7 +21,7 @@ _NUM: Any = {"metavar": "NUMBER", "help_behavior_hint": ""}  # where the help sa
 
 
 @dataclasses.dataclass(frozen=True)
-class ForecastOptions(options_of(studies.forecast, "team", "remedy", "metric", "target_value")):
+class ForecastOptions(options_of(studies.forecast, "team", "remedy", "metric", "target_value", blocks=BlockOptions)):
     """Forecast what a recorded run would do with other numbers of workers: how fast, how stale, how soon at a target.
 
     The file is the log of a real run, as for a3cjax log, or a team that Team.save wrote. Prints what the calibration

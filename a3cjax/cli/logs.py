@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from a3cjax import studies
 from a3cjax._core import check
+from a3cjax.cli.blocks import BlockOptions
 from a3cjax.cli.derive import group_of, options_of
 from a3cjax.cli.groups import ProblemOptions
 from a3cjax.cli.tabular import METRIC, ActorStep, CriticStep, Minibatch, OnAnMDP, Radius, Sampling
@@ -42,7 +43,10 @@ class ReadingOptions(group_of(studies.describe_log, "source")):
 
 
 @dataclasses.dataclass(frozen=True)
-class ReplayOptions(OnAnMDP, options_of(studies.replay, *METRIC, problem=ProblemOptions, reading=ReadingOptions)):
+class ReplayOptions(
+    OnAnMDP,
+    options_of(studies.replay, *METRIC, problem=ProblemOptions, reading=ReadingOptions, blocks=BlockOptions),
+):
     """Replay the log of a real run: what its asynchrony does to a learner, beside the same updates without delay.
 
     The log is as for a3cjax log; only who updated when and how stale is taken from it. Prints a table and writes

@@ -219,6 +219,16 @@ def in_blocks(
         _asked.reset(before)
 
 
+@contextlib.contextmanager
+def as_a_whole() -> Iterator[None]:
+    """Within, studies are made as a whole: it is part of a block of another."""
+    before = _asked.set(None)
+    try:
+        yield
+    finally:
+        _asked.reset(before)
+
+
 def asked_for() -> Blocks | None:
     """The blocks that were asked for, if any."""
     return _asked.get()

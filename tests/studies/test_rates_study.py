@@ -166,11 +166,11 @@ def test_maximal_delays_and_the_exponents_of_their_bounds(text, count, longest, 
 
 
 def test_the_schedules_have_the_delays_that_were_asked_for():
-    constant = RUN._draw(jax.random.key(0), "constant", [0, 5], 2, 50)
+    constant = DELAYS.draw_schedules(jax.random.key(0), "constant", [0, 5], 2, 50)
     assert constant.delay.shape == (4, 50)
     assert (constant.delay[:2] == 0).all()
     assert (constant.delay[2:] == np.minimum(5, np.arange(50))).all()
-    uniform = RUN._draw(jax.random.key(0), "uniform", [5], 1, 2000)
+    uniform = DELAYS.draw_schedules(jax.random.key(0), "uniform", [5], 1, 2000)
     # Six values, each Binomial(1995, 1/6) after the start: mean 332.5, four deviations 67.
     shares = np.bincount(uniform.delay[0, 5:], minlength=6)
     assert (abs(shares - 332.5) < 67).all()

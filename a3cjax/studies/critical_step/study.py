@@ -1,5 +1,6 @@
 """Finding the step at which a constant delay makes an iteration unstable, beside its closed form."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,12 +19,14 @@ from a3cjax.schedules.delays import Constant
 from a3cjax.studies.critical_step.systems import System, systems
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, listed
+from a3cjax.studies.frame.cells import Cells
 from a3cjax.studies.frame.layout import Layout, Var
 from a3cjax.studies.frame.rows import column, make_rows, table_row
 from a3cjax.studies.frame.runs import distinct_integers, kept_on_interrupt
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.stability import critical_mode, stability_limit
+from a3cjax.sweeps import asked_for
 
 _STEPS = 10  # tried on either side of the closed form
 _MARKERS = "osD^"
@@ -187,21 +190,36 @@ def critical_step(
     num_updates = check.integer("num_updates", num_updates, 8)
     tried = systems(mdp, pi)
     curves = _empty(tried, delays, resolution, num_updates)
-    begin(f"Trying twenty steps around the closed form for τ = {listed(delays)}")
+    begin(f"Trying twenty steps around the closed form for τ = {listed(delays)}", in_blocks=True)
     with at_work("drawing schedules", progress):
         schedules = [Schedule.from_law(jax.random.key(0), Constant(tau), num_updates) for tau in delays]
         batch = Schedule.stack([schedule for schedule in schedules for _ in range(curves.sizes["factor"])])
     keys = jnp.broadcast_to(jax.random.key(0), (len(batch.delay),))
+
+    def learner_of(i: int) -> Any:
+        return tried[i].build(jnp.asarray(curves.step.values[i].reshape(-1)))
+
+    def fill(curves: Dataset, at: tuple[int, ...], progress: bool | None = False) -> None:
+        (i,) = at
+        record = Record(every=1, metrics={"energy": tried[i].energy})
+        result = simulate(learner_of(i), batch, keys, record=record, history="ring", throw=False, progress=progress)
+        energy = np.asarray(result.metrics["energy"], np.float64)
+        curves["growth"].values[i] = _growth(energy).reshape(len(delays), -1)
+
+    blocks = asked_for()
+    if blocks is not None:
+        learners = {system.name: learner_of(i) for i, system in enumerate(tried)}
+        cells = Cells(
+            CriticalStepStudy.name, curves, ("system",), fill, learners, len(batch.delay), {}, num_updates, 1,
+            depth=1 + delays[-1],
+        )  # fmt: skip
+        return dataclasses.replace(CriticalStepStudy.of(cells.run(blocks)), kept=blocks)
     for i, system in enumerate(tried):
         with kept_on_interrupt(
             lambda: CriticalStepStudy.of(curves, interrupted=True),
             f"Interrupted in {system.name!r}, the {i + 1}. of {len(tried)}.",
         ):
-            learner = system.build(jnp.asarray(curves.step.values[i].reshape(-1)))
-            record = Record(every=1, metrics={"energy": system.energy})
-            result = simulate(learner, batch, keys, record=record, history="ring", throw=False, progress=progress)
-        energy = np.asarray(result.metrics["energy"], np.float64)
-        curves["growth"].values[i] = _growth(energy).reshape(len(delays), -1)
+            fill(curves, (i,), progress)
     return CriticalStepStudy.of(curves)
 
 

@@ -23,6 +23,7 @@ from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.frame.tables import interval
 from a3cjax.studies.frame.types import Axes, Dataset, Figure
+from a3cjax.sweeps import asked_for
 
 METRICS = ("delay", *(f"{term}_{what}_sq" for term in TERMS for what in ("delay_error", "direction")))
 _SYMBOLS = {"critic": "g", "actor": "v"}
@@ -230,21 +231,30 @@ def delay_errors(
     told = "".join(f", {name} = {float(step):g}" for name, step in steps if not callable(step))
     begin(
         f"Measuring the delay errors of {counted(seeds, 'seed')} × N = {listed(workers)} workers × {num_updates:,} "
-        f"updates, {learner.sampling} sampling{told}"
+        f"updates, {learner.sampling} sampling{told}",
+        in_blocks=True,
     )
     schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
+
+    def study_of(result: Any, interrupted: bool = False) -> DelayErrorStudy:
+        curves = _curves(learner, workers, seeds, num_updates, result)
+        visited = float(np.nanmax(curves.largest_omega.values)) if record_every == 1 else None
+        bound = delay_bound(learner, num_updates, visited)
+        return DelayErrorStudy.of(curves, bound, confidence, interrupted=interrupted)
+
+    blocks = asked_for()
+    if blocks is not None:
+        import xarray  # here, because it takes long to import
+
+        known = xarray.Dataset(coords={"workers": list(workers), "seed": range(seeds)})
+        (found,) = runs.found_in_blocks(blocks, DelayErrorStudy.name, known, [(learner, schedule, keys)], record)
+        return dataclasses.replace(study_of(found), kept=blocks)
     try:
-        result, stopped = simulate(learner, schedule, keys, record=record, throw=False, progress=progress), None
+        return study_of(simulate(learner, schedule, keys, record=record, throw=False, progress=progress))
     except Interrupted as error:
-        result, stopped = error.result, error
-    curves = _curves(learner, workers, seeds, num_updates, result)
-    visited = float(np.nanmax(curves.largest_omega.values)) if record_every == 1 else None
-    bound = delay_bound(learner, num_updates, visited)
-    study = DelayErrorStudy.of(curves, bound, confidence, interrupted=stopped is not None)
-    if stopped is not None:
-        done = int(curves.attrs["updates_done"])
-        raise StudyInterrupted(f"Interrupted after {done} of {num_updates} updates.", study) from stopped
-    return study
+        study = study_of(error.result, interrupted=True)
+        done = int(study.curves.attrs["updates_done"])
+        raise StudyInterrupted(f"Interrupted after {done} of {num_updates} updates.", study) from error
 
 
 def _check_one_run(learner: A3C) -> None:

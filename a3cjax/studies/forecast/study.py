@@ -1,5 +1,6 @@
 """What a team that was calibrated from a real run would do with more workers: how fast, how stale, how soon."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.target import Target, find_target, target_sentence
 from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.remedies.cases import NONE, REMEDIES, Chain, Delays
+from a3cjax.sweeps import asked_for
 
 _CELL = "workers case seed"
 _TIME = "time unit of the log"
@@ -162,7 +164,8 @@ def forecast(
     goal = find_target(plain, metric, target, target_value)
     begin(
         f"Forecasting {team!r} with N = {', '.join(map(str, counts))} workers, {counted(num_updates, 'update')} × "
-        f"{counted(seeds, 'seed')} in {len(CASES)} cases"
+        f"{counted(seeds, 'seed')} in {len(CASES)} cases",
+        in_blocks=True,
     )
     curves = LAYOUT.dataset(
         {"workers": list(counts), "case": list(CASES), "seed": seeds}, **goal.attributes(plain), **_facts(team),
@@ -178,7 +181,7 @@ def forecast(
         _learn(learner, remedy, batch, places, curves, goal, Record(every=num_updates // records, metrics=(metric,)),
                jax.random.fold_in(jax.random.key(seed), 1), progress)  # fmt: skip
     curves.attrs["done"] = 1
-    return ForecastStudy.of(curves, confidence)
+    return dataclasses.replace(ForecastStudy.of(curves, confidence), kept=asked_for())
 
 
 def _facts(team: Team) -> dict[str, Any]:
@@ -222,11 +225,14 @@ def _learn(
     if not hasattr(learner, "propose"):
         delays = Delays(np.asarray(batch.mean_delay, np.float64), greatest)
         learner = learner(Chain(REMEDIES[remedy], delays, np.ones(len(places))))
-    found: list[Any] = []
-    runs.simulate_into(
-        found.append, learner, batch, keys, record=record, history="ring", depth=1 << greatest.bit_length(),
-        progress=progress,
-    )  # fmt: skip
+    blocks, found = asked_for(), []
+    if blocks is not None:
+        found = runs.found_in_blocks(blocks, ForecastStudy.name, curves, [(learner, batch, keys)], record)
+    else:
+        runs.simulate_into(
+            found.append, learner, batch, keys, record=record, history="ring", depth=1 << greatest.bit_length(),
+            progress=progress,
+        )  # fmt: skip
     rows = np.append(0, np.asarray(found[0].updates))
     values = np.asarray(found[0].metrics[goal.metric], np.float64)
     lost = np.asarray(found[0].nonfinite_from)[:, None]

@@ -182,12 +182,26 @@ def _in_blocks(
 ) -> Outcome:  # fmt: skip
     """``run_batches`` of which any runs may be made anywhere."""
     names: Any = record.metrics
-    parts = Batches(tuple(Whole.of(batch.learner, batch.schedule, batch.keys) for batch in batches), record)
-    arrays = blocks.run(parts.job(outcome.__self__.name, curves))  # type: ignore
-    for batch, whole, (start, stop) in zip(batches, parts.batches, parts.places, strict=True):
-        found: Any = found_in(arrays, slice(start, stop), whole.schedule.num_messages)
+    study = outcome.__self__.name  # type: ignore
+    parts = [(batch.learner, batch.schedule, batch.keys) for batch in batches]
+    for batch, found in zip(batches, found_in_blocks(blocks, study, curves, parts, record), strict=True):
         put_runs(curves, batch.where, found, names, clock=clock)
     return dataclasses.replace(outcome(curves, confidence), kept=blocks)
+
+
+def found_in_blocks(
+    blocks: Blocks, study: str, curves: Dataset, batches: Sequence[tuple[Any, Schedule, jax.Array]], record: Record
+) -> list[Any]:
+    """What each batch of learner, schedule and keys recorded, its runs made anywhere: in place of a ``Result``.
+
+    The curves, before any run, are part of what the blocks are told by.
+    """
+    parts = Batches(tuple(Whole.of(*batch) for batch in batches), record)
+    arrays = blocks.run(parts.job(study, curves))
+    return [
+        found_in(arrays, slice(start, stop), whole.schedule.num_messages)
+        for whole, (start, stop) in zip(parts.batches, parts.places, strict=True)
+    ]
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from a3cjax._core import check
 from a3cjax.learners import A3C
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, counted, listed
+from a3cjax.studies.frame.cells import Cells
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
 from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import distinct, kept_on_interrupt
@@ -20,6 +21,7 @@ from a3cjax.studies.frame.target import find_target
 from a3cjax.studies.frame.types import Axes, Dataset, Figure
 from a3cjax.studies.knee.interval import knee_interval
 from a3cjax.studies.speedup.study import check_arguments, speedup
+from a3cjax.sweeps import asked_for
 
 _MARKERS = "osD^vP"
 
@@ -197,7 +199,8 @@ def knee(
     factors, numbers = _check(learners, factors, workers, threshold, confidence, options)
     begin(
         f"Simulating {counted(seeds, 'seed')} × N = {listed(numbers)} workers × {num_updates:,} updates on "
-        f"{counted(len(learners), 'MDP')} with {counted(len(factors), 'step size')}, {sampling} sampling"
+        f"{counted(len(learners), 'MDP')} with {counted(len(factors), 'step size')}, {sampling} sampling",
+        in_blocks=True,
     )
     curves = _empty(learners, factors, numbers, threshold, options)
     return _run(learners, curves, confidence, options | {"workers": numbers, "progress": progress})
@@ -247,15 +250,28 @@ def _empty(
 
 def _run(learners: Mapping[str, A3C], curves: Dataset, confidence: float, options: dict[str, Any]) -> KneeStudy:
     """Go through ``speedup`` with every learner and step."""
-    for (i, j), step in np.ndenumerate(curves.actor_step.values):
-        name = str(curves.problem.values[i])
+
+    def fill(curves: Dataset, at: tuple[int, ...]) -> None:
+        name, step = str(curves.problem.values[at[0]]), float(curves.actor_step.values[at])
+        found = speedup(dataclasses.replace(learners[name], actor_step=step), **options)
+        curves["updates_to_target"].values[at] = found.curves.updates_to_target.values[0]
+        curves["done"].values[at] = 1
+
+    blocks = asked_for()
+    if blocks is not None:
+        options = options | {"progress": False}
+        count, numbers = options["num_updates"], options["workers"]
+        cells = Cells(
+            KneeStudy.name, curves, ("problem", "step"), fill, learners, len(numbers) * options["seeds"],
+            {"seed": options["seed"]}, count, max(1, count // 100), metrics=2, depth=8 * max(numbers),
+        )  # fmt: skip
+        return dataclasses.replace(KneeStudy.of(cells.run(blocks), confidence), kept=blocks)
+    for at, step in np.ndenumerate(curves.actor_step.values):
         with kept_on_interrupt(
             lambda: KneeStudy.of(curves, confidence, interrupted=True),
-            f"Interrupted in {name} with α = {step:g}.",
+            f"Interrupted in {curves.problem.values[at[0]]} with α = {step:g}.",
         ):
-            found = speedup(dataclasses.replace(learners[name], actor_step=float(step)), **options)
-        curves["updates_to_target"].values[i, j] = found.curves.updates_to_target.values[0]
-        curves["done"].values[i, j] = 1
+            fill(curves, at)
     return KneeStudy.of(curves, confidence)
 
 

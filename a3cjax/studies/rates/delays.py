@@ -2,10 +2,18 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from a3cjax._core import check
+from a3cjax.schedules import Schedule
+from a3cjax.schedules import delays as laws
+from a3cjax.studies.frame.runs import seed_keys
 
 DELAYS = ("0", "K^1/5", "K^2/5", "K^1/2")
 
@@ -60,3 +68,24 @@ class MaximalDelay:
             return _RATE
         square, product = {"iid": (-4, -3), "markov": (-3, -2)}[sampling]
         return max(2 * self.exponent + Fraction(square, 5), self.exponent + Fraction(product, 5), _RATE)
+
+
+def maximal_delays(delays: Sequence[str | int]) -> tuple[MaximalDelay, ...]:
+    """Those that are given as text or numbers, each once."""
+    found = tuple(MaximalDelay.parse(f"delays[{i}]", text) for i, text in enumerate(delays))
+    if not found or len({delay.label for delay in found}) < len(found):
+        raise ValueError(f"delays is {list(delays)}; give one or more, each once.")
+    return found
+
+
+def draw_schedules(key: jax.Array, law: str, longest: Sequence[int], seeds: int, num_updates: int) -> Schedule:
+    """One schedule for each delay and seed, a batch [delays × seeds, K]."""
+    keys = jnp.tile(seed_keys(key, num_updates, seeds), len(longest))
+    high = jnp.repeat(jnp.asarray(longest), seeds)
+
+    def one(run_key, high):
+        return Schedule.from_law(
+            run_key, laws.Constant(high) if law == "constant" else laws.Uniform(0, high), num_updates
+        )
+
+    return jax.tree.map(np.asarray, jax.vmap(one)(keys, high))

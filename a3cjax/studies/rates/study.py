@@ -11,9 +11,8 @@ import numpy as np
 from a3cjax._core import check
 from a3cjax.engine import Result, simulate
 from a3cjax.engine.host import at_work
-from a3cjax.schedules import Schedule
-from a3cjax.schedules import delays as laws
 from a3cjax.studies.frame.beginning import begin, counted, listed
+from a3cjax.studies.frame.cells import Cells
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, table_row
 from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, lost_notes, seed_keys
@@ -22,10 +21,11 @@ from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.target import by_sampling, titled
 from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.rates.averages import LAWS, average_weights, curves_of, is_exact, recorded
-from a3cjax.studies.rates.delays import DELAYS, MaximalDelay
+from a3cjax.studies.rates.delays import DELAYS, MaximalDelay, draw_schedules, maximal_delays
 from a3cjax.studies.rates.figure import rates_figure
 from a3cjax.studies.rates.words import limit_notes, precision_notes, verdict
 from a3cjax.studies.stability import critic_eigenvalues, stability_limit
+from a3cjax.sweeps import asked_for
 
 METRICS = ("critic_error_sq", "gradient_norm_sq")
 _NAMES = {"critic_error_sq": "critic", "gradient_norm_sq": "actor"}
@@ -236,7 +236,7 @@ def rates(
     [('critic', -0.4, True), ('actor', -0.4, True)]
     """
     _check_learner(learner, metrics, steps)
-    counts, longest = _check_updates(num_updates, record_every), _check_delays(delays)
+    counts, longest = _check_updates(num_updates, record_every), maximal_delays(delays)
     check.choice("law", law, ("constant", "uniform"))
     check_repeats(seeds, seed, confidence)
     check.number("actor_constant", actor_constant, above=0)
@@ -245,7 +245,7 @@ def rates(
         raise ValueError("law is 'uniform', but every delay is 0, so it has no effect; leave it out.")
     constants = (float(actor_constant), float(critic_constant)) if steps is None else steps
     learners = by_sampling(learner, sampling)
-    begin(_task(counts, longest, tuple(learners), seeds))
+    begin(_task(counts, longest, tuple(learners), seeds), in_blocks=True)
     curves = _empty(learner, counts, longest, law, tuple(learners), seeds, record_every, constants, metrics)
     return _run(curves, list(learners.values()), longest, _steps_of(constants), seed, confidence, progress)
 
@@ -263,20 +263,34 @@ def _run(
 ) -> RatesStudy:  # fmt: skip
     """The runs of one sampling and one K after the other."""
     key, seeds, metrics = jax.random.key(seed), curves.sizes["seed"], _metrics_of(curves)
-    for i, k in np.ndindex(len(learners), curves.sizes["num_updates"]):
+
+    def fill(curves: Dataset, at: tuple[int, ...], progress: bool | None = False) -> None:
+        i, k = at
         count = int(curves.num_updates.values[k])
         taken: dict[str, Any] = {field: c * count**-p for field, (c, p) in steps.items()}
         learner = dataclasses.replace(learners[i], **taken)
         keys = jnp.tile(seed_keys(jax.random.fold_in(key, 1), count, seeds), len(longest))
         record = recorded(learner, metrics, int(curves.spacing.values[k]))
-        said = f"Interrupted in the {curves.sampling.values[i]} runs of {count} updates."
+        with at_work("drawing schedules", progress):
+            most, law = [delay.at(count) for delay in longest], curves.attrs["delay_law"]
+            schedule = draw_schedules(jax.random.fold_in(key, 0), law, most, seeds, count)
+        result = simulate(learner, schedule, keys, record=record, throw=False, progress=progress)
+        with at_work("evaluating the records", progress):
+            _fill(curves, (i, k), learners[0], result)
+
+    blocks = asked_for()
+    if blocks is not None:
+        count = int(curves.num_updates.values[-1])
+        named = dict(zip(map(str, curves.sampling.values), learners, strict=True))
+        cells = Cells(
+            RatesStudy.name, curves, ("sampling", "num_updates"), fill, named, len(longest) * seeds, {"seed": seed},
+            count, int(curves.spacing.values.min()), len(metrics), depth=1 + max(delay.at(count) for delay in longest),
+        )  # fmt: skip
+        return dataclasses.replace(RatesStudy.of(cells.run(blocks), confidence), kept=blocks)
+    for i, k in np.ndindex(len(learners), curves.sizes["num_updates"]):
+        said = f"Interrupted in the {curves.sampling.values[i]} runs of {curves.num_updates.values[k]} updates."
         with kept_on_interrupt(lambda: RatesStudy.of(curves, confidence, interrupted=True), said):
-            with at_work("drawing schedules", progress):
-                most, law = [delay.at(count) for delay in longest], curves.attrs["delay_law"]
-                schedule = _draw(jax.random.fold_in(key, 0), law, most, seeds, count)
-            result = simulate(learner, schedule, keys, record=record, throw=False, progress=progress)
-            with at_work("evaluating the records", progress):
-                _fill(curves, (i, k), learners[0], result)
+            fill(curves, (i, k), progress)
     return RatesStudy.of(curves, confidence)
 
 
@@ -308,13 +322,6 @@ def _check_updates(num_updates: Sequence[int], record_every: int | None) -> tupl
     return tuple(sorted(counts))
 
 
-def _check_delays(delays: Sequence[str | int]) -> tuple[MaximalDelay, ...]:
-    found = tuple(MaximalDelay.parse(f"delays[{i}]", text) for i, text in enumerate(delays))
-    if not found or len({delay.label for delay in found}) < len(found):
-        raise ValueError(f"delays is {list(delays)}; give one or more, each once.")
-    return found
-
-
 def _steps_of(constants: tuple[float, float] | Steps) -> Steps:
     """The theorems' steps for c_α and c_β; others as they are given."""
     if isinstance(constants, Mapping):
@@ -330,19 +337,6 @@ def _metrics_of(curves: Dataset) -> tuple[str, ...]:
 
 def _slopes_of(row: RatesRow) -> str:
     return f"{row.quantity}, {row.sampling}, K_0 = {row.delay}: slope {row.slope:.2f}, {row.tail_slope:.2f} in the end."
-
-
-def _draw(key: jax.Array, law: str, longest: Sequence[int], seeds: int, num_updates: int) -> Schedule:
-    """One schedule for each delay and seed, a batch [delays × seeds, K]."""
-    keys = jnp.tile(seed_keys(key, num_updates, seeds), len(longest))
-    high = jnp.repeat(jnp.asarray(longest), seeds)
-
-    def one(run_key, high):
-        return Schedule.from_law(
-            run_key, laws.Constant(high) if law == "constant" else laws.Uniform(0, high), num_updates
-        )
-
-    return jax.tree.map(np.asarray, jax.vmap(one)(keys, high))
 
 
 def _empty(

@@ -1,5 +1,6 @@
 """J, J_λ and the distance to the prior against λ: of exact maximisers, and of A3C with N workers."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from a3cjax.problems import FiniteMDP, Prior
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import Exponential
 from a3cjax.studies.frame.beginning import begin, counted, listed
+from a3cjax.studies.frame.cells import Cells
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import check_repeats, distinct, kept_on_interrupt, lost_notes, seed_keys
@@ -26,6 +28,7 @@ from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.regularisation.figure import regularisation_figure
 from a3cjax.studies.regularisation.landscape import Landscape, Point
 from a3cjax.studies.regularisation.priors import check_priors, typical_priors
+from a3cjax.sweeps import Blocks, asked_for
 
 MEASURED = ("objective", "regularized_objective", "divergence")
 RECORDS = 60
@@ -229,11 +232,15 @@ def regularisation(
     learners = _learners(mdp, priors, np.repeat(grid, seeds), settings, radius)
     begin(
         f"Maximising J_λ and simulating {counted(seeds, 'seed')} × {counted(workers, 'worker')} × {num_updates:,} "
-        f"updates for {counted(len(priors), 'prior')} ({listed(priors)}) × λ = {listed(grid, 'g')}"
+        f"updates for {counted(len(priors), 'prior')} ({listed(priors)}) × λ = {listed(grid, 'g')}",
+        in_blocks=True,
     )
     land = Landscape(mdp)
     drawn = _draw(seed, seeds, workers, num_updates, len(grid), progress)
     curves = _empty(land, priors, grid, seeds, settings)
+    blocks = asked_for()
+    if blocks is not None:
+        return _in_blocks(blocks, curves, learners, priors, drawn, {"seed": seed}, confidence)
     return _run(curves, learners, land, priors, drawn, confidence, progress)
 
 
@@ -254,6 +261,29 @@ def _run(
             result = simulate(learner, *drawn, record=record, throw=False, progress=progress)
         _fill(curves, i, land, priors[name], result)
     return RegularisationStudy.of(curves, confidence)
+
+
+def _in_blocks(
+    blocks: Blocks, curves: Dataset, learners: Mapping[str, A3C], priors: Mapping[str, Prior], drawn: Any,
+    identity: Mapping[str, Any], confidence: float,
+) -> RegularisationStudy:  # fmt: skip
+    """The same study, prior by prior wherever that is done."""
+    count = curves.attrs["num_updates"]
+    record = Record(every=count // RECORDS, metrics=[_theta])
+
+    def fill(curves: Dataset, at: tuple[int, ...]) -> None:
+        name = str(curves.prior.values[at[0]])
+        land = Landscape(learners[name].mdp)
+        _solve(curves, at[0], land, priors[name])
+        _fill(curves, at[0], land, priors[name], simulate(learners[name], *drawn, record=record, throw=False))
+
+    runs = curves.sizes["weight"] * curves.sizes["seed"]
+    entries = int(np.prod(np.shape(next(iter(learners.values())).theta)))
+    cells = Cells(
+        RegularisationStudy.name, curves, ("prior",), fill, learners, runs, identity, count, count // RECORDS, entries,
+        depth=8 * curves.attrs["workers"],
+    )  # fmt: skip
+    return dataclasses.replace(RegularisationStudy.of(cells.run(blocks), confidence), kept=blocks)
 
 
 def _learners(

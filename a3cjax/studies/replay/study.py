@@ -1,6 +1,7 @@
 """A schedule's asynchrony beside none: the same workers, samples and keys, computed from fresh parameters."""
 
 import copy
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from a3cjax.studies.frame.target import (
 )
 from a3cjax.studies.frame.types import Dataset, Figure
 from a3cjax.studies.replay.figure import replay_figure
+from a3cjax.sweeps import asked_for
 
 RECORDED, FRESH = "recorded", "without delay"
 
@@ -197,7 +199,7 @@ def replay(
     goal = find_target(learner, metric, target, target_value)
     steps = step_fields(learner) if multiples != (1.0,) else ()
     begin(f"Replaying {counted(rows, 'row')} with their delays and without: {counted(seeds, 'seed')} of "
-          f"{counted(len(multiples), 'step')}")  # fmt: skip
+          f"{counted(len(multiples), 'step')}", in_blocks=True)  # fmt: skip
     every = max(1, rows // records)
     counts = np.arange(every, rows + 1, every)
     landed = np.asarray(schedule.time, np.float64)
@@ -219,6 +221,13 @@ def replay(
     none = np.zeros_like(np.asarray(schedule.delay))
     fresh = Schedule(schedule.worker, none, schedule.time, num_workers=schedule.num_workers,
                      commit=schedule.commit, weight=schedule.weight)  # fmt: skip
+    blocks = asked_for()
+    if blocks is not None:
+        parts = [(scaled, one, keys) for one in (schedule, fresh)]
+        made = runs.found_in_blocks(blocks, ReplayStudy.name, curves, parts, Record(every, (metric,)))
+        for i, found in enumerate(made):
+            runs.put_runs(curves, i, found, (metric,), clock="messages")
+        return dataclasses.replace(ReplayStudy.of(curves, confidence), kept=blocks)
     for i, one in enumerate((schedule, fresh)):
         with runs.kept_on_interrupt(
             lambda: ReplayStudy.of(curves, confidence, interrupted=True),
