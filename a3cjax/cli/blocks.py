@@ -73,10 +73,6 @@ class BlockOptions:
             yield
 
 
-def nothing() -> None:
-    """What a merge computes of its own."""
-
-
 @dataclasses.dataclass(frozen=True)
 class MergeOptions:
     """Make the table, figure and files of a study from the blocks that shards made of it, in one folder or several.
@@ -84,10 +80,6 @@ class MergeOptions:
     What comes is what one machine would have made, byte for byte. If some are missing it says which, and the commands
     that make them.
     """
-
-    study: ClassVar[Any] = None
-    function: ClassVar[Any] = staticmethod(nothing)
-    parameters: ClassVar[dict[str, str]] = {}
 
     folders: Annotated[
         Positional[tuple[Path, ...]], arg(help="The --out of each shard.", metavar="DIR", help_behavior_hint="")

@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 from a3cjax import families, studies
 from a3cjax._core import check
-from a3cjax.cli.blocks import BlockOptions, MergeOptions
+from a3cjax.cli.blocks import BlockOptions
 from a3cjax.cli.derive import options_of
 from a3cjax.cli.forecasts import ForecastOptions
 from a3cjax.cli.groups import ProblemOptions, SmallProblemOptions, TeamOptions, mixing_mdp
@@ -354,5 +354,4 @@ COMMANDS: dict[str, Any] = {
     "forecast": ForecastOptions,
     "remedies": RemediesOptions,
     "bound": BoundOptions,
-    "merge": MergeOptions,
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import tyro
 
+from a3cjax.cli.blocks import MergeOptions
 from a3cjax.cli.command import Command, Report
 from a3cjax.cli.commands import COMMANDS
 from a3cjax.cli.doctor import DoctorOptions
@@ -24,7 +25,8 @@ _OURS = {
 }
 
 
-_ALL = COMMANDS | {"doctor": DoctorOptions}
+# With those that make no study of their own.
+ALL: dict[str, Any] = COMMANDS | {"merge": MergeOptions, "doctor": DoctorOptions}
 
 
 class Refused(Exception):
@@ -45,13 +47,13 @@ def parse(args: Sequence[str]) -> Command | Report | None:
     """
     command = next(iter(args), None)
     _check_command(command)
-    if command in _ALL:
+    if command in ALL:
         _check_options(command, args[1:])
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.extras.subcommand_cli_from_dict(
-                _ALL, prog="a3cjax", description="What asynchrony does to the advantage actor-critic.", args=args
+                ALL, prog="a3cjax", description="What asynchrony does to the advantage actor-critic.", args=args
             )
     except SystemExit as stop:
         if not stop.code:
@@ -74,18 +76,18 @@ def option_names(options: Any) -> Iterator[str]:
 
 
 def _check_command(command: str | None) -> None:
-    listed = ", ".join(_ALL)
+    listed = ", ".join(ALL)
     if command is None:
         raise Refused(f"Which command? a3cjax has {listed}; a3cjax --help says what they do.")
-    if command in _ALL or command in ("-h", "--help"):
+    if command in ALL or command in ("-h", "--help"):
         return
     if command.startswith("-"):
         raise Refused(f"{command} comes before any command; begin with one of {listed}.")
-    raise Refused(f"There is no command {command!r}; {_perhaps(command, _ALL)}a3cjax has {listed}.")
+    raise Refused(f"There is no command {command!r}; {_perhaps(command, ALL)}a3cjax has {listed}.")
 
 
 def _check_options(command: str, args: Sequence[str]) -> None:
-    known = [*option_names(_ALL[command]), "--help"]
+    known = [*option_names(ALL[command]), "--help"]
     for word in args:
         name = word.split("=")[0].replace("_", "-")
         if name.startswith("--") and name not in known:

@@ -12,8 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
-from a3cjax.cli.commands import COMMANDS
-from a3cjax.cli.parse import parse
+from a3cjax.cli.parse import ALL, parse
 
 _WIDE = "400"  # columns: so that every option's help is on one line
 
@@ -25,7 +24,7 @@ class Commands(SphinxDirective):
         """With what it does, and a definition list of its options."""
         node = nodes.container()
         node.document = self.state.document
-        lines = [line for name in COMMANDS for line in _section(name)]
+        lines = [line for name in ALL for line in _section(name)]
         nested_parse_with_titles(self.state, StringList(lines, "commands"), node, self.content_offset)
         return node.children
 
