@@ -173,7 +173,7 @@ def bound(
         kept.alone(),
         runs.kept_on_interrupt(
             lambda: BoundStudy.of(curves, confidence, interrupted=True),
-            lambda: "Interrupted." + (" The same command goes on from there." if kept.goes_on else ""),
+            kept.interrupted,
             nothing_yet=lambda: not curves.done.values.any(),
         ),
     ):

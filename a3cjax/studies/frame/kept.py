@@ -34,6 +34,10 @@ class Kept:
         """Whether an interrupted study is kept."""
         return self._path is not None
 
+    def interrupted(self) -> str:
+        """Said at Ctrl-C of a study that is kept whenever a part of it is done."""
+        return "Interrupted." + (" The same command goes on from there." if self.goes_on else "")
+
     def load(self, *needed: str) -> tuple[dict[str, np.ndarray], str | None]:
         """What is kept; nothing if there is nothing.
 

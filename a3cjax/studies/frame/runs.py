@@ -182,7 +182,8 @@ def _in_blocks(
 ) -> Outcome:  # fmt: skip
     """``run_batches`` of which any runs may be made anywhere."""
     names: Any = record.metrics
-    study = outcome.__self__.name  # type: ignore
+    of: Any = outcome  # a method of the study's class
+    study = of.__self__.name
     parts = [(batch.learner, batch.schedule, batch.keys) for batch in batches]
     for batch, found in zip(batches, found_in_blocks(blocks, study, curves, parts, record), strict=True):
         put_runs(curves, batch.where, found, names, clock=clock)

@@ -148,7 +148,7 @@ def remedies(
         kept.alone(),
         runs.kept_on_interrupt(
             lambda: RemediesStudy.of(curves, confidence, interrupted=True),
-            lambda: "Interrupted." + (" The same command goes on from there." if kept.goes_on else ""),
+            kept.interrupted,
             nothing_yet=lambda: not curves.done.values.any(),
         ),
     ):
