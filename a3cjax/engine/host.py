@@ -5,10 +5,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from a3cjax._core.terminal import is_terminal
 
@@ -23,6 +24,7 @@ class _Presses:
 
 
 _presses = _Presses()
+_asked: ContextVar[Callable[[], bool] | None] = ContextVar("asked", default=None)
 
 
 @contextlib.contextmanager
@@ -32,10 +34,11 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     What Ctrl-C means is the program's to say. Where it ignores SIGINT (as it must under ``nohup``), leaves it to the
     system or handles it outside Python, nothing changes. A handler of its own is called: if it raises
     KeyboardInterrupt, as Python's usual one does, that is what is remembered; another exception passes through; and if
-    it returns, the work goes on. Contexts may be nested: the outermost one's presses count in all of them.
+    it returns, the work goes on. Contexts may be nested: the outermost one's presses count in all of them, and in
+    other threads where ``heeding`` says so.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield _asked.get() or (lambda: False)
         return
     if _presses.held:
         yield lambda: _presses.pressed
@@ -64,6 +67,16 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
+def heeding(interrupted: Callable[[], bool]) -> Iterator[None]:
+    """Within, in a thread that works for the main one: ``interruptible`` asks what the main thread's context says."""
+    before = _asked.set(interrupted)
+    try:
+        yield
+    finally:
+        _asked.reset(before)
+
+
+@contextlib.contextmanager
 def progress_bar(progress: bool | None, done: int, total: int, runs: int) -> Iterator[Callable[[int], None]]:
     """A bar on standard error, which says that the first block is being compiled until ``report(done)`` is called."""
     if not _wanted(progress):
@@ -85,6 +98,19 @@ def progress_bar(progress: bool | None, done: int, total: int, runs: int) -> Ite
 
     with _shown(bar, at_once=bool(progress)):
         yield report
+
+
+@contextlib.contextmanager
+def bar_of_parts(what: str, total: int, progress: bool | None) -> Iterator[Callable[[], None]]:
+    """A bar on standard error for simulations that go on side by side; what it yields is called after each."""
+    if not _wanted(progress):
+        yield lambda: None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(f"compiling and simulating {what}", total=total)
+    with _shown(bar, at_once=bool(progress)):
+        yield lambda: bar.advance(task)
 
 
 @contextlib.contextmanager

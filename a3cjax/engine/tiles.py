@@ -31,10 +31,14 @@ def side_by_side(devices: Sequence[Any]) -> list[Any]:
 
     In turn, so that the first so many of them are spread over all devices.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = min(cores, _most_cores.get() or cores)
     on_cpu = devices[0].platform == "cpu"
-    return list(devices) * (max(1, cores // jax.local_device_count("cpu")) if on_cpu else 1)
+    return list(devices) * (max(1, cores_to_use() // jax.local_device_count("cpu")) if on_cpu else 1)
+
+
+def cores_to_use() -> int:
+    """Those of the machine that this process may run on, at most as many as ``at_most_cores`` says."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _most_cores.get() or cores)
 
 
 class Tile(NamedTuple):

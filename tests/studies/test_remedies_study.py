@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import a3cjax
+from a3cjax.engine.tiles import at_most_cores
 from a3cjax.studies import Problem, StudyInterrupted, remedies
 from a3cjax.studies.frame import runs
 
@@ -86,7 +87,7 @@ def test_it_goes_on_after_an_interruption_to_the_same_bits(tmp_path, monkeypatch
         return simulate(*args, **options)
 
     monkeypatch.setattr(runs, "simulate", interrupted)
-    with pytest.raises(StudyInterrupted, match="The same command goes on from there") as caught:
+    with at_most_cores(1), pytest.raises(StudyInterrupted, match="The same command goes on from there") as caught:
         remedies(NOISY, {"varying": varying}, partial=tmp_path / "kept", **FEW)
     assert [row.verdict for row in caught.value.study.rows] == ["soonest", "not done"]
     resumed = remedies(NOISY, {"varying": varying}, partial=tmp_path / "kept", **FEW)

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from a3cjax.engine.memory import bytes_of_a_run
-from a3cjax.learners.wrapped import adopted, unwrapped
+from a3cjax.learners.wrapped import unwrapped
 from a3cjax.studies.bound.plan import Case, Plan
 from a3cjax.studies.bound.ranking import CELL
-from a3cjax.studies.frame.parts import alone, is_exact, learner_of
+from a3cjax.studies.frame.parts import alone, is_exact
 from a3cjax.studies.frame.types import Dataset
 from a3cjax.sweeps import Job
 from a3cjax.sweeps.fingerprint import versions_and_platform
@@ -59,13 +58,8 @@ class Cases:
         """Bytes that a block takes at most: those of a case, for one comes after the other."""
         del cases
         plan = self.plan
-        runs = max(len(plan.factors) * plan.trials, plan.seeds)
         last = tuple(len(plan.axes[name]) - 1 for name in CELL)  # the loosest bound has the longest delays
-        depth = 1 << dataclasses.replace(plan, trials=1, seeds=1).draw([last]).greatest.bit_length()
-        learner = learner_of(adopted(self.learner), 0)
-        spacing = max(1, plan.num_samples // plan.records)
-        each = bytes_of_a_run(learner, plan.num_samples, spacing, 1, depth)
-        return {name: runs * size for name, size in each.items()}
+        return plan.bytes_of_cell(dataclasses.replace(plan, trials=1, seeds=1).draw([last]).greatest)
 
     def put(self, curves: Dataset, arrays: Mapping[str, np.ndarray]) -> None:
         """Put what all cases came to into the curves."""

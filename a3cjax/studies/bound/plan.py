@@ -1,7 +1,9 @@
 """What a study of bounds computes: pipelines with one correction, trials of steps and then runs at the best."""
 
 import dataclasses
+import functools
 import itertools
+import threading
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -9,16 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from a3cjax._core import check
 from a3cjax.engine import Record
 from a3cjax.engine.host import at_work
+from a3cjax.engine.memory import bytes_of_a_run
+from a3cjax.learners.wrapped import adopted
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.studies.bound.clocks import clocks, pipeline_numbers
 from a3cjax.studies.bound.ranking import CELL, NO_BOUND
 from a3cjax.studies.frame import runs
+from a3cjax.studies.frame.beside import beside
 from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, Layout, Var
+from a3cjax.studies.frame.parts import learner_of
 from a3cjax.studies.frame.tables import versions
 from a3cjax.studies.frame.target import Target, step_fields
 from a3cjax.studies.frame.types import Dataset
@@ -91,7 +98,10 @@ class Plan:
         }  # fmt: skip
 
     def run(self, curves: Dataset, kept: Kept, progress: bool | None) -> None:
-        """Trials and runs of every correction, each kept when it is done: every pipeline in one batch."""
+        """Trials and runs of every correction, each kept when it is done: every pipeline in one batch.
+
+        Corrections go side by side, for each has a program of its own.
+        """
         if (curves.done.values == 2).all():
             return
         cells = list(itertools.product(*(range(curves.sizes[name]) for name in CELL)))
@@ -100,17 +110,31 @@ class Plan:
         shape = tuple(curves.sizes[name] for name in CELL)
         for name, numbers in drawn.numbers.items():
             curves[name].values[...] = numbers.reshape(*shape, -1)
-        for i, correction in enumerate(self.learners):
-            case = Case(self, correction, drawn, shape, progress)
-            if curves.done.values[i] < 1:
-                curves.trial_time.values[:, :, :, i], curves.best.values[..., i] = case.tried()
-                curves.done.values[i] = 1
+        keeping = threading.Lock()
+
+        def part(i, correction, progress):
+            case, done = Case(self, correction, drawn, shape, progress), curves.done.values
+            if done[i] < 1:
+                tried = case.tried()
+                with keeping:
+                    curves.trial_time.values[:, :, :, i], curves.best.values[..., i] = tried
+                    done[i] = 1
+                    self._keep(kept, curves)
+            judged = case.judged(curves.best.values[..., i].astype(int))
+            with keeping:
+                curves.samples.values[:, :, :, i], curves.time.values[:, :, :, i] = judged
+                done[i] = 2
                 self._keep(kept, curves)
-            if curves.done.values[i] < 2:
-                found = case.judged(curves.best.values[..., i].astype(int))
-                curves.samples.values[:, :, :, i], curves.time.values[:, :, :, i] = found
-                curves.done.values[i] = 2
-                self._keep(kept, curves)
+
+        left = [(i, name) for i, name in enumerate(self.learners) if curves.done.values[i] < 2]
+        room = check.memory_of_machine() / (len(cells) * sum(self.bytes_of_cell(drawn.greatest).values()))
+        beside([functools.partial(part, *one) for one in left], "pipelines, by correction", progress, room)
+
+    def bytes_of_cell(self, greatest: int) -> dict[str, float]:
+        """What the runs of a pipeline with one correction take at most, by part, with delays up to ``greatest``."""
+        learner, spacing = next(iter(self.learners.values())), max(1, self.num_samples // self.records)
+        each = bytes_of_a_run(learner_of(adopted(learner), 0), self.num_samples, spacing, 1, 1 << greatest.bit_length())
+        return {part: max(len(self.factors) * self.trials, self.seeds) * size for part, size in each.items()}
 
     def _keep(self, kept: Kept, curves: Dataset) -> None:
         kept.save({name: curves[name].values for name in LAYOUT.variables})

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from a3cjax.engine.memory import bytes_of_a_run
-from a3cjax.learners.wrapped import adopted, unwrapped
-from a3cjax.studies.frame.parts import alone, is_exact, learner_of
+from a3cjax.learners.wrapped import unwrapped
+from a3cjax.studies.frame.parts import alone, is_exact
 from a3cjax.studies.frame.target import Target
 from a3cjax.studies.frame.types import Dataset
 from a3cjax.studies.remedies.plan import Plan
@@ -54,16 +53,12 @@ class Cases:
     def memory(self, cases: int) -> dict[str, float]:
         """Bytes that a block takes at most: those of a case, for one comes after the other."""
         del cases
-        plan = self.plan
-        runs = len(plan.delays) * max(len(plan.factors) * plan.trials, plan.seeds)
-        found: dict[str, float] = {}
-        for problem in plan.problems.values():
+        plan, found = self.plan, dict[str, float]()
+        for name, problem in plan.problems.items():
             drawn = [draw(plan.keys(1, 1)[0], problem.num_updates) for draw in plan.delays.values()]
-            depth = 1 << max(int(schedule.max_delay) for schedule in drawn).bit_length()
-            spacing = max(1, problem.num_updates // problem.records)
-            learner = learner_of(adopted(problem.plain()), 0)
-            for name, size in bytes_of_a_run(learner, problem.num_updates, spacing, 1, depth).items():
-                found[name] = max(found.get(name, 0.0), runs * size)
+            greatest = max(int(schedule.max_delay) for schedule in drawn)
+            for part, size in plan.bytes_of_case(name, greatest).items():
+                found[part] = max(found.get(part, 0.0), size)
         return found
 
     def put(self, curves: Dataset, arrays: Mapping[str, np.ndarray]) -> None:

@@ -1,6 +1,8 @@
 """What a study of remedies computes: the runs of one problem with one remedy, under all sources of delays."""
 
 import dataclasses
+import functools
+import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -8,14 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from a3cjax._core import check
 from a3cjax.engine import Record
 from a3cjax.engine.host import at_work
+from a3cjax.engine.memory import bytes_of_a_run
+from a3cjax.learners.wrapped import adopted
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import counted
+from a3cjax.studies.frame.beside import beside
 from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, Layout, Var
+from a3cjax.studies.frame.parts import learner_of
 from a3cjax.studies.frame.tables import versions
 from a3cjax.studies.frame.target import Target, find_target
 from a3cjax.studies.frame.types import Dataset
@@ -90,25 +97,36 @@ class Plan:
         return LAYOUT.dataset(values, **{f"target of {name}": goal.value for name, goal in goals.items()})
 
     def run(self, curves: Dataset, goals: Mapping[str, Target], kept: Kept, progress: bool | None) -> None:
-        """Trials and runs of every problem and remedy, each kept when it is done."""
+        """Trials and runs of every problem and remedy, each kept when it is done.
+
+        A problem's remedies go side by side: each has a program of its own, and most of the time goes into compiling.
+        """
+        keeping = threading.Lock()
+
+        def part(i, name, drawn, j, remedy, progress):
+            case, done = self.case(name, remedy, goals[name], drawn, progress), curves.done.values[i]
+            if done[j] < 1:
+                tried = case.tried()
+                with keeping:
+                    curves.trial_samples.values[i, :, j], curves.best.values[i, :, j] = tried
+                    done[j] = 1
+                    self._keep(kept, curves)
+            judged = case.judged(curves.best.values[i, :, j])
+            with keeping:
+                curves.samples.values[i, :, j], curves.time.values[i, :, j] = judged
+                done[j] = 2
+                self._keep(kept, curves)
+
         for i, name in enumerate(self.problems):
-            done = curves.done.values[i]
-            if (done == 2).all():
+            left = [(j, remedy) for j, remedy in enumerate(self.remedies) if curves.done.values[i, j] < 2]
+            if not left:
                 continue
             drawn = self.draw(name, progress)
             curves.last_time.values[i], curves.mean_delay.values[i] = drawn.last_time, drawn.mean_delay
-            for j, remedy in enumerate(self.remedies):
-                case = self.case(name, remedy, goals[name], drawn, progress)
-                if done[j] < 1:
-                    curves.last_sample.values[i] = case.last_sample
-                    curves.trial_samples.values[i, :, j], curves.best.values[i, :, j] = case.tried()
-                    done[j] = 1
-                    self._keep(kept, curves)
-                if done[j] < 2:
-                    found = case.judged(curves.best.values[i, :, j])
-                    curves.samples.values[i, :, j], curves.time.values[i, :, j] = found
-                    done[j] = 2
-                    self._keep(kept, curves)
+            curves.last_sample.values[i] = drawn.samples_of(self.problems[name].num_updates)
+            parts = [functools.partial(part, i, name, drawn, *one) for one in left]
+            room = check.memory_of_machine() / sum(self.bytes_of_case(name, drawn.greatest).values())
+            beside(parts, f"{name}, by remedy", progress, room)
 
     def draw(self, name: str, progress: bool | None) -> "Drawn":
         """The schedules of a problem, of trials and of runs."""
@@ -116,16 +134,27 @@ class Plan:
             problem = self.problems[name]
             first, then = (self._draw(problem, stage, count) for stage, count in enumerate((self.trials, self.seeds)))
         sources = len(self.delays)
+        learner = problem.plain()
         return Drawn(
             first,
             then,
             np.asarray(then.time)[:, -1].reshape(sources, -1),
             then.mean_delay.reshape(sources, -1).mean(-1),
+            getattr(learner, "minibatch", getattr(learner, "rollout", 1)),
         )
 
     def case(self, name: str, remedy: str, goal: Target, drawn: "Drawn", progress: bool | None) -> "Case":
         """One problem with one remedy."""
         return Case(self, self.problems[name], self.remedies[remedy], goal, drawn, progress)
+
+    def bytes_of_case(self, name: str, greatest: int) -> dict[str, float]:
+        """What a case of this problem takes at most, by part, with delays up to ``greatest``."""
+        problem = self.problems[name]
+        runs_of_case = len(self.delays) * max(len(self.factors) * self.trials, self.seeds)
+        spacing = max(1, problem.num_updates // problem.records)
+        learner, depth = learner_of(adopted(problem.plain()), 0), 1 << greatest.bit_length()
+        each = bytes_of_a_run(learner, problem.num_updates, spacing, 1, depth)
+        return {part: runs_of_case * size for part, size in each.items()}
 
     def _keep(self, kept: Kept, curves: Dataset) -> None:
         kept.save({name: curves[name].values for name in LAYOUT.variables})
@@ -151,18 +180,23 @@ class Plan:
 class Drawn(NamedTuple):
     """A problem's schedules of trials and of runs, [delays · seeds, K], and what is said of these.
 
-    ``last_time`` [delays, seeds]; ``mean_delay`` [delays].
+    ``last_time`` [delays, seeds]; ``mean_delay`` [delays]; ``samples``: those of an update.
     """
 
     first: Schedule
     then: Schedule
     last_time: np.ndarray
     mean_delay: np.ndarray
+    samples: int
 
     @property
     def greatest(self) -> int:
         """The greatest delay of all."""
         return int(max(self.first.max_delay.max(), self.then.max_delay.max()))
+
+    def samples_of(self, updates: Any) -> Any:
+        """Samples that so many updates take."""
+        return updates * self.samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +230,7 @@ class Case:
     @property
     def last_sample(self) -> Any:
         """Samples of a whole run."""
-        return self.samples_of(self.problem.num_updates)
+        return self.drawn.samples_of(self.problem.num_updates)
 
     def meet(self, schedule: Schedule, keys: jax.Array, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Samples and virtual time to the target of all runs, both like ``factors`` [delays, steps, seeds]."""
@@ -220,9 +254,5 @@ class Case:
         curve = np.concatenate([np.full((len(values), 1), self.goal.start), values], axis=1)
         crossing = first_crossing(side * curve, side * self.goal.value)
         times = np.concatenate([np.zeros((len(values), 1)), np.asarray(batch.time, np.float64)], axis=1)[:, updates]
-        return self.samples_of(crossing.at(updates)).reshape(factors.shape), crossing.at(times).reshape(factors.shape)
-
-    def samples_of(self, updates: Any) -> Any:
-        """Samples that so many updates take."""
-        learner = self.problem.plain()
-        return updates * getattr(learner, "minibatch", getattr(learner, "rollout", 1))
+        samples = self.drawn.samples_of(crossing.at(updates))
+        return samples.reshape(factors.shape), crossing.at(times).reshape(factors.shape)
