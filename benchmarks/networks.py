@@ -10,6 +10,7 @@ Compilation is the first call less a later one.
 """
 
 import argparse
+import importlib.util
 import statistics
 import sys
 import time
@@ -60,16 +61,19 @@ def plain(learner: Any, updates: int) -> Callable[[Any], Any]:
     return jax.jit(jax.vmap(run))
 
 
-def synchronous(learner: Any, updates: int) -> Callable[[Any], Any]:
-    """Sixteen environments in step, and one update by the mean of their gradients: A2C in plain JAX."""
+def synchronous(learner: Any, updates: int, environments_in_step: int) -> Callable[[Any], Any]:
+    """Environments in step, and one update by the mean of their gradients: A2C in plain JAX."""
 
     def run(key):
         of_server, of_workers, of_updates = jax.random.split(key, 3)
-        start = learner.init(of_server), jax.vmap(learner.init_worker)(jax.random.split(of_workers, WORKERS))
+        start = (
+            learner.init(of_server),
+            jax.vmap(learner.init_worker)(jax.random.split(of_workers, environments_in_step)),
+        )
 
         def take(carry, key):
             state, workers = carry
-            keys = jax.random.split(key, WORKERS)
+            keys = jax.random.split(key, environments_in_step)
             messages, workers = jax.vmap(learner.propose, (None, 0, 0))(learner.view(state), workers, keys)
             mean = messages._replace(gradient=jax.tree.map(lambda g: g.mean(0), messages.gradient), samples=None)
             return (learner.apply(state, mean, jnp.int32(0)), workers), None
@@ -176,42 +180,57 @@ def _slots(learner: Any, schedule: a3cjax.Schedule) -> int:
 
 
 def _beside_synchronous(updates: int, rounds: int) -> None:
-    learner, record = learner_of(SMALL), a3cjax.Record(every=updates, metrics=[])
-    schedule = schedule_of(0, updates)
-    print("\nenvironment steps a second, 16 workers: asynchronous here, in step in plain JAX (one core)")
-    for runs in (1, 16):
+    """Sixteen environments in an update, as A2C has them, and one, so that an update has as many steps as here."""
+    learner, schedule = learner_of(SMALL), schedule_of(0, updates)
+    print("\nenvironment steps a second: 16 asynchronous workers here, environments in step in plain JAX (one core)")
+    print(f"{'runs':>5} {'environments':>12} {'steps an update':>16} {'here':>12} {'in step':>12}   ratio")
+    for runs, environments_in_step in ((1, 16), (16, 16), (1, 1), (16, 1)):
         keys = jax.random.split(jax.random.key(1), runs)
-        fewer = updates // runs
-        cut = schedule[:fewer]
-        loop = synchronous(learner, max(1, fewer // WORKERS))
-        record = a3cjax.Record(every=fewer, metrics=[])
+        fewer = max(1, updates // runs // environments_in_step)
+        cut = schedule[: fewer * environments_in_step]
+        loop = synchronous(learner, fewer, environments_in_step)
+        record = a3cjax.Record(every=len(cut), metrics=[])
         case = timed(
             lambda cut=cut, keys=keys, record=record: a3cjax.simulate(learner, cut, keys, record=record).params,
             lambda loop=loop, keys=keys: loop(keys),
             rounds,
         )
-        ours = runs * fewer * ROLLOUT / statistics.median(case.ours)
-        theirs = runs * max(1, fewer // WORKERS) * WORKERS * ROLLOUT / statistics.median(case.theirs)
-        print(f"{runs:>5} runs {ours:>12,.0f} {theirs:>12,.0f}   ratio {ours / theirs:.2f}")
+        steps = runs * len(cut) * ROLLOUT
+        ours, theirs = (steps / statistics.median(column) for column in case[:2])
+        a_second = [1 / ratio for ratio in case.ratios]
+        print(
+            f"{runs:>5} {environments_in_step:>12} {environments_in_step * ROLLOUT:>10} and {ROLLOUT} {ours:>12,.0f} "
+            f"{theirs:>12,.0f}   {_spread(a_second)}"
+        )
 
 
 def _beside_processes(updates: int, rounds: int) -> None:
     """Processor time of an update, beside that of real asynchronous processes."""
-    from benchmarks.numpy_network import cpu_seconds_per_update
+    from benchmarks import numpy_network
 
     learner, keys = learner_of(SMALL), jax.random.split(jax.random.key(1), 16)
     fewer = updates // 16
     schedule, record = schedule_of(0, fewer), a3cjax.Record(every=fewer, metrics=[])
-    a3cjax.simulate(learner, schedule, keys, record=record)
-    ours, theirs = [], []
+    call = lambda: a3cjax.simulate(learner, schedule, keys, record=record).params  # noqa: E731
+    real = {"NumPy": lambda: numpy_network.cpu_seconds_per_update(8, updates // 4)}
+    if importlib.util.find_spec("torch") is not None:
+        from benchmarks import torch_network
+
+        real["torch"] = lambda: torch_network.cpu_seconds_per_update(8, updates // 20)
+    print("\nprocessor time of an update, 4,675 parameters: 8 processes on shared memory, 16 runs here")
+    call()
+    ours: list[float] = []
+    theirs: dict[str, list[float]] = {name: [] for name in real}
     for _ in range(rounds):
-        call = lambda: a3cjax.simulate(learner, schedule, keys, record=record).params  # noqa: E731
         ours.append(_seconds(call) / fewer / 16)
-        theirs.append(cpu_seconds_per_update(8, updates // 4))
-    ratios = [real / simulated for real, simulated in zip(theirs, ours, strict=True)]
-    print("\nprocessor time of an update, 4,675 parameters: 8 processes in NumPy on shared memory, 16 runs here")
-    medians = [statistics.median(column) * 1e6 for column in (theirs, ours)]
-    print(f"{medians[0]:.0f} µs, {medians[1]:.1f} µs: {_spread(ratios)} times")
+        for name, seconds in real.items():
+            theirs[name].append(seconds())
+    for name, column in theirs.items():
+        ratios = [one / simulated for one, simulated in zip(column, ours, strict=True)]
+        medians = [statistics.median(times) * 1e6 for times in (column, ours)]
+        print(f"{name:>5}: {medians[0]:,.0f} µs, {medians[1]:.1f} µs: {_spread(ratios)} times")
+    if "torch" not in real:
+        print("torch: not installed; pip install torch, and its processes are timed too.")
 
 
 def _on_device(runs: int, updates: int, rounds: int) -> None:

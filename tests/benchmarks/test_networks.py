@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from a3cjax import environments, networks
 from a3cjax.learners.actor_critic.loss import loss
@@ -34,6 +35,26 @@ def test_the_gradients_are_the_same():
     flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(expected)])
     np.testing.assert_allclose(found, flat, rtol=1e-4, atol=1e-5)
     assert np.abs(flat).max() > 0.1
+
+
+def test_torch_finds_the_gradients_of_the_processes_in_numpy():
+    """Of a rollout in which an episode is terminated and another truncated; torch differentiates step by step."""
+    torch = pytest.importorskip("torch")
+    torch_network = pytest.importorskip("benchmarks.torch_network")
+    rng = np.random.default_rng(1)
+    ours = numpy_network.Network(8)
+    ours.draw(rng)
+    theirs = torch_network.ActorCritic(8, ours.params)
+    seen, after = rng.normal(size=(2, 5, 4)).astype(np.float32)
+    action, ahead, ends = [0, 1, 1, 0, 1], [1.0, 0.0, 1.0, 1.0, 1.0], [False, True, False, True, False]
+    reward = [1.0, 2.0, -1.0, 0.5, 1.0]
+    beyond = [float(theirs(torch.from_numpy(one))[1].detach()) for one in after]
+    outputs = [theirs(torch.from_numpy(one)) for one in seen]
+    torch_network.loss_of(outputs, action, reward, ahead, ends, beyond).backward()
+    found = np.concatenate([parameter.grad.numpy().T.ravel() for parameter in theirs.parameters()])
+    expected = ours.gradient(seen, action, np.array(reward), np.array(ahead), np.array(ends), after)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(expected).max() > 0.1
 
 
 def test_the_cart_is_the_same():
