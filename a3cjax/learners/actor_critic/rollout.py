@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from a3cjax._xla.threefry import bits
 from a3cjax.environments.adopted import stepped
 
 
@@ -53,17 +54,21 @@ def started(environment: Any, key: jax.Array) -> Worker:
 def rolled_out(
     environment: Any, network: Any, policy: Any, params: Any, worker: Worker, key: jax.Array, steps: int
 ) -> tuple[Rollout, Worker]:
-    """``steps`` steps from where the worker stands, restarting where an episode ends."""
-    words = jax.random.bits(key, (steps, 4 + policy.num_words), jnp.uint32)
+    """``steps`` steps from where the worker stands, restarting where an episode ends.
 
-    def take(worker, words):
-        step_key, reset_key = (jax.random.wrap_key_data(pair, impl="threefry2x32") for pair in (words[:2], words[2:4]))
-        parameters, _ = network.apply(params, worker.observation)
+    What no step depends on is found for all of them at once, for in a loop every small operation is a call: the states
+    to restart from beforehand, the sums of the episodes afterwards.
+    """
+    words = bits(key, steps * (4 + policy.num_words)).reshape(steps, 4 + policy.num_words)
+    fresh = jax.vmap(environment.reset)(jax.random.wrap_key_data(words[:, 2:4], impl="threefry2x32"))
+
+    def take(at, given):
+        (state, observation), (words, fresh) = at, given
+        parameters, _ = network.apply(params, observation)
         action = policy.sample(parameters, words[4:])
-        step = stepped(environment, step_key, worker.state, action)
-        ended = step.terminated | step.truncated
+        step = stepped(environment, jax.random.wrap_key_data(words[:2], impl="threefry2x32"), state, action)
         taken = Rollout(
-            worker.observation,
+            observation,
             action,
             step.reward,
             step.observation,
@@ -71,20 +76,28 @@ def rolled_out(
             step.truncated,
             policy.log_probability(parameters, action),
         )
-        running = Episode(worker.running.total + step.reward, worker.running.length + 1)
-        none = jax.tree.map(jnp.zeros_like, running)
-        state, observation = either(ended, environment.reset(reset_key), (step.state, step.observation))
-        after = Worker(
-            state,
-            observation,
-            either(ended, none, running),
-            either(ended, running, worker.last),
-            worker.ended + ended,
-        )
-        return after, taken
+        return either(step.terminated | step.truncated, fresh, (step.state, step.observation)), taken
 
-    worker, rollout = lax.scan(take, worker, words)
-    return rollout, worker
+    (state, observation), rollout = lax.scan(take, (worker.state, worker.observation), (words, fresh))
+    return rollout, Worker(state, observation, *_episodes(worker, rollout))
+
+
+def _episodes(before: Worker, rollout: Rollout) -> tuple[Episode, Episode, Int[Array, ""]]:
+    """The running episode after a rollout, the last that ended, and how many have."""
+    ends = rollout.terminated | rollout.truncated
+    place = jnp.arange(ends.shape[0])
+    last = jnp.max(jnp.where(ends, place, -1))
+    one_before = jnp.max(jnp.where(ends & (place < last), place, -1))
+
+    def between(begin: Array, end: Array | int) -> Episode:
+        """Steps after ``begin`` and up to ``end``, with what ran before the rollout if none had ended by ``begin``."""
+        inside = (place > begin) & (place <= end)
+        total, length = jnp.sum(jnp.where(inside, rollout.reward, 0)), jnp.sum(inside, dtype=jnp.int32)
+        ran = jax.tree.map(lambda x: jnp.where(begin < 0, x, 0), before.running)
+        return Episode(ran.total + total, ran.length + length)
+
+    ended = either(last >= 0, between(one_before, last), before.last)
+    return between(last, ends.shape[0]), ended, before.ended + jnp.sum(ends, dtype=jnp.int32)
 
 
 def either(condition: Bool[Array, ""], one: Any, other: Any) -> Any:
