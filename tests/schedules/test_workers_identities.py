@@ -25,9 +25,13 @@ LAWS = {
 
 
 def steady_delays(laws, runs=RUNS):
-    """Delays [runs, UPDATES − START] of independent runs, without their starts."""
-    draw = jax.jit(jax.vmap(lambda key: a3cjax.Schedule.from_workers(key, laws, UPDATES)))
-    return np.asarray(draw(jax.random.split(jax.random.key(5), runs)).delay)[:, START:].astype(float)
+    """Delays [runs, UPDATES − START] of independent runs, without their starts.
+
+    One by one, so that teams of one law share its program; test_workers_model.py maps over keys.
+    """
+    keys = jax.random.split(jax.random.key(5), runs)
+    drawn = [a3cjax.Schedule.from_workers(key, laws, UPDATES).delay[START:] for key in keys]
+    return np.stack(drawn).astype(float)
 
 
 def mean_and_error(per_run):
@@ -39,7 +43,7 @@ def mean_and_error(per_run):
 def test_identities_for_every_law(name):
     """Between two writes of a worker every other update is somebody's, so over a run the delays add up to
     Σ_i (last update of i) − (K − N) − Σ_i 0, whatever the law: the mean is N − 1 but for the two ends."""
-    workers, updates = 5, 10_000
+    workers, updates = 5, UPDATES
     schedule = a3cjax.Schedule.from_workers(jax.random.key(1), [LAWS[name]] * workers, updates)
     k = np.arange(updates)
     last = [k[schedule.worker == i][-1] for i in range(workers)]
@@ -79,15 +83,16 @@ def test_exponential_workers_make_geometric_delays(workers):
 
 def test_equal_exponential_workers_write_in_random_order():
     """Memoryless workers: each update is any worker's, independently, so pairs fill 16 cells evenly."""
-    schedule = a3cjax.Schedule.from_workers(jax.random.key(2), [ct.Exponential(1.0)] * 4, 64_000)
-    pairs = 4 * schedule.worker[::2] + schedule.worker[1::2]
+    keys = jax.random.split(jax.random.key(2), 6)
+    drawn = [a3cjax.Schedule.from_workers(key, [ct.Exponential(1.0)] * 4, UPDATES).worker for key in keys]
+    pairs = np.concatenate([4 * worker[::2] + worker[1::2] for worker in drawn])
     assert stats.chisquare(np.bincount(pairs, minlength=16)).pvalue > 1e-4
 
 
 def test_equal_deterministic_workers_take_turns():
-    schedule = a3cjax.Schedule.from_workers(jax.random.key(0), [ct.Deterministic(0.1)] * 8, 400)
-    np.testing.assert_array_equal(schedule.worker, np.arange(400) % 8)
-    np.testing.assert_array_equal(schedule.delay, np.minimum(np.arange(400), 7))
+    schedule = a3cjax.Schedule.from_workers(jax.random.key(0), [ct.Deterministic(0.1)] * 8, UPDATES)
+    np.testing.assert_array_equal(schedule.worker, np.arange(UPDATES) % 8)
+    np.testing.assert_array_equal(schedule.delay, np.minimum(np.arange(UPDATES), 7))
 
 
 def heap_delays(rng, sigma, updates):
@@ -144,7 +149,7 @@ def test_teams_of_up_to_sixteen_share_a_program():
     from a3cjax.schedules.events import workers
 
     def draw(count):
-        return a3cjax.Schedule.from_workers(jax.random.key(0), [ct.Uniform(0.25, 4.0)] * count, 100)
+        return a3cjax.Schedule.from_workers(jax.random.key(0), [ct.Uniform(0.25, 4.0)] * count, UPDATES)
 
     draw(16)
     program: Any = workers._at_once
