@@ -75,12 +75,12 @@ study.figure()
 
 # %%
 num_updates, record = 16_000, a3cjax.Record(every=200, metrics={"gain": lambda state: state.theta[0]})
-paths = {}
-for count in (1, 64):
-    workers = [a3cjax.compute_times.Exponential(1.0)] * count
-    schedule = a3cjax.Schedule.from_workers(jax.random.key(1), workers, num_updates)
-    result = a3cjax.simulate(learner, schedule, jax.random.split(jax.random.key(2), 4), record=record)
-    paths[count] = np.asarray(result.metrics["gain"])
+counts, seeds = (1, 64), jax.random.split(jax.random.key(2), 4)
+teams = [[a3cjax.compute_times.Exponential(1.0)] * count for count in counts]
+schedules = [a3cjax.Schedule.from_workers(jax.random.key(1), workers, num_updates) for workers in teams]
+batch = a3cjax.Schedule.stack([schedule for schedule in schedules for _ in seeds])
+result = a3cjax.simulate(learner, batch, jax.numpy.concatenate([seeds, seeds]), record=record)
+paths = dict(zip(counts, np.asarray(result.metrics["gain"]).reshape(2, 4, -1, 2), strict=True))
 
 # %%
 on_position, on_velocity = np.linspace(-1.1, -0.1, 41), np.linspace(-2.0, -0.4, 41)

@@ -196,12 +196,13 @@ _ = axes[1].set(yscale="log", title="Squared gradient ‖∇J(θ)‖²", xlabel=
 # %%
 with tempfile.TemporaryDirectory() as folder:
     schedule.save(Path(folder) / "schedule.npz")
-    half = a3cjax.simulate(learner, schedule[: num_updates // 2], seeds[0], record=record)
+    at_the_end = a3cjax.Record(every=num_updates // 2, metrics=[])
+    half = a3cjax.simulate(learner, schedule[: num_updates // 2], seeds[0], record=at_the_end)
     half.state.save(Path(folder) / "half.npz")
 
     again = a3cjax.Schedule.load(Path(folder) / "schedule.npz")
     saved = a3cjax.SavedState.load(Path(folder) / "half.npz")
-whole = a3cjax.simulate(learner, again, seeds[0], record=record, resume=saved)
+whole = a3cjax.simulate(learner, again, seeds[0], record=at_the_end, resume=saved)
 
 same = np.array_equal(whole.params.theta, result.params.theta[16])
 print(f"stopped after {half.updates[-1]:,} updates, continued to {whole.updates[-1]:,}; the same bits: {same}")
