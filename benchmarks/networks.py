@@ -1,6 +1,6 @@
 """Networks under delay: the engine beside the same learner in a plain scan, and beside what one would run instead.
 
-    python -m benchmarks.networks [--rounds 5] [--quick]
+    python -m benchmarks.networks [--rounds 5] [--quick] [--part a2c]
     python -m benchmarks.networks --runs 1024        # that many runs on whatever device JAX has, a GPU if there is one
 
 CartPole, n = 5, Adam, sixteen workers with exponential compute times. The comparator is ``jit(vmap(scan))`` of the
@@ -27,6 +27,7 @@ from a3cjax import environments, networks
 from benchmarks.workload import use_cores, use_one_core
 
 WORKERS, ROLLOUT = 16, 5
+PARTS = ("scan", "copies", "a2c", "processes")
 SMALL, LARGE = 64, 128  # units of both hidden layers: 4,675 and 17,539 parameters
 
 
@@ -128,21 +129,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timings of each case, of which the median is shown")
     parser.add_argument("--quick", action="store_true", help="a tenth of the updates, to see whether all works")
     parser.add_argument("--runs", type=int, help="only this many runs of CartPole, on JAX's default device")
+    parser.add_argument("--part", choices=PARTS, help="only this part")
     options = parser.parse_args()
     scale = 10 if options.quick else 1
     if options.runs is not None:
         _on_device(options.runs, 2000 // scale, options.rounds)
         return
+    parts = PARTS if options.part is None else (options.part,)
     cores = use_one_core()
+    if "scan" in parts:
+        _beside_plain_scans(scale, options.rounds)
+    if "copies" in parts:
+        _copies(20_000 // scale)
+    if "a2c" in parts:
+        _beside_synchronous(6000 // scale, options.rounds)
+    use_cores(cores)
+    if "processes" in parts:
+        _beside_processes(20_000 // scale, options.rounds)
+
+
+def _beside_plain_scans(scale: int, rounds: int) -> None:
     print(f"{'parameters':>10} {'runs':>5} {'schedules':>10} {'engine':>9} {'plain':>9}   ratio        compiled: ratio")
     cases = [(LARGE, 16, False), (LARGE, 16, True), (SMALL, 8, False), (SMALL, 8, True), (SMALL, 64, False)]
     for hidden, runs, each in [*cases, (SMALL, 64, True), (SMALL, 1, False)]:
         updates = max(2, 60_000 // runs // (4 if hidden == LARGE else 1) // scale)
-        _print(hidden, runs, each, updates, beside_plain_scan(hidden, runs, each, updates, options.rounds))
-    _copies(20_000 // scale)
-    _beside_synchronous(6000 // scale, options.rounds)
-    use_cores(cores)
-    _beside_processes(20_000 // scale, options.rounds)
+        _print(hidden, runs, each, updates, beside_plain_scan(hidden, runs, each, updates, rounds))
 
 
 def _print(hidden: int, runs: int, each: bool, updates: int, case: Timed) -> None:

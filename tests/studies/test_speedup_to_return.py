@@ -71,6 +71,7 @@ def test_the_papers_figures_stand_where_it_has_some():
     assert study.rows[1].paper == 15.8
     assert np.isnan(study.rows[1].paper_time)
     assert study.curves.sampling.values == ["Breakout-MinAtar"]
+    assert "The paper's speedup is of Atari's Breakout." in study.summary()
     assert np.isnan(climbed("Walk").rows[1].paper)
 
 
