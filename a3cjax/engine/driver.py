@@ -17,22 +17,25 @@ from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import Backend
 from a3cjax._xla.lane_kernel import LANE_KERNEL
+from a3cjax.engine.apart import Apart
 from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import runs_of, start, tile_of
+from a3cjax.engine.memory import bytes_of
 from a3cjax.engine.persistent import KernelWay
 from a3cjax.engine.plan import Block, Plan
 from a3cjax.engine.restore import known_versions, restored
 from a3cjax.engine.result import Interrupted, Result
 from a3cjax.engine.runs import Runs
 from a3cjax.engine.saved import SavedState
-from a3cjax.engine.tiles import Tile, Tiles, side_by_side
+from a3cjax.engine.tiles import Tile, Tiles, for_a_thread, side_by_side
 from a3cjax.engine.way import Way
 
 WAYS: dict[Backend, Way] = {LANE_KERNEL: KernelWay()}  # of backends that have their own
 _USUAL = Way()
 LONGEST_BLOCK = 1 << 17
+_ROOM_FOR_SHOWN = 1 << 24  # bytes of the states that a tile shows in a block
 _MOST_ROOM = 1 << 12  # updates and segments of a run, up to which there may be twice the room
 _MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
 
@@ -87,6 +90,7 @@ class _Course:
     segment: int  # updates, at most
     segments: int  # of a block
     room_for: tuple[int, int]  # updates and segments of a block; some stay idle
+    apart: Apart | None
     carries: list[list[Carry]] = field(default_factory=list)
     _metrics: list[dict[str, np.ndarray]] = field(default_factory=list)
     _samples: list[Any] = field(default_factory=list)
@@ -101,13 +105,18 @@ class _Course:
         layout = Layout.of(runs.count, shares, plan.history, plan.num_workers, plan.backend)
         tiles = Tiles(layout, available[:shares])
         on_devices = tiles.put(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
-        updates, segments, plan = _shape_blocks(plan, layout, runs.num_updates, runs.worker.shape[0] > 1)
+        measured = Apart.of(plan, runs, on_devices[0][0]) if plan.metrics else None
+        plan = dataclasses.replace(plan, apart=measured is not None)
+        shown = plan.shown_of_a_run(runs.one_learner()) if measured else None
+        updates, segments, plan = _shape_blocks(
+            plan, layout, runs.num_updates, runs.worker.shape[0] > 1, bytes_of(shown)
+        )
         room_for = updates, segments
         one_block = updates >= runs.num_updates
         if one_block and plan.backend.pads_blocks and not _has_tiny_floats(runs):  # idle where it is not needed
             room_for = _roomy(updates, 256), _roomy(segments, 16)
-        segment, plan = plan.segment, dataclasses.replace(plan, segment=0)  # of which the program knows nothing
-        return cls(plan, runs, layout, tiles, on_devices, segment, segments, room_for)
+        segment, plan = plan.segment, dataclasses.replace(plan, segment=0, metrics=())  # unknown to the program
+        return cls(plan, runs, layout, tiles, on_devices, segment, segments, room_for, measured)
 
     def __enter__(self) -> "_Course":
         used = len(self.tiles.devices)
@@ -141,10 +150,17 @@ class _Course:
         block = way_of(self.plan.backend).block(self.plan, self.runs, self.layout, done, updates, self._room)
         blocks = self.tiles.place(self.tiles.take(block))
         idle = segments - len(lengths)
-        marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured + [False] * idle)
+        measured = measured + [False] * idle
+        marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured)
         if not self._metrics:
             self._compile(done, blocks)
-        call = functools.partial(_advance, self.plan, first=done, lengths_and_marks=marks)
+        ends = done + np.cumsum(lengths + [0] * idle)
+        look = (
+            None
+            if self.apart is None
+            else functools.partial(self.apart.of_block, measured=measured, updates=ends.tolist())
+        )
+        call = functools.partial(_advance, self.plan, first=done, lengths_and_marks=marks, look=look)
         results = self._on_each(call, self.shares, self.carries, blocks)
         self.carries, values, samples = (list(column) for column in zip(*results, strict=True))
         self._metrics.append(self.tiles.joined(values, np.flatnonzero(measured)))
@@ -195,16 +211,10 @@ class _Course:
             mine[0] = after[0]
 
     def _on_each(self, function: Callable[..., Any], *columns: Sequence[Any]) -> Iterator[Any]:
-        """``map``, in threads side by side, with the caller's settings, which a thread does not inherit."""
+        """``map``, in threads side by side."""
         if self._pool is None:
             return map(function, *columns)
-        x64 = jnp.result_type(float) == jnp.float64
-
-        def call(*arguments):
-            with jax.enable_x64(x64), jax.numpy_rank_promotion("allow"):
-                return function(*arguments)
-
-        return self._pool.map(call, *columns)
+        return self._pool.map(for_a_thread(function), *columns)
 
 
 def _one_after_the_other(blocks: Sequence[Any]) -> Any:
@@ -258,26 +268,38 @@ def _advance(
     *,
     first: int,
     lengths_and_marks: Any,
+    look: Callable[..., dict[str, Any]] | None = None,
 ) -> tuple[list[Carry], list[dict[str, Any]], list[Any]]:
-    """One block of a share, tile by tile, each waited for, so that the thread is busy as long as its core is."""
+    """One block of a share, tile by tile, each waited for, so that the thread is busy as long as its core is.
+
+    ``look`` measures the states that a tile shows.
+    """
     out: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
     go_on = programs(plan.backend).advance
     begin = jnp.int32(first)
     for tile, carry, block in zip(tiles, carries, blocks, strict=True):
-        after = go_on(plan, tile.learner, carry, tile.keys, block, begin, *lengths_and_marks, tile.real)
-        for column, part in zip(out, jax.block_until_ready(after), strict=True):
+        given = plan, tile.learner, carry, tile.keys, block, begin, *lengths_and_marks, tile.real
+        after, values, shown, samples = jax.block_until_ready(go_on(*given))
+        known = values if look is None else values | look(tile, shown)
+        for column, part in zip(out, (after, known, samples), strict=True):
             column.append(part)
     return out
 
 
-def _shape_blocks(plan: Plan, layout: Layout, num_updates: int, own_schedules: bool = False) -> tuple[int, int, Plan]:
-    """Updates per block, segments per block, and the plan with its segments no longer than a block."""
+def _shape_blocks(
+    plan: Plan, layout: Layout, num_updates: int, own_schedules: bool = False, shown: int = 0
+) -> tuple[int, int, Plan]:
+    """Updates per block, segments per block, and the plan with its segments no longer than a block.
+
+    ``shown``: bytes of what a run shows of itself at a record.
+    """
     per_device = min(layout.tiles // layout.shares, _MOST_TILES) * layout.lanes
     work = way_of(plan.backend).block_work(plan, own_schedules)
     block = min(max(1, work // per_device), LONGEST_BLOCK, num_updates)
     whole = block == num_updates  # then in one block, though the last segment may be shorter than the others
     segments = -(-block // plan.segment) if whole else max(1, block // plan.segment)
     segment = min(plan.segment, block)
+    segments = min(segments, max(1, _ROOM_FOR_SHOWN // max(1, layout.lanes * shown)))
     return segments * segment, segments, dataclasses.replace(plan, segment=segment)
 
 

@@ -22,7 +22,7 @@ from a3cjax._xla.version_store import runs_first, versions_first
 from a3cjax.engine.batched import Batched
 from a3cjax.engine.history.past_table import BLOCK
 from a3cjax.engine.history.protocol import Carry, Event, words_per_proposal
-from a3cjax.engine.measure import measure_delay, measure_state
+from a3cjax.engine.measure import Shown, measure_delay, measure_state
 from a3cjax.engine.plan import Block, Plan
 from a3cjax.engine.randomness import words_of_proposals
 
@@ -73,44 +73,46 @@ def advance(
     lengths: Int[Array, " segments"],
     measured: Bool[Array, " segments"],
     real: Int[Array, ""],
-) -> tuple[Carry, dict[str, Any], Any]:
+) -> tuple[Carry, dict[str, Any], Shown | None, Any]:
     """Take ``lengths[j]`` updates for each segment j, measure after those marked, log samples if the plan says so.
 
     ``first`` is the update count at the start; the block begins at the multiple of the chunk before it. The first
-    ``real`` lanes are measured. Returns the carry, the metrics [segments, lanes, …] and the samples
-    [updates, lanes, …] (None without logging).
+    ``real`` lanes are measured. Returns the carry, the metrics [segments, lanes, …], the states to be measured apart
+    [segments, lanes, …] (None if the plan does not say so) and the samples [updates, lanes, …] (None without logging).
     """
 
     def take_segment(j, loop):
-        carry, log, begin, metrics, delay_metrics = loop
+        carry, log, begin, metrics, shown, delay_metrics = loop
         end = begin + lengths[j]
         if plan.delay_metrics:
             carry, log, known = way.take_and_peek(begin, end, carry, log)
             delay_metrics = note(delay_metrics, j, measured[j], lambda known: measures.of_last(*known), known)
         else:
             carry, log = kernel(way.take_updates, end, carry, log, begin)
-        known = (carry.state, carry.slots), end
-        return (
-            carry,
-            log,
-            end,
-            note(metrics, j, measured[j], lambda known: measures.of_state(*known), known),
-            delay_metrics,
-        )
+        now = shown_of(plan, way.history, carry)
+        if plan.apart:
+            shown = jax.tree.map(lambda kept, leaf: kept.at[j].set(leaf), shown, now)
+        else:
+            metrics = note(metrics, j, measured[j], lambda known: measures.of_state(*known), (now, end))
+        return carry, log, end, metrics, shown, delay_metrics
 
     with compiling_for(plan.backend):
         learners = Batched.of(learner, plan.axes)
         way = _Way(plan, learners, plan.build(learners.of_run(0)), carry, keys, block, first)
-        measures = _Measures(plan, learners, way.history, keys, real)
+        measures = _Measures(plan, learners, keys, real)
         log = room(block.worker.shape[1] - 2 * way.chunk, way.used[0]) if plan.log else None
         segments = lengths.shape[0]
-        metrics = room(segments, jax.eval_shape(measures.of_state, (carry.state, carry.slots), first))
+        metrics, shown = {}, jax.eval_shape(lambda carry: shown_of(plan, way.history, carry), carry)
+        if plan.apart:
+            shown = room(segments, shown)
+        else:
+            metrics, shown = room(segments, jax.eval_shape(measures.of_state, shown, first)), None
         delay_metrics: dict[str, Any] = {}
         if plan.delay_metrics:
             delay_metrics = room(segments, jax.eval_shape(measures.of_last, *way.used, carry.state))
-        loop = (carry, log, first, metrics, delay_metrics)
-        carry, log, _, metrics, delay_metrics = lax.fori_loop(0, segments, take_segment, loop)
-        return carry, metrics | delay_metrics, log
+        loop = (carry, log, first, metrics, shown, delay_metrics)
+        carry, log, _, metrics, shown, delay_metrics = lax.fori_loop(0, segments, take_segment, loop)
+        return carry, metrics | delay_metrics, shown, log
 
 
 @dataclass(frozen=True)
@@ -247,19 +249,22 @@ class _Measures:
 
     plan: Plan
     learners: Batched
-    history: Any
     keys: UInt32[Array, "lanes 2"]
     real: Int[Array, ""]
 
-    def of_state(self, known: tuple[Any, Any], updates: Int[Array, ""]) -> dict[str, Any]:
-        """Of the states and slots after so many updates."""
-        return measure_state(
-            self.plan.metrics, self.history.workers, self.learners, (*known, self.keys), updates, self.real
-        )
+    def of_state(self, shown: Shown, updates: Int[Array, ""]) -> dict[str, Any]:
+        """Of the states after so many updates."""
+        each = jnp.broadcast_to(updates, self.keys.shape[:1])
+        return measure_state(self.plan.metrics, self.learners, shown, self.keys, each, self.real)
 
     def of_last(self, samples: Any, stale: Any, before: Any) -> dict[str, Any]:
         """Of an update: its samples, the view that it was computed from, the state that it was applied to."""
         return measure_delay(self.plan.delay_metrics, self.learners, samples, stale, before, self.real)
+
+
+def shown_of(plan: Plan, history: Any, carry: Carry) -> Shown:
+    """What the plan's metrics look at, [lanes, …]."""
+    return Shown(carry.state, jax.vmap(history.workers)(carry.slots) if plan.of_workers else ())
 
 
 def room(count: int, shapes: Any) -> Any:

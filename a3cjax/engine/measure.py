@@ -1,13 +1,13 @@
 """Metrics of a batch of runs, measured run by run."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, UInt32
 
 from a3cjax._core import check
 from a3cjax.engine.randomness import measuring_key
@@ -16,25 +16,29 @@ from a3cjax.learners.wrapped import name_of
 FINITE = "_finite"  # the metric that every run records
 
 
+class Shown(NamedTuple):
+    """What a metric may be of: the server's state, and the workers' own [N, …] if some metric is of them."""
+
+    state: Any
+    workers: Any = ()
+
+
 def measure_state(
     metrics: tuple[tuple[str, Any], ...],
-    workers_of: Callable[[Array], Any],
     learner: Any,
-    known: tuple[Any, Array, Array],
-    updates: Int[Array, ""],
+    shown: Shown,
+    keys: UInt32[Array, "lanes 2"],
+    updates: Int[Array, " lanes"],
     real: Int[Array, ""],
 ) -> dict[str, Any]:
-    """Metrics of the first ``real`` lanes after ``updates`` updates, and whether their parameters are finite.
-
-    ``known``: states, slots and run keys, [lanes, …]; ``workers_of`` finds the workers' own states in the slots.
-    """
+    """Metrics of the first ``real`` lanes, each after its ``updates``, and whether their parameters are finite."""
     named = _names(metrics)
     one_of_all = learner.of_run(0)
     of_workers = tuple(name for name in named if name in one_of_all.worker_metric_names)
     of_state = tuple(name for name in named if name not in of_workers)
 
     def one(single, at):
-        state, slots, key = at
+        (state, workers), key, updates = at
         known = {}
         if of_state:
             known |= _promised(
@@ -42,7 +46,7 @@ def measure_state(
             )
         if of_workers:
             known |= _promised(
-                "measure_workers", single, of_workers, lambda: single.measure_workers(workers_of(slots), of_workers)
+                "measure_workers", single, of_workers, lambda: single.measure_workers(workers, of_workers)
             )
         values = {
             name: _array(repr(name), known[metric]) if isinstance(metric, str) else called(name, metric, state)
@@ -51,8 +55,8 @@ def measure_state(
         return values | {FINITE: all_finite(single.view(state))}
 
     if one_of_all.measures_together:
-        return learner.vmap(one, in_axes=(0,))(known)
-    return _run_by_run(one, learner, known, real)
+        return learner.vmap(one, in_axes=(0,))((shown, keys, updates))
+    return _run_by_run(one, learner, (shown, keys, updates), real)
 
 
 def measure_delay(

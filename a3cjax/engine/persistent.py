@@ -25,8 +25,8 @@ from a3cjax.engine.batched import Batched
 from a3cjax.engine.columns import narrow_block, types_of
 from a3cjax.engine.history.protocol import Carry, Event, Kind, words_per_proposal
 from a3cjax.engine.layout import Layout
-from a3cjax.engine.loop import note, room
-from a3cjax.engine.measure import measure_state
+from a3cjax.engine.loop import note, room, shown_of
+from a3cjax.engine.measure import Shown, measure_state
 from a3cjax.engine.persistent_kernel import CHUNK, Program, call
 from a3cjax.engine.plan import Block, Plan
 from a3cjax.engine.runs import Runs
@@ -74,7 +74,7 @@ def advance(
     lengths: Int[Array, " segments"],
     measured: Bool[Array, " segments"],
     real: Int[Array, ""],
-) -> tuple[Carry, dict[str, Any], Any]:
+) -> tuple[Carry, dict[str, Any], Shown | None, Any]:
     """As ``loop.advance``."""
     batched = Batched.of(learner, plan.axes)
     one = batched.of_run(0)
@@ -98,29 +98,38 @@ def advance(
         results = call(program, lanes, [limits, *given], [*memory, *log])
         return results[: len(memory)], results[len(memory) :]
 
+    def now(memory):
+        return shown_of(plan, history, unlay(memory))
+
     def of_state(known):
         memory, end = known
-        now = unlay(memory)
         with compiling_for(plan.backend):
-            return measure_state(plan.metrics, history.workers, batched, (now.state, now.slots, keys), end, real)
+            return measure_state(plan.metrics, batched, now(memory), keys, jnp.broadcast_to(end, (lanes,)), real)
 
     def take_segment(j, loop):
-        memory, log, begin, metrics = loop
+        memory, log, begin, metrics, shown = loop
         end = begin + lengths[j]
         memory, log = take(memory, log, begin, end)
-        return memory, log, end, note(metrics, j, measured[j], of_state, (memory, end))
+        if plan.apart:
+            shown = jax.tree.map(lambda kept, leaf: kept.at[j].set(leaf), shown, now(memory))
+        else:
+            metrics = note(metrics, j, measured[j], of_state, (memory, end))
+        return memory, log, end, metrics, shown
 
     memory = [place.lay(leaf) for place, leaf in zip(program.places, leaves, strict=True)]
     log = [jnp.zeros(place.memory(updates * lanes).shape, place.stored) for place in program.samples]
-    shapes = jax.eval_shape(of_state, (memory, first))
-    metrics = room(lengths.shape[0], shapes)
-    loop = (memory, log, first, metrics)
-    memory, log, _, metrics = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
+    metrics, shown = {}, None
+    if plan.apart:
+        shown = room(lengths.shape[0], jax.eval_shape(now, memory))
+    else:
+        metrics = room(lengths.shape[0], jax.eval_shape(of_state, (memory, first)))
+    loop = (memory, log, first, metrics, shown)
+    memory, log, _, metrics, shown = lax.fori_loop(0, lengths.shape[0], take_segment, loop)
     samples = None
     if plan.log:
         parts = [_logged(place, part, updates, lanes) for place, part in zip(program.samples, log, strict=True)]
         samples = jax.tree.unflatten(program.samples_structure, parts)
-    return unlay(memory), metrics, samples
+    return unlay(memory), metrics, shown, samples
 
 
 class KernelWay(Way):

@@ -21,6 +21,7 @@ from a3cjax.engine.history.past_table import BLOCK
 from a3cjax.engine.history.protocol import Kind, propose, shapes_of, words_per_proposal
 from a3cjax.engine.history.ring import Ring
 from a3cjax.engine.history.versions import GatheringVersions, Versions
+from a3cjax.engine.measure import Shown
 from a3cjax.engine.randomness import key_from_words
 from a3cjax.learners.protocol import apply_message, gather_message
 
@@ -60,6 +61,8 @@ class Plan:
     backend: Backend
     gathers: bool = False  # the schedule has a commit column
     discards: bool = False  # it has a weight column
+    of_workers: bool = False  # some metric is of the workers' own states
+    apart: bool = False  # metrics are measured by a program of their own, of the states that the loop shows
 
     def build(self, learner: Any) -> Any:
         """The history for this learner, as one run sees it."""
@@ -67,6 +70,14 @@ class Plan:
         kind = kinds[self.history]
         delays = bool(self.delay_metrics)
         return kind(learner, self.num_workers, self.depth, self.log or delays, delays or learner.needs_stale)
+
+    def shown_of_a_run(self, learner: Any) -> Shown:
+        """Shapes of what its metrics look at."""
+        shapes = shapes_of(Kind.of(learner))
+        workers = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((self.num_workers, *leaf.shape), leaf.dtype), shapes.worker_state
+        )
+        return Shown(shapes.state, workers if self.of_workers else ())
 
     def chunk(self, learner: Any, lanes: int) -> int:
         """Updates whose random words are made at once, a power of two."""

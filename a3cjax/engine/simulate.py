@@ -135,6 +135,7 @@ def simulate(
         backend=backend_for(runs.one_learner(), platform, runs.commit is not None),
         gathers=runs.commit is not None,
         discards=runs.weight is not None,
+        of_workers=any(metric in learner.worker_metric_names for _, metric in metrics if isinstance(metric, str)),
     )
     if not traced:
         plan = on_its_way(plan, runs, platform)
@@ -231,8 +232,8 @@ def _replay(plan: Plan, runs: Runs, spacing: int) -> tuple[Carry, dict[str, Any]
         carry = start(plan, one, keys, workers)
         with compiling_for(plan.backend):
             carry = opaque(carry)
-        carry, *rest = advance(plan, one, carry, keys, part, first, lengths, measured, real)
-        return runs_of(plan, runs.one_learner(), carry, layout.lanes), *rest
+        carry, values, _, log = advance(plan, one, carry, keys, part, first, lengths, measured, real)
+        return runs_of(plan, runs.one_learner(), carry, layout.lanes), values, log
 
     carry, values, log = lax.map(replay_tile, (differing, block_of_each, keys, jnp.asarray(layout.real_lanes())))
     records = num_updates // spacing

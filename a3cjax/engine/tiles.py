@@ -2,16 +2,19 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax.engine.layout import Layout
+
+T = TypeVar("T")
 
 _most_cores: ContextVar[int | None] = ContextVar("most_cores", default=None)
 
@@ -41,12 +44,28 @@ def cores_to_use() -> int:
     return min(cores, _most_cores.get() or cores)
 
 
+def for_a_thread(function: Callable[..., T]) -> Callable[..., T]:
+    """The same function with the caller's settings of JAX, which a thread does not inherit."""
+    x64 = jnp.result_type(float) == jnp.float64
+
+    def call(*args):
+        with jax.enable_x64(x64), jax.numpy_rank_promotion("allow"):
+            return function(*args)
+
+    return call
+
+
 class Tile(NamedTuple):
     """What no update changes: the learner, whose leaves with a run axis are [lanes], and which lanes hold a run."""
 
     learner: Any
     keys: UInt32[Array, "lanes 2"]
     real: Int[Array, ""]
+
+    @property
+    def device(self) -> Any:
+        """Where it lies."""
+        return next(iter(self.keys.devices()))
 
 
 @dataclass(frozen=True)

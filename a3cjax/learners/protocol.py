@@ -37,6 +37,7 @@ class AbstractLearner(abc.ABC):
       are measured side by side, which is faster where a metric takes a simulation of its own, and whose last digits may
       then depend on the batch. A run's own bits never depend on what is measured.
     - ``worker_metric_names``, ``measure_workers``: what is recorded of the workers' own states.
+    - ``measurer``: what of the learner its metrics depend on.
     - ``delay_metric_names``, ``measure_delay``: what a delay has done to one update.
     - ``optimum``: the best that a metric can come to, for studies that speak of the way there.
     - ``changed_rows``: the few rows of large tables that a message changes, of which the ring then keeps a log.
@@ -121,6 +122,14 @@ class AbstractLearner(abc.ABC):
         ``samples`` is what its message logs, or None. Both views are whole; for a delay of 0 they are the same bits.
         """
         raise unwritten(self, "measure_delay", "delay_metric_names")
+
+    def measurer(self) -> Any:
+        """Who has ``measure``, ``measure_workers`` and ``view``: the learner itself, or what of it they depend on.
+
+        Simulations that measure the same share its program, so what differs between them is best left out: a pytree
+        with these methods and the class's names of metrics, whose leaves are called as the learner's are.
+        """
+        return self
 
     def optimum(self, metric: str) -> float:
         """The best value that a metric can come to, or NaN where nobody knows."""

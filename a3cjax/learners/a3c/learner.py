@@ -19,6 +19,7 @@ from a3cjax.learners.a3c import fresh
 from a3cjax.learners.a3c.critic import features
 from a3cjax.learners.a3c.delay_errors import delay_errors
 from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
+from a3cjax.learners.a3c.exact_values import Exact
 from a3cjax.learners.a3c.fit import check_problem, check_start, fitted_policy, prior_tables
 from a3cjax.learners.a3c.messages import A3CState, FreshMessage, Message, OptimizedState, Params, Samples
 from a3cjax.learners.a3c.proposal import drawn, message_of
@@ -117,7 +118,7 @@ class A3C(AbstractLearner):
     gradient_estimator: Any = dataclasses.field(init=False)
     prior_tables: tuple[UInt32[Array, "S 2"], UInt32[Array, "SA 2"]] | None = dataclasses.field(init=False)
 
-    metric_names = ("objective", "gradient_norm_sq", "critic_error_sq", "regularized_objective")
+    metric_names = Exact.metric_names
     run_scalars = (
         "actor_step", "critic_step", "radius", "prior.weight", "actor_optimizer", "critic_optimizer", "correction",
     )  # fmt: skip
@@ -316,21 +317,13 @@ class A3C(AbstractLearner):
             return (fresh.changed_rows(self, message), None)
         return (self.policy.changed_rows(message.direction), None)
 
-    def measure(self, state: Any, names: tuple[str, ...], key: jax.Array | None = None) -> dict[str, Float[Array, ""]]:
-        """Exact values at the current parameters.
+    def measurer(self) -> Exact:
+        """What the metrics depend on: neither on the sampling nor on the steps."""
+        return Exact(self.mdp, self.policy, self.prior)
 
-        ``objective`` J(θ); ``regularized_objective`` J_λ(θ); ``gradient_norm_sq`` ‖∇J_λ(θ)‖²; ``critic_error_sq``
-        ‖ω − ω*(θ)‖², with the ω* that TD(0) reaches from zero where features are linearly dependent.
-        """
-        del key
-        at = exact.evaluate_policy(self.mdp, self.policy, state.theta, self.prior)
-        values = {
-            "objective": lambda: at.objective,
-            "regularized_objective": lambda: at.regularized_objective,
-            "gradient_norm_sq": lambda: jnp.sum(at.policy_gradient(self.policy, state.theta) ** 2),
-            "critic_error_sq": lambda: jnp.sum((state.omega - at.critic_optimum) ** 2),
-        }
-        return {name: values[name]() for name in names}
+    def measure(self, state: Any, names: tuple[str, ...], key: jax.Array | None = None) -> dict[str, Float[Array, ""]]:
+        """Exact values at the current parameters, see ``Exact``."""
+        return self.measurer().measure(state, names, key)
 
     def optimum(self, metric: str) -> float:
         """J*, solved for, where the metric is ``objective``."""

@@ -1,0 +1,113 @@
+"""Metrics are measured by a program of their own: of each run and record its own, and one program for all that ask."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import a3cjax
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax.engine import apart, driver
+from a3cjax.engine.randomness import measuring_key
+from a3cjax.engine.runs import key_words
+
+
+class Noted(a3cjax.AbstractLearner):
+    """x_k = step · k; of it and of the key that a metric is given."""
+
+    step: Any
+
+    run_scalars = ("step",)
+    metric_names = ("x", "scaled", "word")
+    worker_metric_names = ("proposals",)
+
+    def init(self, key):
+        return jnp.float32(0)
+
+    def init_worker(self, key):
+        return jnp.int32(0)
+
+    def view(self, state):
+        return state
+
+    def propose(self, view, worker_state, key):
+        return jnp.float32(1), worker_state + 1
+
+    def apply(self, state, message, delay, stale=None):
+        return state + self.step * message
+
+    def measure(self, state, names, key):
+        return {"x": state, "scaled": state / self.step, "word": jax.random.bits(key)}
+
+    def measure_workers(self, workers, names):
+        return {"proposals": workers.sum()}
+
+
+def test_every_row_is_of_its_own_run_and_record(monkeypatch):
+    """Seven runs with steps of their own, 11 records: 77 rows, in calls of 10 rows, in blocks that hold 2 records."""
+    monkeypatch.setattr(apart, "_MOST_ROWS", 10)
+    monkeypatch.setattr(driver, "_ROOM_FOR_SHOWN", 2 * 7 * (4 + 3 * 4))  # x, and three workers' counts
+    steps, keys = np.arange(1, 8, dtype=np.float32), jax.random.split(jax.random.key(0), 7)
+    record = a3cjax.Record(every=3, metrics=["x", "scaled", "word", "proposals"])
+    schedule = a3cjax.Schedule.from_workers(jax.random.key(1), [a3cjax.compute_times.Exponential(1.0)] * 3, 35)
+    found = a3cjax.simulate(Noted(steps), schedule, keys, record=record).metrics
+    updates = np.arange(3, 34, 3)
+    np.testing.assert_array_equal(found["x"], steps[:, None] * updates)
+    np.testing.assert_array_equal(found["scaled"], np.broadcast_to(updates, (7, 11)))
+    np.testing.assert_array_equal(found["proposals"], np.broadcast_to(updates + 3, (7, 11)))  # three are on their way
+    words = [[jax.random.bits(measuring_key(key, jnp.int32(k))) for k in updates] for key in key_words(keys)]
+    np.testing.assert_array_equal(found["word"], np.array(words))
+
+
+@pytest.fixture
+def learner(mixing_mdp):
+    def make(**options):
+        return a3cjax.A3C(mixing_mdp(), actor_step=0.1, critic_step=0.1, **options)
+
+    return make
+
+
+def test_what_no_metric_depends_on_is_not_compiled_in(learner):
+    """Other samplings, steps, averages, histories, workers, lengths, records and batches: one program measures."""
+    measured: Any = apart.program(CPU_KERNEL)
+
+    def run(workers=2, updates=40, runs=2, every=10, history: Any = "auto", **options):
+        laws = [a3cjax.compute_times.Exponential(1.0)] * workers
+        schedule = a3cjax.Schedule.from_workers(jax.random.key(0), laws, updates)
+        record = a3cjax.Record(every=every, metrics=["objective"])
+        keys = jax.random.split(jax.random.key(1), runs)
+        return a3cjax.simulate(learner(**options), schedule, keys, record=record, history=history)
+
+    run()
+    programs = measured._cache_size()
+    run(workers=3, updates=50, runs=5, every=2)
+    run(sampling="iid", history="ring")
+    assert measured._cache_size() == programs
+
+
+def test_a_record_in_a_callers_program_says_the_same(learner):
+    """Inside jit the metrics are measured by the loop."""
+    names = ["objective", "critic_error_sq"]
+    record = a3cjax.Record(every=10, metrics=names)
+    schedule, one = a3cjax.Schedule.sequential(20), learner()
+    outside = a3cjax.simulate(one, schedule, jax.random.key(3), record=record).metrics
+    inside = jax.jit(lambda key: a3cjax.simulate(one, schedule, key, record=record).metrics)(jax.random.key(3))
+    for name in names:
+        np.testing.assert_allclose(outside[name], inside[name], rtol=1e-5)
+
+
+def test_an_error_of_a_metric_is_raised_before_the_first_update(monkeypatch):
+    class Broken(Noted):
+        def measure(self, state, names, key):
+            return {"x": state}
+
+    monkeypatch.setattr(driver, "_advance", None)
+    with pytest.raises(ValueError, match=r"Broken.measure was asked for \('scaled',\), but returned 'x'"):
+        a3cjax.simulate(
+            Broken(jnp.float32(1)),
+            a3cjax.Schedule.sequential(4),
+            jax.random.key(0),
+            record=a3cjax.Record(every=2, metrics=["scaled"]),
+        )
