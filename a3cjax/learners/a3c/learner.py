@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, UInt32
 from numpy.typing import ArrayLike
@@ -160,10 +161,9 @@ class A3C(AbstractLearner):
             raise ValueError(f"prior must be an a3cjax.Prior, but is {prior!r}.")
         put("prior", prior)
         put("prior_tables", None if prior is None else prior_tables(mdp, prior))
-        theta = jnp.zeros(policy.shape) if theta is None else theta
-        omega = jnp.zeros(mdp.num_features) if omega is None else omega
-        put("theta", check.float_array("theta", theta, policy.shape))
-        put("omega", check.float_array("omega", omega, (mdp.num_features,)))
+        put("theta", check.float_array("theta", np.zeros(policy.shape) if theta is None else theta, policy.shape))
+        d = mdp.num_features
+        put("omega", check.float_array("omega", np.zeros(d) if omega is None else omega, (d,)))
         actor = Way.of("actor", actor_step, actor_optimizer, self.theta)
         critic = Way.of("critic", critic_step, critic_optimizer, self.omega)
         for name, way in (("actor", actor), ("critic", critic)):

@@ -19,8 +19,7 @@ def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape"]
 
     With a known key NumPy makes them: to compile a program for each shape takes longer than all else of a problem.
     """
-    known = not isinstance(key, jax.core.Tracer) and jax.config.jax_threefry_partitionable  # pyright: ignore
-    if not known or jax.random.key_impl(key) != "threefry2x32" or math.prod(shape) > _MANY:
+    if not threefry.is_known(key) or math.prod(shape) > _MANY:
         return jax.random.uniform(key, shape, dtype=float)
     first, second = np.asarray(jax.random.key_data(key))[:, None]
     number = np.arange(math.prod(shape), dtype=np.uint32)
@@ -32,11 +31,11 @@ def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape"]
     return jnp.asarray((bits >> 12 | np.float64(1).view(np.uint64)).view(np.float64) - 1).reshape(shape)
 
 
-def initial_law(initial: Any, num_states: int) -> Float[Array, "S"]:
+def initial_law(initial: Any, num_states: int) -> Float[Array | np.ndarray, "S"]:
     """The uniform law for the word "uniform"; any other value is the law itself."""
     if isinstance(initial, str):
         check.choice("initial", initial, ("uniform",))
-        return jnp.full(num_states, 1 / num_states)
+        return np.full(num_states, 1 / num_states)
     return initial
 
 

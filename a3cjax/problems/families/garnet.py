@@ -8,6 +8,7 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
+from a3cjax._xla.threefry import split
 from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward, uniform
 from a3cjax.problems.mdp import FiniteMDP
 
@@ -44,7 +45,7 @@ def garnet(
     if branching > num_states:
         raise ValueError(f"branching is {branching}, but there are only {num_states} states to move to.")
     check_size("num_states", num_states, num_states, num_actions)
-    for_successors, for_spacings, for_reward, for_features = jax.random.split(key, 4)
+    for_successors, for_spacings, for_reward, for_features = split(key, 4)
     # The places of the largest among independent uniforms are a uniform choice without replacement.
     lots = uniform(for_successors, (num_states, num_actions, num_states))
     _, successors = jax.lax.top_k(lots, branching)

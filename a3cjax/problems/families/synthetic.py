@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-import jax
 from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
+from a3cjax._xla.threefry import split
 from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward, uniform
 from a3cjax.problems.mdp import FiniteMDP
 
@@ -40,7 +40,7 @@ def synthetic(
     num_actions = check.integer("num_actions", num_actions, 1)
     num_features = check.integer("num_features", num_features, 1)
     check_size("num_states", num_states, num_states, num_actions)
-    for_transition, for_reward, for_features = jax.random.split(key, 3)
+    for_transition, for_reward, for_features = split(key, 3)
     weights = uniform(for_transition, (num_states, num_actions, num_states))
     return FiniteMDP(
         transition=weights / weights.sum(-1, keepdims=True),

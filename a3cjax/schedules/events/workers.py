@@ -84,16 +84,17 @@ def simulate_workers(
         check.number(name, value, least=0)
         if np.ndim(value):
             raise ValueError(f"{name} has shape {np.shape(value)}, but must be one number for all workers.")
-    laws, count = stack_laws(compute_times, key, spare=True), jnp.int32(len(compute_times))
+    laws, count = stack_laws(compute_times, key, spare=True), np.int32(len(compute_times))
     waits, watched = (read_latency, write_time), are_watched(compute_times)
     steps, beginning = steps_for(num_updates), partial(jax.tree.map, lambda column: column[:num_updates])
     if check.is_concrete(waits) and read_latency == 0 and write_time == 0:
         *columns, drawn = _at_once(key, laws, count, steps=steps, watched=watched)
-        worker, delay, base, since = beginning(columns)
+        known = check.is_concrete(columns)
+        worker, delay, base, since = beginning(jax.tree.map(np.asarray, columns) if known else columns)
         look_at(compute_times, worker, drawn)
-        if check.is_concrete(worker, delay, base, since):
+        if known:
             high, low, since = (np.asarray(part, np.float64) for part in (*base, since))
-            return Writes(np.asarray(worker), np.asarray(delay), high + (low + since))
+            return Writes(worker, delay, high + (low + since))
         return Writes(worker, delay, add(base, since)[0])
     final = jnp.int32(num_updates - 1)
     worker, delay, landed, tick, drawn = _waiting(key, laws, count, *waits, final, steps=steps, watched=watched)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._xla.threefry import derived_keys
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.schedules import Schedule
@@ -77,7 +78,7 @@ def laws_of(compute_times: ComputeTime | WorkerLaws | None) -> WorkerLaws:
 
 def numbered_keys(key: jax.Array, count: int) -> jax.Array:
     """``count`` keys; the n-th is the same however many there are."""
-    return jax.vmap(lambda s: jax.random.fold_in(key, s))(jnp.arange(count))
+    return derived_keys(key, np.arange(count))
 
 
 def seed_keys(key: jax.Array, group: int, seeds: int) -> jax.Array:
