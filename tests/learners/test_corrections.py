@@ -18,6 +18,7 @@ from a3cjax.problems import exact
 KEY = jax.random.key(0)
 S, A, K = 4, 3, 60
 LAST = a3cjax.Record(every=K, metrics=())
+DEPTH = 24  # of the ring for the workers' delays, and for none: one program
 LAW = a3cjax.Schedule.from_law(jax.random.key(3), a3cjax.delays.Uniform(0, 9), K, num_workers=3)
 RNG = np.random.default_rng(0)
 THETA, BEHAVIOUR = RNG.normal(size=(2, S, A))
@@ -170,11 +171,11 @@ def test_the_server_computes_from_stale_samples(case):
 
 
 def test_without_delays_fresh_is_stale_to_the_bit():
-    """The same θ and ω, and every ratio 1."""
-    sequential = a3cjax.Schedule.sequential(K)
+    """The same θ and ω, and every ratio 1, though a ring has older versions at hand."""
+    prompt = a3cjax.Schedule.from_law(KEY, a3cjax.delays.Constant(0), K, num_workers=3)
     fresh, stale = (
-        a3cjax.simulate(learner, sequential, KEY, record=LAST).params
-        for learner in (a3c(correction="truncated"), a3c(gradient="stale"))
+        a3cjax.simulate(learner, prompt, KEY, record=LAST, history="ring", depth=DEPTH).params
+        for learner in (a3c(correction="truncated", clip=1.5), a3c(gradient="stale"))
     )
     np.testing.assert_array_equal(fresh.theta, stale.theta)
     np.testing.assert_array_equal(fresh.omega, stale.omega)
@@ -185,9 +186,8 @@ def test_a_run_is_its_own_in_every_history_and_batch():
     workers = a3cjax.Schedule.from_workers(jax.random.key(1), [a3cjax.compute_times.Exponential(1.0)] * 3, K)
     learner = a3c(correction="truncated", clip=1.5)
     assert backend_for(learner, "cpu") == CPU_KERNEL
-    ring, mailbox = (
-        a3cjax.simulate(learner, workers, KEY, record=LAST, history=history).params for history in ("ring", "mailbox")
-    )
+    kinds: list[dict[str, Any]] = [{"history": "ring", "depth": DEPTH}, {"history": "mailbox"}]
+    ring, mailbox = (a3cjax.simulate(learner, workers, KEY, record=LAST, **kept).params for kept in kinds)
     both = a3c(correction="truncated", clip=jnp.array([1.0, 1.5, np.inf]))
     batch = a3cjax.simulate(both, workers, jnp.stack([KEY] * 3), record=LAST, history="mailbox").params
     for name in ("theta", "omega"):

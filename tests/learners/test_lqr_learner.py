@@ -1,5 +1,6 @@
 """A3C on a linear-quadratic regulator: the same learner, histories and samplers, with vectors for indices."""
 
+import functools
 from typing import Any
 
 import jax
@@ -31,6 +32,16 @@ def regulator(discount=0.9):
         discount=discount,
         feature_scale=[1.2, 0.8],
     )
+
+
+@functools.cache
+def _workers():
+    return a3cjax.Schedule.from_workers(jax.random.key(5), EXPONENTIAL, 400)
+
+
+def of_workers(length):
+    """The first updates of three workers, drawn once."""
+    return _workers()[:length]
 
 
 GAIN = np.array([[-0.2, 0.1], [0.05, 0.3]])
@@ -90,7 +101,7 @@ def test_logged_samples_give_back_the_parameters(name):
     if decay:
         own = learner(theta=start[0], omega=start[1], actor_step=steps[0], critic_step=steps[1], **case)
     key = jax.random.key(5)
-    schedule = a3cjax.Schedule.from_workers(key, EXPONENTIAL, K)
+    schedule = of_workers(K)
     if kind == "law":
         schedule = a3cjax.Schedule.from_law(key, a3cjax.delays.Uniform(0, 6), K, num_workers=3)
     result = a3cjax.simulate(own, schedule, jax.random.key(3), history=history, transitions=True, record=LAST_ONLY)
@@ -105,18 +116,24 @@ def test_logged_samples_give_back_the_parameters(name):
     assert np.array_equal(samples.critic.state, samples.actor.state) == ("shared_chain" in case)
 
 
-@pytest.mark.parametrize("sampling", ["markov", "iid"])
-def test_neither_the_history_nor_the_batch_changes_a_bit(sampling):
+def on_the_ring(sampling, schedule, keys, **steps):
+    """Runs with their samples and J, in tiles of 32 lanes: one program for each sampling."""
+    own = learner(sampling=sampling, theta=GAIN, radius=20.0, **steps)
+    record = a3cjax.Record(40, ["objective"])
+    return a3cjax.simulate(own, schedule, keys, history="ring", depth=32, transitions=True, record=record)
+
+
+@pytest.mark.parametrize(("sampling", "length"), [("markov", 400), ("iid", K)])
+def test_neither_the_history_nor_the_batch_changes_a_bit(sampling, length):
     """Alone in the mailbox and as one of 40 on the ring: the same parameters, metrics and samples.
 
     Both change at once, for each pair is a program of its own; test_batches.py changes one after the other.
     """
     own = learner(sampling=sampling, theta=GAIN, radius=20.0, actor_step=0.0005)
-    schedule = a3cjax.Schedule.from_workers(jax.random.key(1), EXPONENTIAL, K)
-    keys = jax.random.split(jax.random.key(2), 40)
+    schedule, keys = of_workers(length), jax.random.split(jax.random.key(2), 40)
     options: Any = {"record": a3cjax.Record(40, ["objective"]), "transitions": True}
     alone = a3cjax.simulate(own, schedule, keys[7], history="mailbox", **options)
-    batch = a3cjax.simulate(own, schedule, keys, history="ring", **options)
+    batch = on_the_ring(sampling, schedule, keys, actor_step=0.0005)
     for name in ("params", "metrics", "transitions"):
         ours, theirs = jax.tree.leaves(getattr(alone, name)), jax.tree.leaves(getattr(batch, name))
         assert len(ours) == len(theirs) > 0
@@ -128,14 +145,15 @@ def test_neither_the_history_nor_the_batch_changes_a_bit(sampling):
 def test_states_have_the_moments_of_both_laws(sampling):
     """With the policy held still: first and second moments of s ~ μ and ŝ ~ d against the Lyapunov equations.
 
-    512 independent runs; of a Markov run's 400 states the first 150 are dropped (ρ(M) = .60, γ = .9: .9¹⁵⁰ = 1e-7).
-    States of one run are dependent, the runs are not: the standard error is that of 512 run means. 5 of them allowed.
+    512 independent runs of one of three workers; of a Markov run's 400 states the first 150 are dropped (ρ(M) = .60,
+    γ = .9: .9¹⁵⁰ = 1e-7). States of one run are dependent, the runs are not: the standard error is that of 512 run
+    means. 5 of them allowed.
     """
     length, dropped = (400, 150) if sampling == "markov" else (40, 0)
-    own = learner(sampling=sampling, theta=GAIN, actor_step=0.0, critic_step=0.0)
-    record = a3cjax.Record(every=length, metrics=())
+    own = learner()
+    only_one = a3cjax.Schedule(np.zeros(length, int), np.zeros(length, int), np.arange(length), num_workers=3)
     keys = jax.random.split(jax.random.key(4), 512)
-    result = a3cjax.simulate(own, a3cjax.Schedule.sequential(length), keys, transitions=True, record=record)
+    result = on_the_ring(sampling, only_one, keys, actor_step=0.0, critic_step=0.0)
     found = own.mdp.evaluate(own.policy, GAIN)
     laws = {
         "critic": (np.zeros(2), found.stationary_covariance),
