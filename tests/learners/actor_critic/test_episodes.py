@@ -1,6 +1,9 @@
 """The sums of episodes after a rollout are those that are kept step by step."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from a3cjax.learners.actor_critic.rollout import Episode, Rollout, Worker, _episodes
@@ -13,8 +16,13 @@ def test_episodes_are_those_of_a_loop():
     terminated, truncated = rng.random((runs, 5)) < 0.3, rng.random((runs, 5)) < 0.2
     totals, lengths = rng.integers(0, 9, (2, runs)).astype(np.float32), rng.integers(0, 9, (2, runs)).astype(np.int32)
     ended = rng.integers(0, 5, runs).astype(np.int32)
-    before = Worker(None, None, Episode(totals[0], lengths[0]), Episode(totals[1], lengths[1]), ended)
-    rollout = Rollout(None, None, reward, None, terminated, truncated, None)
+    nothing: Any = None
+    at: Any = list(zip(totals, lengths, strict=True))
+    own: Any = (nothing, nothing, Episode(*at[0]), Episode(*at[1]), ended)
+    before = Worker(*own)
+    columns: Any = (nothing, nothing, reward, nothing, terminated, truncated, nothing)
+    rollout = Rollout(*columns)
+    before, rollout = jax.tree.map(jnp.asarray, (before, rollout))
     running, last, count = jax.vmap(_episodes)(before, rollout)
     for b in range(runs):
         now, latest, ends = (totals[0, b], lengths[0, b]), (totals[1, b], lengths[1, b]), ended[b]
