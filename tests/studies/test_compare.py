@@ -89,7 +89,7 @@ def test_another_schedule_has_no_idle_shares():
 @pytest.fixture(scope="module")
 def learner():
     mdp = a3cjax.families.synthetic(KEY, num_states=5, num_actions=2, num_features=5)
-    return a3cjax.A3C(mdp, actor_step=0.04, critic_step=0.1)
+    return a3cjax.A3C(mdp, actor_step=0.04, critic_step=0.1, radius=100.0)  # as the command's has one
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_a_study_without_a_finite_number_is_drawn_and_written(study, tmp_path):
 
 def test_the_command_writes_what_it_says(tmp_path, capsys):
     options = shlex.split(
-        "compare --workers 2 4 --laws deterministic straggler --straggler-factor 5 --seeds 2 --samples 2000 --states 5 "
+        "compare --workers 2 4 --laws deterministic straggler --straggler-factor 5 --seeds 3 --samples 6000 --states 5 "
         "--features 5 --actions 2 --target 0.4"
     )
     assert main([*options, "--out", str(tmp_path)]) == 0
