@@ -30,6 +30,11 @@ from a3cjax.engine.tiles import Tile, for_a_thread
 _MOST_ROWS, _ROOM_FOR_ROWS = 256, 1 << 22  # of a call: so many at most, and bytes of their states
 
 
+def is_measured_apart(plan: Plan) -> bool:
+    """Whether a metric is the learner's. Functions of the user's alone are most often short, and the loop measures."""
+    return any(isinstance(metric, str) for _, metric in plan.metrics)
+
+
 class What(NamedTuple):
     """Sizes and choices that shape the program."""
 

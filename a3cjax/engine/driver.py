@@ -17,7 +17,7 @@ from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import Backend
 from a3cjax._xla.lane_kernel import LANE_KERNEL
-from a3cjax.engine.apart import Apart
+from a3cjax.engine.apart import Apart, is_measured_apart
 from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
@@ -105,8 +105,9 @@ class _Course:
         layout = Layout.of(runs.count, shares, plan.history, plan.num_workers, plan.backend)
         tiles = Tiles(layout, available[:shares])
         on_devices = tiles.put(runs.split_learner(layout), plan.axes, layout.split(np.asarray(runs.keys)))
-        measured = Apart.of(plan, runs, on_devices[0][0]) if plan.metrics else None
-        plan = dataclasses.replace(plan, apart=measured is not None)
+        measured = Apart.of(plan, runs, on_devices[0][0]) if is_measured_apart(plan) else None
+        if measured:
+            plan = dataclasses.replace(plan, apart=True, metrics=())  # which the loop then need not know
         shown = plan.shown_of_a_run(runs.one_learner()) if measured else None
         updates, segments, plan = _shape_blocks(
             plan, layout, runs.num_updates, runs.worker.shape[0] > 1, bytes_of(shown)
@@ -115,7 +116,7 @@ class _Course:
         one_block = updates >= runs.num_updates
         if one_block and plan.backend.pads_blocks and not _has_tiny_floats(runs):  # idle where it is not needed
             room_for = _roomy(updates, 256), _roomy(segments, 16)
-        segment, plan = plan.segment, dataclasses.replace(plan, segment=0, metrics=())  # unknown to the program
+        segment, plan = plan.segment, dataclasses.replace(plan, segment=0)  # of which the program knows nothing
         return cls(plan, runs, layout, tiles, on_devices, segment, segments, room_for, measured)
 
     def __enter__(self) -> "_Course":
