@@ -9,7 +9,7 @@ Where the runs of a record are measured side by side, or lie on an accelerator, 
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,7 +86,7 @@ class Apart:
 
     def of_block(self, tile: Tile, shown: Shown, measured: Sequence[bool], updates: Sequence[int]) -> dict[str, Any]:
         """Metrics [segments, lanes, …] after those segments that are ``measured``; zeros elsewhere."""
-        self.compiled.result()
+        wait((self.compiled,))  # and if it failed, so does the call, and says why
         keys, real = np.asarray(tile.keys), int(tile.real)
         ends, measurer, run = np.asarray(updates, np.int32), tile.learner.measurer(), program(self.what.backend)
         found = jax.tree.map(lambda v: np.zeros((len(measured), len(keys), *v.shape), v.dtype), self.values)

@@ -6,7 +6,7 @@ A tile's parameters and history stay where they are from block to block: each ca
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -78,6 +78,14 @@ def drive(
     return course.states(), course.saved(done), course.metrics(), course.samples(), stopped
 
 
+def compile_programs(plan: Plan, runs: Runs) -> None:
+    """All that ``drive`` would call on this machine's devices, with nothing to do."""
+    with _Course.over(plan, runs, jax.local_devices()) as course:
+        course.shares = [tiles[:1] for tiles in course.shares]  # they are all alike
+        course.begin()
+        course.compile()
+
+
 @dataclass
 class _Course:
     """A simulation under way: where each tile stands, and what was found so far."""
@@ -147,14 +155,12 @@ class _Course:
 
     def take(self, done: int, lengths: list[int], measured: list[bool]) -> None:
         """A block of updates, measured where it is marked."""
-        updates, segments = self.room_for
-        block = way_of(self.plan.backend).block(self.plan, self.runs, self.layout, done, updates, self._room)
-        blocks = self.tiles.place(self.tiles.take(block))
+        blocks, segments = self._blocks(done), self.room_for[1]
         idle = segments - len(lengths)
         measured = measured + [False] * idle
         marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured)
-        if not self._metrics:
-            self._compile(done, blocks)
+        if not self._metrics and self._others:
+            self._idle(done, blocks)
         ends = done + np.cumsum(lengths + [0] * idle)
         look = (
             None
@@ -194,16 +200,30 @@ class _Course:
         """All blocks', [B, K, …], or None."""
         return _one_after_the_other(self._samples) if self._samples else None
 
+    def compile(self) -> None:
+        """Whatever ``take`` calls."""
+        self._idle(0, self._blocks(0))
+        if self.apart is not None:
+            wait((self.apart.compiled,))
+
+    def _blocks(self, done: int) -> list[list[Block]]:
+        updates, way = self.room_for[0], way_of(self.plan.backend)
+        block = way.block(self.plan, self.runs, self.layout, done, updates, self._room)
+        return self.tiles.place(self.tiles.take(block))
+
     @property
     def _firsts_and_others(self) -> tuple[slice, slice]:
         devices = len(set(self.tiles.devices))
         return slice(devices), slice(devices, None)
 
-    def _compile(self, done: int, blocks: list[list[Block]]) -> None:
-        """Take no update with the first tile of each device, if other shares there wait for the same program."""
-        firsts, others = self._firsts_and_others
-        if not self.tiles.devices[others]:
-            return
+    @property
+    def _others(self) -> bool:
+        """Whether there are shares that wait for a program which another share on their device compiles."""
+        return bool(self.tiles.devices[self._firsts_and_others[1]])
+
+    def _idle(self, done: int, blocks: list[list[Block]]) -> None:
+        """Take no update with the first tile of each device, whose program is compiled for that."""
+        firsts, _ = self._firsts_and_others
         segments = self.room_for[1]
         nothing = jnp.zeros(segments, jnp.int32), jnp.zeros(segments, bool)
         idly = functools.partial(_advance, self.plan, first=done, lengths_and_marks=nothing)

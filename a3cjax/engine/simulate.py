@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from a3cjax._xla.marks import opaque
 from a3cjax.engine.asked import asked, remember
 from a3cjax.engine.choice import choose
 from a3cjax.engine.door import check_pytree, check_record, check_scalars, check_steps
-from a3cjax.engine.driver import drive, on_its_way
+from a3cjax.engine.driver import compile_programs, drive, on_its_way
 from a3cjax.engine.history.gathering import check_gathers, check_update
 from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.layout import Layout
@@ -100,62 +100,95 @@ def simulate(
     >>> result.metrics["objective"].shape  # three runs, a hundred records
     (3, 100)
     """
-    check.choice("history", history, ("auto", *HISTORIES))
-    check_pytree(learner)
-    learner = adopted(learner)
-    record = check_record(record)
-    learner, schedule, key, resume = without_derivatives((learner, schedule, key, resume))
-    if not isinstance(resume, SavedState | None):
-        raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
-    runs = Runs.of(learner, schedule, key)
-    metrics = record.resolve(learner)
-    outside = _look_at(learner, runs, metrics, transitions)
-    traced = outside or not check.is_concrete(learner, schedule, key)
-    if traced:
-        _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
-    spacing = record.spacing(schedule.num_messages)
-    of_delay = learner.delay_metric_names
-    runs, metrics = _without_keys(runs, metrics)
-    kept, depth, places = choose(history, depth, schedule, resume, runs.one_learner())
-    runs = dataclasses.replace(runs, places=places)
-    platform = jax.default_backend() if traced or not devices else devices[0].platform
-    plan = Plan(
-        history=kept,
-        num_workers=schedule.num_workers,
-        depth=depth,
-        segment=spacing,
-        metrics=tuple(
-            (name, metric) for name, metric in metrics if not (runs.is_schedule_metric(metric) or metric in of_delay)
-        ),
-        delay_metrics=tuple(
-            (name, metric) for name, metric in metrics if isinstance(metric, str) and metric in of_delay
-        ),
-        log=transitions,
-        axes=runs.axes,
-        backend=backend_for(runs.one_learner(), platform, runs.commit is not None),
-        gathers=runs.commit is not None,
-        discards=runs.weight is not None,
-        of_workers=any(metric in learner.worker_metric_names for _, metric in metrics if isinstance(metric, str)),
-    )
-    if not traced:
-        plan = on_its_way(plan, runs, platform)
-    check_memory(plan, runs, metrics, spacing)
-    if traced:
-        state, saved, values, log = _trace(plan, runs, spacing, outside)
-        interrupted = None
+    run = _Asked.of(learner, schedule, key, record, history, transitions, depth, resume, devices, progress)
+    plan, interrupted = run.plan, None
+    if run.traced:
+        state, saved, values, log = _trace(plan, run.runs, run.spacing, run.outside)
     else:
-        state, saved, values, log, interrupted = drive(plan, runs, spacing, resume, devices, progress)
-    result = _result(runs, metrics, spacing, state, saved, values, log, 0 if resume is None else resume.updates)
+        state, saved, values, log, interrupted = drive(plan, run.runs, run.spacing, run.resume, devices, progress)
+    before = 0 if resume is None else resume.updates
+    result = _result(run.runs, run.metrics, run.spacing, state, saved, values, log, before)
     result = dataclasses.replace(result, backend=plan.backend.name)
-    if not traced:
-        options = {"every": spacing, "history": kept, "depth": depth, "transitions": transitions}
+    if not run.traced:
+        options = {"every": run.spacing, "history": plan.history, "depth": run.depth, "transitions": transitions}
         options["precision"] = jnp.result_type(float).name
-        remember(result, functools.partial(asked, learner, schedule, key, metrics, **options))
+        remember(result, functools.partial(asked, run.learner, schedule, key, run.metrics, **options))
     if interrupted is not None:
         raise interrupted(result)
-    if throw and not traced:
+    if throw and not run.traced:
         _raise_if_diverged(result)
     return result
+
+
+def compile_ahead(learner: Any, schedule: Schedule, key: jax.Array, record: Record | None = None) -> None:
+    """Compile what ``simulate`` with these arguments would, and simulate nothing: beside another simulation."""
+    run = _Asked.of(learner, schedule, key, record)
+    if not run.traced:
+        compile_programs(run.plan, run.runs)
+
+
+class _Asked(NamedTuple):
+    """What a call of ``simulate`` comes to."""
+
+    learner: Any
+    runs: Runs
+    metrics: tuple[tuple[str, Any], ...]
+    plan: Plan
+    spacing: int
+    depth: int | None
+    resume: SavedState | None
+    traced: bool
+    outside: bool  # whether the learner's methods use traced values that are no leaves of it
+
+    @classmethod
+    def of(
+        cls, learner: Any, schedule: Schedule, key: jax.Array, record: Record | None,
+        history: str = "auto", transitions: bool = False, depth: int | None = None, resume: SavedState | None = None,
+        devices: Sequence[Any] | None = None, progress: bool | None = None,
+    ) -> "_Asked":  # fmt: skip
+        """Look at all arguments, and choose how."""
+        check.choice("history", history, ("auto", *HISTORIES))
+        check_pytree(learner)
+        learner = adopted(learner)
+        record = check_record(record)
+        learner, schedule, key, resume = without_derivatives((learner, schedule, key, resume))
+        if not isinstance(resume, SavedState | None):
+            raise ValueError(f"resume must be the .state of a result, but is a {type(resume).__name__}.")
+        runs = Runs.of(learner, schedule, key)
+        metrics = record.resolve(learner)
+        outside = _look_at(learner, runs, metrics, transitions)
+        traced = outside or not check.is_concrete(learner, schedule, key)
+        if traced:
+            _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
+        spacing = record.spacing(schedule.num_messages)
+        of_delay = learner.delay_metric_names
+        runs, metrics = _without_keys(runs, metrics)
+        kept, depth, places = choose(history, depth, schedule, resume, runs.one_learner())
+        runs = dataclasses.replace(runs, places=places)
+        platform = jax.default_backend() if traced or not devices else devices[0].platform
+        named = [(name, metric) for name, metric in metrics if isinstance(metric, str)]
+        plan = Plan(
+            history=kept,
+            num_workers=schedule.num_workers,
+            depth=depth,
+            segment=spacing,
+            metrics=tuple(
+                (name, metric)
+                for name, metric in metrics
+                if not (runs.is_schedule_metric(metric) or metric in of_delay)
+            ),
+            delay_metrics=tuple((name, metric) for name, metric in named if metric in of_delay),
+            log=transitions,
+            axes=runs.axes,
+            backend=backend_for(runs.one_learner(), platform, runs.commit is not None),
+            gathers=runs.commit is not None,
+            discards=runs.weight is not None,
+            of_workers=any(metric in learner.worker_metric_names for _, metric in named),
+        )
+        if not traced:
+            plan = on_its_way(plan, runs, platform)
+        check_memory(plan, runs, metrics, spacing)
+        return cls(learner, runs, metrics, plan, spacing, depth, resume, traced, outside)
 
 
 def _look_at(learner: Any, runs: Runs, metrics: tuple[tuple[str, Any], ...], transitions: bool) -> bool:

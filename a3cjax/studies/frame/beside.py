@@ -4,11 +4,8 @@ import contextvars
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
-import jax
-import jax.numpy as jnp
-
 from a3cjax.engine.host import bar_of_parts, heeding, interruptible
-from a3cjax.engine.tiles import cores_to_use
+from a3cjax.engine.tiles import cores_to_use, for_a_thread
 
 _GLANCE = 0.2  # seconds that the main thread waits before it looks for Ctrl-C, where that does not wake it
 
@@ -29,12 +26,11 @@ def beside(parts: Sequence[Part], what: str, progress: bool | None, most: float)
         for part in parts:
             part(progress)
         return
-    x64 = jnp.result_type(float) == jnp.float64
 
     def call(part: Part, interrupted: Callable[[], bool], advance: Callable[[], None]) -> None:
         if interrupted():
             raise KeyboardInterrupt
-        with jax.enable_x64(x64), heeding(interrupted):
+        with heeding(interrupted):
             part(False)
         advance()
 
@@ -45,7 +41,7 @@ def beside(parts: Sequence[Part], what: str, progress: bool | None, most: float)
     ):
         calls: list[Future[None]] = []
         for part in parts:
-            calls.append(pool.submit(contextvars.copy_context().run, call, part, interrupted, advance))
+            calls.append(pool.submit(contextvars.copy_context().run, for_a_thread(call), part, interrupted, advance))
         try:
             done, left = wait(calls, _GLANCE, FIRST_EXCEPTION)
             while left and not any(one.exception() for one in done):

@@ -15,6 +15,7 @@ from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
+from a3cjax.studies.frame.ahead import compiled_ahead
 from a3cjax.studies.frame.parts import Batches, Whole, found_in
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.frame.types import Dataset
@@ -148,6 +149,8 @@ def run_batches(
 ) -> Outcome:  # fmt: skip
     """Simulate batch after batch, put what they recorded into the curves, and make the study of them.
 
+    While the first is compiled and simulated, programs of the others are compiled on another core.
+
     On Ctrl-C that is made of what there is, and raised; see ``kept_on_interrupt``.
 
     Args:
@@ -161,19 +164,23 @@ def run_batches(
         nothing_before: whether the curves say nothing before the first batch has begun.
     """
     names: Any = record.metrics
+    batches = tuple(batches)
     blocks = asked_for()
     if blocks is not None:
-        return _in_blocks(blocks, outcome, curves, tuple(batches), record, confidence, clock)
-    for number, batch in enumerate(batches):
-        with kept_on_interrupt(
-            lambda: outcome(curves, confidence, interrupted=True),
-            batch.interrupted,
-            nothing_yet=lambda first=not number: nothing_before and first,
-        ):
-            simulate_into(
-                lambda result, where=batch.where: put_runs(curves, where, result, names, clock=clock),
-                batch.learner, batch.schedule, batch.keys, record=record, progress=progress,
-            )  # fmt: skip
+        return _in_blocks(blocks, outcome, curves, batches, record, confidence, clock)
+    with compiled_ahead([(batch.learner, batch.schedule, batch.keys) for batch in batches], record) as ready:
+        for number, batch in enumerate(batches):
+            with kept_on_interrupt(
+                lambda: outcome(curves, confidence, interrupted=True),
+                batch.interrupted,
+                nothing_yet=lambda first=not number: nothing_before and first,
+            ):
+                with at_work("compiling", progress):
+                    ready(number)
+                simulate_into(
+                    lambda result, where=batch.where: put_runs(curves, where, result, names, clock=clock),
+                    batch.learner, batch.schedule, batch.keys, record=record, progress=progress,
+                )  # fmt: skip
     return outcome(curves, confidence)
 
 

@@ -1,0 +1,58 @@
+"""Programs of later batches are there before they are asked for, and none is compiled twice."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+import a3cjax
+from a3cjax._xla.cpu_kernel import CPU_KERNEL
+from a3cjax.engine import apart, driver
+from a3cjax.studies.frame import ahead
+
+RECORD = a3cjax.Record(every=5, metrics=["distance_sq"])
+KEYS = jax.random.split(jax.random.key(0), 2)
+
+
+def call(dimension, updates=10):
+    learner = a3cjax.QuadraticSGD(curvature=np.ones(dimension), step=0.25, noise=1.0)
+    return learner, a3cjax.Schedule.sequential(updates), KEYS
+
+
+def programs():
+    points: tuple[Any, ...] = (*driver.programs(CPU_KERNEL), apart.program(CPU_KERNEL))
+    return [point._cache_size() for point in points]
+
+
+def test_the_programs_of_other_learners_are_compiled_ahead(monkeypatch):
+    monkeypatch.setattr(ahead, "cores_to_use", lambda: 2)
+    seen, compile_ahead = [], ahead.compile_ahead
+    monkeypatch.setattr(ahead, "compile_ahead", lambda *given: (seen.append(given[0]), compile_ahead(*given)))
+    calls = [call(7), call(8), call(8), call(7)]
+    a3cjax.simulate(*calls[0], record=RECORD)
+    before = programs()
+    with ahead.compiled_ahead(calls, RECORD) as ready:
+        for i in range(len(calls)):
+            ready(i)
+        assert programs() == [count + 1 for count in before]  # start, loop and metrics
+        results = [a3cjax.simulate(*each, record=RECORD) for each in calls]
+    assert programs() == [count + 1 for count in before]
+    assert [np.size(learner.curvature) for learner in seen] == [8]
+    np.testing.assert_array_equal(results[1].params.x, results[2].params.x)
+
+
+def test_alike_calls_and_one_core_compile_nothing_ahead(monkeypatch):
+    monkeypatch.setattr(ahead, "compile_ahead", None)
+    monkeypatch.setattr(ahead, "cores_to_use", lambda: 2)
+    with ahead.compiled_ahead([call(3), call(3)], RECORD) as ready:
+        ready(1)
+    monkeypatch.setattr(ahead, "cores_to_use", lambda: 1)
+    with ahead.compiled_ahead([call(3), call(4)], RECORD) as ready:
+        ready(1)
+
+
+def test_an_error_is_the_calls_own(monkeypatch):
+    """A record that does not fit its schedule is refused by simulate, and by nobody before."""
+    monkeypatch.setattr(ahead, "cores_to_use", lambda: 2)
+    with ahead.compiled_ahead([call(3), call(4, updates=2)], RECORD) as ready:
+        ready(1)
