@@ -20,7 +20,7 @@ def warn_of_states_left_behind(mdp: FiniteMDP, policy: Any, theta: Float[Array, 
     if not check.is_concrete(mdp, theta):
         return
     with jax.ensure_compile_time_eval():
-        taken = np.asarray(_taken(policy, theta))
+        taken = np.asarray(policy.probabilities(theta)) > 0
     possible = np.asarray(mdp.transition) > 0
     steps = np.zeros((mdp.num_states, mdp.num_states), bool)
     for action in range(mdp.num_actions):
@@ -59,12 +59,6 @@ def warn_of_states_left_behind(mdp: FiniteMDP, policy: Any, theta: Float[Array, 
         "one starts again (as in families.gridworld), or use estimator='reinforce', which needs no critic.",
         stacklevel=check.level_of_caller(),
     )
-
-
-@jax.jit
-def _taken(policy: Any, theta: Float[Array, "*theta"]) -> Bool[Array, "S A"]:
-    """Which actions the policy may take."""
-    return policy.probabilities(theta) > 0
 
 
 def _reached(steps: Bool[np.ndarray, "S S"], start: Bool[np.ndarray, " S"]) -> Bool[np.ndarray, " S"]:
