@@ -222,7 +222,10 @@ def _beside_processes(updates: int, rounds: int) -> None:
     learner, keys = learner_of(SMALL), jax.random.split(jax.random.key(1), 16)
     fewer = updates // 16
     schedule, record = schedule_of(0, fewer), a3cjax.Record(every=fewer, metrics=[])
-    call = lambda: a3cjax.simulate(learner, schedule, keys, record=record).params  # noqa: E731
+
+    def call():
+        return a3cjax.simulate(learner, schedule, keys, record=record).params
+
     real = {"NumPy": lambda: numpy_network.cpu_seconds_per_update(8, updates // 4)}
     if importlib.util.find_spec("torch") is not None:
         from benchmarks import torch_network

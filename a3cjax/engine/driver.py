@@ -155,7 +155,7 @@ class _Course:
 
     def take(self, done: int, lengths: list[int], measured: list[bool]) -> None:
         """A block of updates, measured where it is marked."""
-        blocks, segments = self._blocks(done), self.room_for[1]
+        blocks, segments = self._block_of_each(done), self.room_for[1]
         idle = segments - len(lengths)
         measured = measured + [False] * idle
         marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured)
@@ -202,11 +202,11 @@ class _Course:
 
     def compile(self) -> None:
         """Whatever ``take`` calls."""
-        self._idle(0, self._blocks(0))
+        self._idle(0, self._block_of_each(0))
         if self.apart is not None:
             wait((self.apart.compiled,))
 
-    def _blocks(self, done: int) -> list[list[Block]]:
+    def _block_of_each(self, done: int) -> list[list[Block]]:
         updates, way = self.room_for[0], way_of(self.plan.backend)
         block = way.block(self.plan, self.runs, self.layout, done, updates, self._room)
         return self.tiles.place(self.tiles.take(block))

@@ -13,8 +13,7 @@ from a3cjax.engine.history.protocol import Kind
 from a3cjax.engine.simulate import compile_ahead
 from a3cjax.engine.tiles import cores_to_use, for_a_thread
 from a3cjax.schedules import Schedule
-
-_GLANCE = 0.2  # seconds that the main thread waits before it looks for Ctrl-C, where that does not wake it
+from a3cjax.studies.frame.beside import GLANCE
 
 
 @contextlib.contextmanager
@@ -37,7 +36,7 @@ def compiled_ahead(calls: Sequence[tuple[Any, Schedule, Any]], record: Record) -
 
     def ready(i: int) -> None:
         while (one := compiled.get(kinds[i])) is not None and not one.done():
-            wait((one,), _GLANCE)
+            wait((one,), GLANCE)
 
     try:
         yield ready

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from a3cjax.engine.host import bar_of_parts, heeding, interruptible
 from a3cjax.engine.tiles import cores_to_use, for_a_thread
 
-_GLANCE = 0.2  # seconds that the main thread waits before it looks for Ctrl-C, where that does not wake it
+GLANCE = 0.2  # seconds that the main thread waits before it looks for Ctrl-C, where that does not wake it
 
 Part = Callable[[bool | None], None]
 
@@ -43,9 +43,9 @@ def beside(parts: Sequence[Part], what: str, progress: bool | None, most: float)
         for part in parts:
             calls.append(pool.submit(contextvars.copy_context().run, for_a_thread(call), part, interrupted, advance))
         try:
-            done, left = wait(calls, _GLANCE, FIRST_EXCEPTION)
+            done, left = wait(calls, GLANCE, FIRST_EXCEPTION)
             while left and not any(one.exception() for one in done):
-                done, left = wait(calls, _GLANCE, FIRST_EXCEPTION)
+                done, left = wait(calls, GLANCE, FIRST_EXCEPTION)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     for one in calls:
