@@ -17,6 +17,8 @@ from jaxtyping import Array, Int, Num
 
 T = TypeVar("T")
 
+FEW_LANES = 16  # up to here a tile costs as much as its runs four by four
+
 # Indices come from the schedule and from samplers, which stay in range; checking them again costs as much as the work.
 IN_BOUNDS: Any = {"mode": "promise_in_bounds"}
 
@@ -119,6 +121,15 @@ class Backend:
 
 
 ACCELERATOR = Backend()
+
+
+def shared_by_few(lanes: int) -> int:
+    """The next power of two up to 16, so that batches of about as many runs share a program; more stay as they are.
+
+    Loops over a multiple of four lanes are vectors: a fifth slower at most, with five runs, and often quicker.
+    """
+    return 1 << (lanes - 1).bit_length() if lanes <= FEW_LANES else lanes
+
 
 _backend: ContextVar[Backend] = ContextVar("backend", default=ACCELERATOR)
 

@@ -20,7 +20,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Int, Num
 
 from a3cjax._xla import rows, version_store
-from a3cjax._xla.backend import Backend
+from a3cjax._xla.backend import FEW_LANES, Backend, shared_by_few
 from a3cjax._xla.lanes import LANES_AT_ONCE, lane_axis, lanes_in_place
 from a3cjax._xla.loops import FOR_CPU
 from a3cjax._xla.stored import set_xla_metadata, stored
@@ -31,7 +31,6 @@ _zero: ContextVar[Any] = ContextVar("zero")  # within a kernel: an integer 0 tha
 _SMALL = 1024  # elements
 
 _MANY_WORKERS, _LANES_OF_MANY = 2048, 64  # beyond, slots leave the cache anyway, and of fewer runs more stay
-_FEW_LANES = 16  # up to here a tile costs as much as its runs one by one
 _LEAST_LANES = 32  # a larger tile has at least as many: shorter loops are unrolled by the compiler and not vectorised
 
 
@@ -46,13 +45,13 @@ class CPUKernel(Backend):
     most_lanes = {"mailbox": 128, "ring": 32, "versions": 32}  # noqa: RUF012
 
     def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
-        """Lanes in whole groups of those that a loop over lanes takes at once."""
+        """Few lanes as a power of two, more in whole groups of those that a loop over lanes takes at once."""
         most = self.most_lanes[history]
         if num_workers > _MANY_WORKERS:
             most = min(most, _LANES_OF_MANY)
         tiles = math.ceil(math.ceil(runs / most) / shares) * shares
-        lanes = math.ceil(runs / tiles)
-        if lanes > _FEW_LANES:
+        lanes = shared_by_few(math.ceil(runs / tiles))
+        if lanes > FEW_LANES:
             lanes = math.ceil(max(lanes, min(_LEAST_LANES, most)) / LANES_AT_ONCE) * LANES_AT_ONCE
         return tiles, lanes
 

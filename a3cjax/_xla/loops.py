@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from a3cjax._xla.backend import Backend
+from a3cjax._xla.backend import Backend, shared_by_few
 from a3cjax._xla.stored import stored
 
 # At level 3, the usual one, loops over 40 lanes and fewer are unrolled, and then not vectorised.
@@ -17,6 +17,11 @@ class Loops(Backend):
     compiler_options = FOR_CPU
     pads_blocks = True
     most_lanes = {"mailbox": 512, "ring": 256, "versions": 16}  # noqa: RUF012
+
+    def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
+        """Few lanes as a power of two."""
+        tiles, lanes = super().tiles(runs, shares, history, num_workers)
+        return tiles, shared_by_few(lanes)
 
     def stage(self, function: Callable[..., Any], *args: Any) -> Any:
         """A stored call."""

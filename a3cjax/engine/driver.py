@@ -37,6 +37,7 @@ _USUAL = Way()
 LONGEST_BLOCK = 1 << 17
 _ROOM_FOR_SHOWN = 1 << 24  # bytes of the states that a tile shows in a block
 _MOST_ROOM = 1 << 12  # updates and segments of a run, up to which there may be twice the room
+_FEW_WORKERS, _SMALL_SLOT = 16, 256  # workers, and bytes of a slot, up to which there is room for so many workers
 _MOST_TILES = 128  # of a core; with more of them blocks take longer, lest the calls cost more than the updates
 
 
@@ -124,7 +125,8 @@ class _Course:
         one_block = updates >= runs.num_updates
         if one_block and plan.backend.pads_blocks and not _has_tiny_floats(runs):  # idle where it is not needed
             room_for = _roomy(updates, 256), _roomy(segments, 16)
-        segment, plan = plan.segment, dataclasses.replace(plan, segment=0)  # of which the program knows nothing
+        # Of segments the program knows nothing, and of workers how many it has room for.
+        segment, plan = plan.segment, dataclasses.replace(plan, segment=0, num_workers=_room_for_workers(plan, runs))
         return cls(plan, runs, layout, tiles, on_devices, segment, segments, room_for, measured)
 
     def __enter__(self) -> "_Course":
@@ -144,12 +146,12 @@ class _Course:
 
     def go_on(self, saved: SavedState) -> None:
         """Stand where a saved state does."""
-        one, tile = self.runs.one_learner(), self.shares[0][0]
-        begun = jax.eval_shape(
-            functools.partial(start, self.plan), tile.learner, tile.keys, jnp.int32(self.runs.num_workers)
-        )
-        expected = jax.eval_shape(lambda carry: runs_of(self.plan, one, carry, self.layout.lanes), begun)
-        carry = restored(saved, self.plan, self.runs, self.layout, expected)
+        one, tile, workers = self.runs.one_learner(), self.shares[0][0], self.runs.num_workers
+        plan = dataclasses.replace(self.plan, num_workers=workers)
+        begun = jax.eval_shape(functools.partial(start, plan), tile.learner, tile.keys, jnp.int32(workers))
+        expected = jax.eval_shape(lambda carry: runs_of(plan, one, carry, self.layout.lanes), begun)
+        carry = restored(saved, plan, self.runs, self.layout, expected)
+        carry = _with_slots(carry, lambda slots: _more(slots, self.plan.num_workers - workers))
         carries = [[tile_of(self.plan, one, tile) for tile in tiles] for tiles in self.tiles.take(carry)]
         self.carries = self.tiles.place(carries)
 
@@ -181,11 +183,12 @@ class _Course:
     def saved(self, done: int) -> SavedState:
         """Where the simulation stands, put together when somebody asks for it."""
         plan, one, lanes = self.plan, self.runs.one_learner(), self.layout.lanes
-        tiles, carries = self.tiles, self.carries
+        tiles, carries, workers = self.tiles, self.carries, self.runs.num_workers
 
         def leaves():
-            runs = [[runs_of(plan, one, carry, lanes) for carry in some] for some in on_host()]
-            return *jax.tree.leaves(tiles.joined(runs)), *known_versions(self.runs, done)
+            runs = tiles.joined([[runs_of(plan, one, carry, lanes) for carry in some] for some in on_host()])
+            known = _with_slots(runs, lambda slots: slots[:, :workers])
+            return *jax.tree.leaves(known), *known_versions(self.runs, done)
 
         def on_host():
             return jax.tree.map(np.asarray, carries)
@@ -238,6 +241,15 @@ class _Course:
         return self._pool.map(for_a_thread(function), *columns)
 
 
+def _with_slots(carry: Carry, change: Callable[[Any], Any]) -> Carry:
+    return carry._replace(slots=jax.tree.map(change, carry.slots))
+
+
+def _more(slots: np.ndarray, spare: int) -> np.ndarray:
+    """Of [tiles, lanes, N, …] so many more, which nobody uses."""
+    return np.concatenate([slots, np.zeros((*slots.shape[:2], spare, *slots.shape[3:]), slots.dtype)], axis=2)
+
+
 def _one_after_the_other(blocks: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *blocks)
 
@@ -278,6 +290,7 @@ def _programs(backend: Backend, options: tuple[tuple[str, Any], ...] | None) -> 
 def _start_share(plan: Plan, workers: Int[Array, ""], tiles: Sequence[Tile]) -> list[Carry]:
     """What a share's tiles begin with."""
     begin = programs(plan.backend).start
+    plan = dataclasses.replace(plan, metrics=(), apart=False)  # of which a start knows nothing
     return [begin(plan, tile.learner, tile.keys, workers) for tile in tiles]
 
 
@@ -322,6 +335,14 @@ def _shape_blocks(
     segment = min(plan.segment, block)
     segments = min(segments, max(1, _ROOM_FOR_SHOWN // max(1, layout.lanes * shown)))
     return segments * segment, segments, dataclasses.replace(plan, segment=segment)
+
+
+def _room_for_workers(plan: Plan, runs: Runs) -> int:
+    """Slots of a run: sixteen where they are small, so that schedules of fewer workers share a program."""
+    shapes = shapes_of(Kind.of(runs.one_learner()))
+    slot = bytes_of((shapes.message, shapes.worker_state, shapes.view if plan.keeps_views(runs.one_learner()) else ()))
+    small = plan.backend.pads_blocks and slot <= _SMALL_SLOT and not plan.of_workers
+    return max(runs.num_workers, _FEW_WORKERS) if small else runs.num_workers
 
 
 def _has_tiny_floats(runs: Runs) -> bool:

@@ -68,8 +68,12 @@ class Plan:
         """The history for this learner, as one run sees it."""
         kinds = GATHERING if self.gathers else DISCARDING if self.discards else HISTORIES
         kind = kinds[self.history]
-        delays = bool(self.delay_metrics)
-        return kind(learner, self.num_workers, self.depth, self.log or delays, delays or learner.needs_stale)
+        samples = self.log or bool(self.delay_metrics)
+        return kind(learner, self.num_workers, self.depth, samples, self.keeps_views(learner))
+
+    def keeps_views(self, learner: Any) -> bool:
+        """Whether somebody asks for the view that a message was computed from."""
+        return bool(self.delay_metrics) or learner.needs_stale
 
     def shown_of_a_run(self, learner: Any) -> Shown:
         """Shapes of what its metrics look at."""

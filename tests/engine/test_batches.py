@@ -65,7 +65,7 @@ def assert_same(one, two):
     ],
 )
 def test_seeds_alone_and_in_batches(history, sizes, record, a3c):
-    """One lane, odd lanes, runs beside idle lanes, several tiles; all oracles in one case.
+    """One lane, a few lanes, runs beside idle lanes, several tiles; all oracles in one case.
 
     Each number of lanes is a program of its own, so none is asked for twice.
     """

@@ -57,6 +57,14 @@ def test_tiles_are_no_larger_than_said():
     assert Layout.of(256, 1, "mailbox", 16, ACCELERATOR).tiles == 1
 
 
+@pytest.mark.parametrize("backend", [CPU_KERNEL, LOOPS])
+def test_few_lanes_are_a_power_of_two(backend):
+    """Counted out: so that batches of about as many runs share a program."""
+    lanes = [Layout.of(runs, 1, "ring", 16, backend).lanes for runs in range(2, 17)]
+    assert lanes == [2, 4, 4, 8, 8, 8, 8, 16, 16, 16, 16, 16, 16, 16, 16]
+    assert Layout.of(18, 2, "ring", 16, backend).lanes == 16  # nine in each of two tiles
+
+
 def test_blocks_get_shorter_with_more_runs_but_not_without_end():
     """A call for each tile costs a tenth of a millisecond, so a tile's block keeps at least two hundred updates."""
     plan = Plan("mailbox", 16, 0, 1 << 20, (), (), False, (), CPU_KERNEL)

@@ -134,6 +134,37 @@ def test_shorter_runs_and_other_records_are_the_same_program():
     np.testing.assert_array_equal(short[1::2], long[:5])
 
 
+def test_five_runs_are_the_program_of_eight():
+    """And those of six and seven, beside idle lanes, are the first of eight; four have their own."""
+    noisy = a3cjax.QuadraticSGD(curvature=[1.0], step=0.1, noise=1.0)
+    schedule, keys = a3cjax.Schedule.sequential(20), jax.random.split(KEY, 8)
+    eight = a3cjax.simulate(noisy, schedule, keys).params.x
+    before = programs()
+    for count in (5, 6, 7):
+        np.testing.assert_array_equal(a3cjax.simulate(noisy, schedule, keys[:count]).params.x, eight[:count])
+    assert programs() == before
+    np.testing.assert_array_equal(a3cjax.simulate(noisy, schedule, keys[:4]).params.x, eight[:4])
+    assert programs() != before
+
+
+def test_schedules_of_up_to_sixteen_workers_are_one_program():
+    """Room for sixteen slots; what is saved has one for each worker there is."""
+    noisy = a3cjax.QuadraticSGD(curvature=[1.0], step=0.1, noise=1.0)
+
+    def run(count):
+        schedule = a3cjax.Schedule.from_workers(KEY, [a3cjax.compute_times.Exponential(1.0)] * count, 20)
+        return a3cjax.simulate(noisy, schedule, KEY, history="mailbox", record=a3cjax.Record(every=20, metrics=()))
+
+    saved = [run(2).state]
+    before = programs()
+    saved += [run(3).state, run(16).state]
+    assert programs() == before
+    rows = [max(leaf.shape[1] for leaf in one.leaves if leaf.ndim == 3) for one in saved]
+    assert rows == [2, 3, 16]
+    run(17)
+    assert programs() != before
+
+
 def test_a_user_who_refuses_implicit_broadcasting_means_his_own_code():
     """JAX_NUMPY_RANK_PROMOTION=raise: families, oracles and the default record, to the same numbers."""
 
