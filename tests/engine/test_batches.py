@@ -168,9 +168,9 @@ def test_tiles_chunks_and_blocks_change_nothing(make_schedule, change, usual, a3
         for history in CPU_KERNEL.most_lanes:
             monkeypatch.setitem(CPU_KERNEL.most_lanes, history, 4)
     elif change == "blocks":
-        monkeypatch.setattr(way, "BLOCK_WORK", 100)
-    else:  # six words per proposal, nine lanes
-        monkeypatch.setattr(plan, "CHUNK_WORDS", 6 * 9 * (1 if change == "chunks of one" else 4))
+        monkeypatch.setattr(way, "BLOCK_WORK", 11 * 16)
+    else:  # six words per proposal, sixteen lanes
+        monkeypatch.setattr(plan, "CHUNK_WORDS", 6 * 16 * (1 if change == "chunks of one" else 4))
     before = programs()
     assert_same(nine_runs(a3c(), make_schedule), expected)
     if change != "blocks":  # which fit into the same room
