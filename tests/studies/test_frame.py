@@ -131,3 +131,10 @@ def test_two_studies_cannot_be_kept_in_one_folder_at_once(tmp_path):
 def test_an_option_that_is_not_a_number_is_itself(tmp_path):
     Kept(tmp_path, {"optimum": float("nan")}, "sweep").save({"n": np.arange(3)})
     assert list(Kept(tmp_path, {"optimum": float("nan")}, "sweep").load("n")[0]) == ["n"]
+
+
+def test_what_another_version_kept_is_refused(tmp_path, monkeypatch):
+    Kept(tmp_path, {"seed": 0}, "sweep").save({"n": np.arange(3)})
+    monkeypatch.setattr("a3cjax.studies.frame.kept.versions", lambda: {"numpy": "0.1"})
+    with pytest.raises(ValueError, match=r"unsaved sweep with another versions \(.*, not \{\"numpy\": \"0.1\"\}\)"):
+        Kept(tmp_path, {"seed": 0}, "sweep").load("n")

@@ -29,10 +29,8 @@ class Cases:
 
     def job(self) -> Job:
         """The job. A case is a batch of its own, the same in blocks of any size."""
-        known = self.plan.identity(self.learner)
-        told = {name: value for name, value in known.items() if name not in ("platform", "versions")}
-        count = int(np.prod(self.shape))
-        return Job("bound", count, told | versions_and_platform(), self.make, self.memory, unit="case")
+        told = self.plan.identity(self.learner) | versions_and_platform()
+        return Job("bound", int(np.prod(self.shape)), told, self.make, self.memory, unit="case")
 
     def make(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """Trials and runs of these cases."""

@@ -26,7 +26,6 @@ from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, Layout, Var
 from a3cjax.studies.frame.parts import learner_of
-from a3cjax.studies.frame.tables import versions
 from a3cjax.studies.frame.target import Target, step_fields
 from a3cjax.studies.frame.types import Dataset
 
@@ -81,12 +80,12 @@ class Plan:
     seed: int
 
     def identity(self, learner: Any) -> dict[str, Any]:
-        """As options that are compared."""
+        """As options that are compared, but platform and versions."""
         names = ("generators", "on_stale", "factors", "num_samples", "records", "trials", "seeds", "seed")
         return {
             **{name: getattr(self, name) for name in names}, **{f"{name}s": self.axes[name] for name in self.axes},
             "target": list(self.goal), "generation": told(self.generation), "learning": told(self.learning),
-            "learner": told(learner), "platform": jax.default_backend(), "versions": versions(),
+            "learner": told(learner),
         }  # fmt: skip
 
     def coordinates(self) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from a3cjax._core import files
+from a3cjax.studies.frame.tables import versions
 from a3cjax.sweeps.claims import claimed
 
 _FILE = "unfinished.npz"
@@ -23,9 +25,10 @@ class Kept:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, options: Mapping[str, Any], study: str) -> None:
-        """``options``: all that the bits depend on. ``study``: what it is called in sentences."""
+        """``options``: all that the bits depend on but platform and versions. ``study``: its name in sentences."""
         self._path = None if folder is None else Path(folder) / _FILE
-        self._options = json.loads(json.dumps(options))
+        everything = {**options, "platform": jax.default_backend(), "versions": versions()}
+        self._options = json.loads(json.dumps(everything))
         self._study = study
         self._ours = False  # whether the file is known to be of this study
 

@@ -25,9 +25,8 @@ class Cases:
 
     def job(self) -> Job:
         """The job. A case is a batch of its own, the same in blocks of any size."""
-        told = {name: value for name, value in self.plan.identity().items() if name not in ("platform", "versions")}
-        count = len(self.plan.problems) * len(self.plan.remedies)
-        return Job("remedies", count, told | versions_and_platform(), self.make, self.memory, unit="case")
+        told, count = self.plan.identity() | versions_and_platform(), len(self.plan.problems) * len(self.plan.remedies)
+        return Job("remedies", count, told, self.make, self.memory, unit="case")
 
     def make(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """Trials and runs of these cases."""

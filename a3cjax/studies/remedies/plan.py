@@ -23,7 +23,6 @@ from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, Layout, Var
 from a3cjax.studies.frame.parts import learner_of
-from a3cjax.studies.frame.tables import versions
 from a3cjax.studies.frame.target import Target, find_target
 from a3cjax.studies.frame.types import Dataset
 from a3cjax.studies.remedies.cases import Chain, Delays, Draw, Problem, Remedy
@@ -71,13 +70,12 @@ class Plan:
         return find_target(problem.plain(), problem.metric, problem.target, problem.target_value)
 
     def identity(self) -> dict[str, Any]:
-        """As options that are compared."""
+        """As options that are compared, but platform and versions."""
         told = {name: [p.num_updates, p.metric, p.target, p.target_value] for name, p in self.problems.items()}
         return {
             "problems": told, "delays": list(self.delays), "remedies": list(self.remedies),
             "learners": {name: p.digest() for name, p in self.problems.items()},
             "factors": self.factors, "trials": self.trials, "seeds": self.seeds, "seed": self.seed,
-            "platform": jax.default_backend(), "versions": versions(),
         }  # fmt: skip
 
     def task(self) -> str:

@@ -15,7 +15,6 @@ from a3cjax.learners.wrapped import adopted
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame.parts import alone, found_in, is_exact, learner_of, recorded
 from a3cjax.studies.frame.runs import numbered_keys
-from a3cjax.studies.frame.tables import versions
 from a3cjax.studies.frame.types import Dataset
 from a3cjax.studies.sweep.grid import Grid, Scaled, draw_schedule
 from a3cjax.sweeps import Job
@@ -36,9 +35,9 @@ class Runs:
     seed: int
 
     def job(self, options: Mapping[str, Any]) -> Job:
-        """The job, with the options that its bits depend on."""
-        told = {name: value for name, value in options.items() if name not in ("platform", "versions")}
-        return Job("sweep", self.grid.runs, told | versions_and_platform(), self.make, self.memory, exact=self._exact)
+        """The job, with the options that its bits depend on but platform and versions."""
+        told = {**options, **versions_and_platform()}
+        return Job("sweep", self.grid.runs, told, self.make, self.memory, exact=self._exact)
 
     def make(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """Simulate these runs; runs that differ by their step alone share a schedule."""
@@ -76,10 +75,10 @@ class Runs:
 
 
 def identity(scaled: Scaled, grid: Grid, num_updates: int, every: int, seed: int) -> dict[str, Any]:
-    """All that the bits of a sweep depend on."""
+    """All that the bits of a sweep depend on but platform and versions."""
     told = {**dataclasses.asdict(grid), "num_updates": num_updates, "record_every": every, "seed": seed}
     fields = {name: part.digest for name, part in learner_parts(scaled.learner).items()}
-    return {**told, "metrics": scaled.metrics, **fields, "platform": jax.default_backend(), "versions": versions()}
+    return {**told, "metrics": scaled.metrics, **fields}
 
 
 def put_all(curves: Dataset, arrays: Mapping[str, np.ndarray], metrics: Sequence[str], put: Any) -> None:

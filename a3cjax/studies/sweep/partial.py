@@ -17,7 +17,7 @@ class Partial:
     """A ``Kept`` that holds the state of all runs beside their records."""
 
     def __init__(self, folder: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> None:
-        """``options``: all that the bits depend on."""
+        """``options``: see ``Kept``."""
         self.options = dict(options)
         self._kept = Kept(folder, options, "sweep")
         self.alone = self._kept.alone
