@@ -14,18 +14,16 @@ import numpy as np
 from a3cjax._core import check
 from a3cjax.engine import Record
 from a3cjax.engine.host import at_work
-from a3cjax.engine.memory import bytes_of_a_run
-from a3cjax.learners.wrapped import adopted
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.studies.bound.clocks import clocks, pipeline_numbers
 from a3cjax.studies.bound.ranking import CELL, NO_BOUND
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beside import beside
+from a3cjax.studies.frame.cells import Cells, bytes_of_cell
 from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, Layout, Var
-from a3cjax.studies.frame.parts import learner_of
 from a3cjax.studies.frame.target import Target, step_fields
 from a3cjax.studies.frame.types import Dataset
 
@@ -129,11 +127,35 @@ class Plan:
         room = check.memory_of_machine() / (len(cells) * sum(self.bytes_of_cell(drawn.greatest).values()))
         beside([functools.partial(part, *one) for one in left], "pipelines, by correction", progress, room)
 
+    def cells(self, curves: Dataset, learner: Any) -> Cells:
+        """Trials and runs as cells, each a pipeline with a correction in a batch of its own."""
+        corrections, drawn = list(self.learners), dict[tuple[int, ...], Drawn]()
+
+        def fill(curves: Dataset, at: tuple[int, ...]) -> None:
+            cell, i = at[:-1], at[-1]
+            if cell not in drawn:  # the last one's, whose other corrections come next
+                drawn.clear()
+                drawn[cell] = self.draw([cell])
+            case = Case(self, corrections[i], drawn[cell], (), False)
+            curves.trial_time.values[at], best = case.tried()
+            curves.samples.values[at], curves.time.values[at] = case.judged(best)
+            curves.best.values[at] = best
+            for name, numbers in drawn[cell].numbers.items():
+                curves[name].values[cell] = numbers[0]
+
+        def memory() -> dict[str, float]:
+            last = tuple(len(self.axes[name]) - 1 for name in CELL)  # the loosest bound has the longest delays
+            return self.bytes_of_cell(dataclasses.replace(self, trials=1, seeds=1).draw([last]).greatest)
+
+        filled = tuple(name for name in LAYOUT.variables if name != "done")
+        told = self.identity(learner)
+        return Cells("bound", curves, (*CELL, "correction"), fill, self.learners, told, memory, filled, unit="case")
+
     def bytes_of_cell(self, greatest: int) -> dict[str, float]:
         """What the runs of a pipeline with one correction take at most, by part, with delays up to ``greatest``."""
-        learner, spacing = next(iter(self.learners.values())), max(1, self.num_samples // self.records)
-        each = bytes_of_a_run(learner_of(adopted(learner), 0), self.num_samples, spacing, 1, 1 << greatest.bit_length())
-        return {part: max(len(self.factors) * self.trials, self.seeds) * size for part, size in each.items()}
+        name, learner = next(iter(self.learners.items()))
+        each, spacing = max(len(self.factors) * self.trials, self.seeds), max(1, self.num_samples // self.records)
+        return bytes_of_cell({name: learner}, each, self.num_samples, spacing, depth=1 << greatest.bit_length())
 
     def _keep(self, kept: Kept, curves: Dataset) -> None:
         kept.save({name: curves[name].values for name in LAYOUT.variables})

@@ -10,7 +10,6 @@ import numpy as np
 from a3cjax._core import check
 from a3cjax.learners.corrections import CORRECTIONS
 from a3cjax.schedules.compute_times import ComputeTime
-from a3cjax.studies.bound.blocks import Cases
 from a3cjax.studies.bound.figure import bound_figure
 from a3cjax.studies.bound.plan import LAYOUT, Plan
 from a3cjax.studies.bound.ranking import CELL, NO_BOUND, BoundRow, ranked, sentences
@@ -160,8 +159,8 @@ def bound(
     blocks = asked_for()
     if blocks is not None:
         begin(task, in_blocks=True)
-        cases, curves = Cases(plan, learner), LAYOUT.dataset(plan.coordinates(), **goal.attributes(learner))
-        cases.put(curves, blocks.run(cases.job()))
+        curves = plan.cells(LAYOUT.dataset(plan.coordinates(), **goal.attributes(learner)), learner).run(blocks)
+        curves.done.values[...] = 2
         return dataclasses.replace(BoundStudy.of(curves, confidence), kept=blocks)
     kept = Kept(partial, plan.identity(learner), "study of bounds")
     known, trouble = kept.load()

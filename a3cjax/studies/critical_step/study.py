@@ -1,6 +1,7 @@
 """Finding the step at which a constant delay makes an iteration unstable, beside its closed form."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from a3cjax.schedules.delays import Constant
 from a3cjax.studies.critical_step.systems import System, systems
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, listed
-from a3cjax.studies.frame.cells import Cells
+from a3cjax.studies.frame.cells import Cells, bytes_of_cell, identity_of
 from a3cjax.studies.frame.layout import Layout, Var
 from a3cjax.studies.frame.rows import column, make_rows, table_row
 from a3cjax.studies.frame.runs import distinct_integers, kept_on_interrupt
@@ -209,10 +210,11 @@ def critical_step(
     blocks = asked_for()
     if blocks is not None:
         learners = {system.name: learner_of(i) for i, system in enumerate(tried)}
-        cells = Cells(
-            CriticalStepStudy.name, curves, ("system",), fill, learners, len(batch.delay), {}, num_updates, 1,
-            depth=1 + delays[-1],
-        )  # fmt: skip
+        memory = functools.partial(
+            bytes_of_cell, learners, len(batch.delay), num_updates, spacing=1, depth=1 + delays[-1]
+        )
+        told = identity_of(curves, learners)
+        cells = Cells(CriticalStepStudy.name, curves, ("system",), fill, learners, told, memory)
         return dataclasses.replace(CriticalStepStudy.of(cells.run(blocks)), kept=blocks)
     for i, system in enumerate(tried):
         with kept_on_interrupt(

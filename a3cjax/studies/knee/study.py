@@ -1,6 +1,7 @@
 """Speedup against workers on several MDPs and with several steps, and where its efficiency falls below a half."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from a3cjax._core import check
 from a3cjax.learners import A3C
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, counted, listed
-from a3cjax.studies.frame.cells import Cells
+from a3cjax.studies.frame.cells import Cells, bytes_of_cell, identity_of
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
 from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import distinct, kept_on_interrupt
@@ -261,10 +262,12 @@ def _run(learners: Mapping[str, A3C], curves: Dataset, confidence: float, option
     if blocks is not None:
         options = options | {"progress": False}
         count, numbers = options["num_updates"], options["workers"]
-        cells = Cells(
-            KneeStudy.name, curves, ("problem", "step"), fill, learners, len(numbers) * options["seeds"],
-            {"seed": options["seed"]}, count, max(1, count // 100), metrics=2, depth=8 * max(numbers),
+        memory = functools.partial(
+            bytes_of_cell, learners, len(numbers) * options["seeds"], count, max(1, count // 100), metrics=2,
+            depth=8 * max(numbers),
         )  # fmt: skip
+        told = identity_of(curves, learners, seed=options["seed"])
+        cells = Cells(KneeStudy.name, curves, ("problem", "step"), fill, learners, told, memory)
         return dataclasses.replace(KneeStudy.of(cells.run(blocks), confidence), kept=blocks)
     for at, step in np.ndenumerate(curves.actor_step.values):
         with kept_on_interrupt(

@@ -1,6 +1,7 @@
 """Runs of K updates with the theorems' steps, for K over several decades, and the averages over each run."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from a3cjax._core import check
 from a3cjax.engine import Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.studies.frame.beginning import begin, counted, listed
-from a3cjax.studies.frame.cells import Cells
+from a3cjax.studies.frame.cells import Cells, bytes_of_cell, identity_of
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, table_row
 from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, lost_notes, seed_keys
@@ -282,10 +283,12 @@ def _run(
     if blocks is not None:
         count = int(curves.num_updates.values[-1])
         named = dict(zip(map(str, curves.sampling.values), learners, strict=True))
-        cells = Cells(
-            RatesStudy.name, curves, ("sampling", "num_updates"), fill, named, len(longest) * seeds, {"seed": seed},
-            count, int(curves.spacing.values.min()), len(metrics), depth=1 + max(delay.at(count) for delay in longest),
+        memory = functools.partial(
+            bytes_of_cell, named, len(longest) * seeds, count, int(curves.spacing.values.min()), len(metrics),
+            depth=1 + max(delay.at(count) for delay in longest),
         )  # fmt: skip
+        told = identity_of(curves, named, seed=seed)
+        cells = Cells(RatesStudy.name, curves, ("sampling", "num_updates"), fill, named, told, memory)
         return dataclasses.replace(RatesStudy.of(cells.run(blocks), confidence), kept=blocks)
     for i, k in np.ndindex(len(learners), curves.sizes["num_updates"]):
         said = f"Interrupted in the {curves.sampling.values[i]} runs of {curves.num_updates.values[k]} updates."

@@ -1,6 +1,7 @@
 """J, J_λ and the distance to the prior against λ: of exact maximisers, and of A3C with N workers."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from a3cjax.problems import FiniteMDP, Prior
 from a3cjax.schedules import Schedule
 from a3cjax.schedules.compute_times import Exponential
 from a3cjax.studies.frame.beginning import begin, counted, listed
-from a3cjax.studies.frame.cells import Cells
+from a3cjax.studies.frame.cells import Cells, bytes_of_cell, identity_of
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import check_repeats, distinct, kept_on_interrupt, lost_notes, seed_keys
@@ -240,7 +241,7 @@ def regularisation(
     curves = _empty(land, priors, grid, seeds, settings)
     blocks = asked_for()
     if blocks is not None:
-        return _in_blocks(blocks, curves, learners, priors, drawn, {"seed": seed}, confidence)
+        return _in_blocks(blocks, curves, learners, priors, drawn, seed, confidence)
     return _run(curves, learners, land, priors, drawn, confidence, progress)
 
 
@@ -265,7 +266,7 @@ def _run(
 
 def _in_blocks(
     blocks: Blocks, curves: Dataset, learners: Mapping[str, A3C], priors: Mapping[str, Prior], drawn: Any,
-    identity: Mapping[str, Any], confidence: float,
+    seed: int, confidence: float,
 ) -> RegularisationStudy:  # fmt: skip
     """The same study, prior by prior wherever that is done."""
     count = curves.attrs["num_updates"]
@@ -279,10 +280,10 @@ def _in_blocks(
 
     runs = curves.sizes["weight"] * curves.sizes["seed"]
     entries = int(np.prod(np.shape(next(iter(learners.values())).theta)))
-    cells = Cells(
-        RegularisationStudy.name, curves, ("prior",), fill, learners, runs, identity, count, count // RECORDS, entries,
-        depth=8 * curves.attrs["workers"],
-    )  # fmt: skip
+    depth = 8 * curves.attrs["workers"]
+    memory = functools.partial(bytes_of_cell, learners, runs, count, count // RECORDS, entries, depth)
+    told = identity_of(curves, learners, seed=seed)
+    cells = Cells(RegularisationStudy.name, curves, ("prior",), fill, learners, told, memory)
     return dataclasses.replace(RegularisationStudy.of(cells.run(blocks), confidence), kept=blocks)
 
 

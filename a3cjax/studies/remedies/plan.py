@@ -13,16 +13,14 @@ import numpy as np
 from a3cjax._core import check
 from a3cjax.engine import Record
 from a3cjax.engine.host import at_work
-from a3cjax.engine.memory import bytes_of_a_run
-from a3cjax.learners.wrapped import adopted
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import counted
 from a3cjax.studies.frame.beside import beside
+from a3cjax.studies.frame.cells import Cells, bytes_of_cell
 from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, Layout, Var
-from a3cjax.studies.frame.parts import learner_of
 from a3cjax.studies.frame.target import Target, find_target
 from a3cjax.studies.frame.types import Dataset
 from a3cjax.studies.remedies.cases import Chain, Delays, Draw, Problem, Remedy
@@ -120,11 +118,47 @@ class Plan:
             if not left:
                 continue
             drawn = self.draw(name, progress)
-            curves.last_time.values[i], curves.mean_delay.values[i] = drawn.last_time, drawn.mean_delay
-            curves.last_sample.values[i] = drawn.samples_of(self.problems[name].num_updates)
+            self._tell(curves, i, drawn)
             parts = [functools.partial(part, i, name, drawn, *one) for one in left]
             room = check.memory_of_machine() / sum(self.bytes_of_case(name, drawn.greatest).values())
             beside(parts, f"{name}, by remedy", progress, room)
+
+    def cells(self, goals: Mapping[str, Target]) -> Cells:
+        """Trials and runs as cells, each a problem with a remedy."""
+        names, remedies, drawn = list(self.problems), list(self.remedies), dict[str, Drawn]()
+
+        def fill(curves: Dataset, at: tuple[int, ...]) -> None:
+            i, j = at
+            name = names[i]
+            if name not in drawn:  # the last one's, whose other remedies come next
+                drawn.clear()
+                drawn[name] = self.draw(name, False)
+            case = self.case(name, remedies[j], goals[name], drawn[name], False)
+            curves.trial_samples.values[i, :, j], best = case.tried()
+            curves.samples.values[i, :, j], curves.time.values[i, :, j] = case.judged(best)
+            curves.best.values[i, :, j] = best
+            self._tell(curves, i, drawn[name])
+
+        def memory() -> dict[str, float]:
+            found = dict[str, float]()
+            for name, problem in self.problems.items():
+                tried = [draw(self.keys(1, 1)[0], problem.num_updates) for draw in self.delays.values()]
+                greatest = max(int(schedule.max_delay) for schedule in tried)
+                for part, size in self.bytes_of_case(name, greatest).items():
+                    found[part] = max(found.get(part, 0.0), size)
+            return found
+
+        filled = tuple(name for name in LAYOUT.variables if name != "done")
+        learners = {name: problem.plain() for name, problem in self.problems.items()}
+        return Cells(
+            "remedies", self.empty(goals), ("problem", "remedy"), fill, learners, self.identity(), memory, filled,
+            unit="case",
+        )  # fmt: skip
+
+    def _tell(self, curves: Dataset, i: int, drawn: "Drawn") -> None:
+        """What the schedules of the i-th problem are."""
+        curves.last_time.values[i], curves.mean_delay.values[i] = drawn.last_time, drawn.mean_delay
+        curves.last_sample.values[i] = drawn.samples_of(list(self.problems.values())[i].num_updates)
 
     def draw(self, name: str, progress: bool | None) -> "Drawn":
         """The schedules of a problem, of trials and of runs."""
@@ -149,10 +183,8 @@ class Plan:
         """What a case of this problem takes at most, by part, with delays up to ``greatest``."""
         problem = self.problems[name]
         runs_of_case = len(self.delays) * max(len(self.factors) * self.trials, self.seeds)
-        spacing = max(1, problem.num_updates // problem.records)
-        learner, depth = learner_of(adopted(problem.plain()), 0), 1 << greatest.bit_length()
-        each = bytes_of_a_run(learner, problem.num_updates, spacing, 1, depth)
-        return {part: runs_of_case * size for part, size in each.items()}
+        spacing, depth = max(1, problem.num_updates // problem.records), 1 << greatest.bit_length()
+        return bytes_of_cell({name: problem.plain()}, runs_of_case, problem.num_updates, spacing, depth=depth)
 
     def _keep(self, kept: Kept, curves: Dataset) -> None:
         kept.save({name: curves[name].values for name in LAYOUT.variables})

@@ -12,7 +12,6 @@ from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.types import Dataset, Figure
-from a3cjax.studies.remedies.blocks import Cases
 from a3cjax.studies.remedies.cases import NONE, REMEDIES, Draw, Problem, Remedy
 from a3cjax.studies.remedies.figure import remedies_figure
 from a3cjax.studies.remedies.plan import Plan
@@ -135,8 +134,8 @@ def remedies(
     blocks = asked_for()
     if blocks is not None:
         begin(plan.task(), in_blocks=True)
-        cases, curves = Cases(plan, goals), plan.empty(goals)
-        cases.put(curves, blocks.run(cases.job()))
+        curves = plan.cells(goals).run(blocks)
+        curves.done.values[...] = 2
         return dataclasses.replace(RemediesStudy.of(curves, confidence), kept=blocks)
     kept = Kept(partial, plan.identity(), "study of remedies")
     known, trouble = kept.load()
