@@ -50,7 +50,7 @@ def of_rates(**more):
 def of_knees(**more):
     learners = {name: a3cjax.A3C(RING, 0.5, 0.2, radius=10.0) for name in ("a", "b")}
     few: dict[str, Any] = dict(factors=(1, 2), workers=(1, 2), seeds=2, num_updates=200, target=0.2)
-    return studies.knee(learners, **few, **more)
+    return studies.knee(learners, **few | more)
 
 
 def of_delay_errors(**more):
@@ -118,6 +118,16 @@ def test_blocks_of_another_study_are_refused(name, tmp_path):
         pytest.raises(ValueError, match="with another"),
     ):
         study(**other)
+
+
+def test_blocks_of_fewer_seeds_are_refused(tmp_path):
+    with in_blocks(tmp_path, shard=(1, 2), size=2, progress=False):
+        of_knees()
+    with (
+        in_blocks(tmp_path, progress=False),
+        pytest.raises(ValueError, match=r"another seeds \(\[0, 1\], not \[0, 1, 2"),
+    ):
+        of_knees(seeds=3)
 
 
 def test_what_memory_a_block_takes_is_told_before_it_is_made(tmp_path, capsys):

@@ -88,8 +88,13 @@ class Cells:
 
 
 def identity_of(curves: Dataset, learners: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """What the bits of cells depend on: curves before any run, learners by name, and more."""
-    told: dict[str, Any] = {str(name): curves[name].values.tolist() for name in curves.coords}
+    """What the bits of cells depend on: curves before any run, learners by name, and more.
+
+    A coordinate that is called like one of ``more`` has its plural, as seeds beside the seed of all.
+    """
+    told: dict[str, Any] = {
+        f"{name}s" if name in more else str(name): curves[name].values.tolist() for name in curves.coords
+    }
     told |= {str(name): value for name, value in curves.attrs.items() if isinstance(value, _SHOWN)}
     for name, learner in learners.items():
         parts = learner_parts(unwrapped(adopted(learner)))
