@@ -1,5 +1,6 @@
 """What laws of measured times share: each of the values is as likely as any other."""
 
+import dataclasses
 from typing import Any, Self
 
 import jax.numpy as jnp
@@ -21,12 +22,12 @@ class MeasuredLaw:
         return plain(self.values.mean(-1))
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, ""]:
-        """One of them."""
+        """One of them by itself."""
         values = jnp.asarray(self.values, jnp.result_type(float))
         return values[_random.below(_random.words(key)[0], values.shape[-1])]
 
     def scaled(self, factor: Any) -> Self:
         """The law of ``factor`` times the time: a worker that is ``factor`` times slower."""
         check.number("factor", factor, above=0)
-        law: Any = type(self)
-        return law(self.values * factor)
+        law: Any = self
+        return dataclasses.replace(law, values=self.values * factor)

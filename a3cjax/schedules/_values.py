@@ -60,3 +60,9 @@ def measurements(name: str, value: Any, accept: Callable[[str, Any], Any]) -> An
         for place, number in zip(places, value, strict=False):
             accept(f"{place} the value", number)
         raise
+
+
+def positive(name: str, values: Any) -> Any:
+    """For ``measurements``: the values, each of them greater than 0."""
+    check.number(name, values, above=0)
+    return values

@@ -9,7 +9,7 @@ from a3cjax._core import check
 from a3cjax._core.tree import pytree
 from a3cjax.schedules import _random
 from a3cjax.schedules._measured_law import MeasuredLaw
-from a3cjax.schedules._values import measurements, plain
+from a3cjax.schedules._values import measurements, plain, positive
 
 
 @pytree
@@ -108,9 +108,4 @@ class Empirical(MeasuredLaw):
     values: Any
 
     def __post_init__(self):
-        object.__setattr__(self, "values", measurements("values", self.values, _positive))
-
-
-def _positive(name: str, values: Any) -> Any:
-    check.number(name, values, above=0)
-    return values
+        object.__setattr__(self, "values", measurements("values", self.values, positive))

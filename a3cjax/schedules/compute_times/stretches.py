@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Int32, Key
 from a3cjax._core import check
 from a3cjax._core.tree import pytree
 from a3cjax.schedules import _random
-from a3cjax.schedules._values import measurements, plain
+from a3cjax.schedules._measured_law import MeasuredLaw
+from a3cjax.schedules._values import measurements, positive
 
 
 def default_length(count: int) -> int:
@@ -18,7 +19,7 @@ def default_length(count: int) -> int:
 
 
 @pytree
-class Stretches:
+class Stretches(MeasuredLaw):
     """Measured compute times, ``length`` of them on end at a time: the circular block bootstrap of a log.
 
     A worker's draws t = 0, 1, … are values[(s + t mod length) mod M], where s, uniform on 0, …, M − 1, is drawn anew
@@ -47,33 +48,13 @@ class Stretches:
     length: Any = None
 
     def __post_init__(self):
-        object.__setattr__(self, "values", measurements("values", self.values, _positive))
+        object.__setattr__(self, "values", measurements("values", self.values, positive))
         most = self.values.shape[-1]
         length = default_length(most) if self.length is None else check.integer("length", self.length, 1, most)
         object.__setattr__(self, "length", length)
-
-    @property
-    def mean(self) -> Any:
-        """The mean of the measured times."""
-        return plain(self.values.mean(-1))
-
-    def sample(self, key: Key[Array, ""]) -> Float[Array, ""]:
-        """One compute time by itself."""
-        values = jnp.asarray(self.values, jnp.result_type(float))
-        return values[_random.below(_random.words(key)[0], values.shape[-1])]
 
     def sample_turn(self, key: Key[Array, ""], turn: Int32[Array, ""]) -> Float[Array, ""]:
         """The compute time of number ``turn`` of the worker whose key is ``key``."""
         values = jnp.asarray(self.values, jnp.result_type(float))
         start = _random.below(_random.words(_random.fold_in(key, turn // self.length))[0], values.shape[-1])
         return values[(start + turn % self.length) % values.shape[-1]]
-
-    def scaled(self, factor: Any) -> "Stretches":
-        """The law of ``factor`` times the compute time: a worker that is ``factor`` times slower."""
-        check.number("factor", factor, above=0)
-        return Stretches(self.values * factor, self.length)
-
-
-def _positive(name: str, values: Any) -> Any:
-    check.number(name, values, above=0)
-    return values
