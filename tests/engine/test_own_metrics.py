@@ -101,26 +101,11 @@ def test_what_holds_no_numbers_is_refused(metric, words):
 
 
 def test_a_learners_own_metric_stays_a_number():
-    class Told(a3cjax.AbstractLearner):
+    class Told(a3cjax.WrappedLearner):
         metric_names = ("both",)
 
-        def init(self, key):
-            return jnp.ones(2)
-
-        def init_worker(self, key):
-            return ()
-
-        def view(self, state):
-            return state
-
-        def propose(self, view, worker_state, key):
-            return view, worker_state
-
-        def apply(self, state, message, delay, stale=None):
-            return state - message
-
         def measure(self, state, names, key):
-            return {"both": {"a": state[0]}}
+            return {"both": {"a": state.x[0]}}
 
     with pytest.raises(ValueError, match="returned a dict for 'both', but a learner's metric is one number"):
-        a3cjax.simulate(Told(), SCHEDULE, KEYS[0])
+        a3cjax.simulate(Told(LEARNER), SCHEDULE, KEYS[0])
