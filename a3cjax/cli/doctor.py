@@ -177,7 +177,8 @@ def _version(name: str) -> str | None:
 
 
 def _tested() -> str:
-    return ", ".join(f"{version} (Python {'.'.join(map(str, since))})" for since, version in TESTED.items())
+    said = [f"{version} (Python {'.'.join(map(str, since))}" for since, version in TESTED.items()]
+    return "), ".join(said) + " and later)"
 
 
 def _cores() -> str:

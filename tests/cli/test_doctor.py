@@ -23,6 +23,7 @@ def test_a_machine_that_is_well(capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"a3cjax {a3cjax.__version__}, Python 3.")
     assert f"jax         {jax.__version__}" in said
+    assert re.search(r"jax .*; tests run with [\d.]+ \(Python 3\.11\), [\d.]+ \(Python 3\.12 and later\)\n", said)
     assert "'kernel', ready after" in said
     assert said.rstrip().endswith("To mend\n  nothing")
     assert max(map(len, said.splitlines())) <= 120
