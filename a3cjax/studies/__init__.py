@@ -1,6 +1,7 @@
 """Questions asked of many runs, and what they share: statistics, tables, figures, files."""
 
 from a3cjax._core.public import listing
+from a3cjax._core.statistics import mean_interval
 from a3cjax.studies.bound import BoundRow, BoundStudy, bound, generated_tokens
 from a3cjax.studies.chains import ChainsRow, ChainsStudy, chains
 from a3cjax.studies.compare import CompareRow, CompareStudy, compare
@@ -11,7 +12,7 @@ from a3cjax.studies.estimators import EstimatorsRow, EstimatorsStudy, estimators
 from a3cjax.studies.forecast import ForecastRow, ForecastStudy, forecast
 from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.runs import SAMPLING
-from a3cjax.studies.frame.statistics import mean_interval, power_law, proportion_interval, ratio_of_means
+from a3cjax.studies.frame.statistics import power_law, proportion_interval, ratio_of_means
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.knee import KneeRow, KneeStudy, knee
 from a3cjax.studies.log import LogRow, LogStudy, describe_log

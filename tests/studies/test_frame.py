@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import a3cjax
+from a3cjax._core.statistics import Mean
 from a3cjax.studies import Study, StudyInterrupted
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, UPDATES, WORKERS, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, make_rows, row_columns, rows_text, table_row, with_ends
 from a3cjax.studies.frame.runs import distinct, distinct_samplings, kept_on_interrupt, put_runs
-from a3cjax.studies.frame.statistics import Mean
 
 LAYOUT = Layout(
     "Some curves",

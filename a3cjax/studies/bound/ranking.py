@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from a3cjax._core.statistics import mean_interval
 from a3cjax.studies.frame.rivals import ALIKE, NEVER, SOONEST, verdict
 from a3cjax.studies.frame.rows import column, table_row, with_ends
-from a3cjax.studies.frame.statistics import mean_interval, ratio_of_means
+from a3cjax.studies.frame.statistics import ratio_of_means
 from a3cjax.studies.frame.tables import interval, number
 from a3cjax.studies.frame.types import Dataset
 

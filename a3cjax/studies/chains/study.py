@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import Mean, mean_interval
 from a3cjax.engine import Record
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
@@ -19,7 +20,7 @@ from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, UPDATES, Layout, Var
 from a3cjax.studies.frame.rows import Column, column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import Batch, check_repeats, distinct, numbered_keys, run_batches
-from a3cjax.studies.frame.statistics import OF_MEANS, Mean, about_intervals, mean_interval
+from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH
 from a3cjax.studies.frame.types import Axes, Dataset, Figure

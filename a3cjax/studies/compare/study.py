@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import mean_interval
 from a3cjax.engine import Record
 from a3cjax.engine.host import at_work
 from a3cjax.schedules import Schedule
@@ -21,7 +22,7 @@ from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
 from a3cjax.studies.frame.rows import Column, column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import Batch, WorkerLaws, check_repeats, distinct_integers, run_batches, run_keys
-from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, Ratio, about_intervals, mean_interval, ratio_of_means
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, Ratio, about_intervals, ratio_of_means
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, interval
 from a3cjax.studies.frame.target import (

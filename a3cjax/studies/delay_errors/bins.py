@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from a3cjax._core.statistics import mean_interval
 from a3cjax.studies.delay_errors.bound import DelayBound
 from a3cjax.studies.frame.rows import with_ends
-from a3cjax.studies.frame.statistics import Ratio, mean_interval, ratio_of_means
+from a3cjax.studies.frame.statistics import Ratio, ratio_of_means
 from a3cjax.studies.frame.types import Dataset
 
 TERMS = ("critic", "actor")

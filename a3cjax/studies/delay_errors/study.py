@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import mean_interval
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.learners import A3C
 from a3cjax.learners.a3c.messages import A3CState
@@ -19,7 +20,7 @@ from a3cjax.studies.frame import axes, runs
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, table_row
-from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals, mean_interval
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.frame.tables import interval
 from a3cjax.studies.frame.types import Axes, Dataset, Figure

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import mean_interval
 from a3cjax.engine import Record
 from a3cjax.learners import A3C
 from a3cjax.learners.policies import TabularSoftmax
@@ -18,7 +19,7 @@ from a3cjax.studies.frame import axes, runs
 from a3cjax.studies.frame.beginning import begin, counted, listed
 from a3cjax.studies.frame.layout import SEED, UPDATES, WORKERS, Layout, Var
 from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
-from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals, mean_interval
+from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.types import Axes, Dataset, Figure
 

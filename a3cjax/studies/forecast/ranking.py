@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from a3cjax._core.statistics import t_quantile
 from a3cjax.studies.forecast.cases import BOUNDED, CASES, SLOWER, TEAM
 from a3cjax.studies.frame.rows import column, table_row
-from a3cjax.studies.frame.statistics import ratio_of_means, t_quantile
+from a3cjax.studies.frame.statistics import ratio_of_means
 from a3cjax.studies.frame.tables import interval, number
 from a3cjax.studies.frame.types import Dataset
 

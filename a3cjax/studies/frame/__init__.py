@@ -6,6 +6,6 @@
   in their place, NaN where a run was lost, and kept on Ctrl-C.
 - ``rows``: rows made cell by cell from a dataset; which of their fields are columns of the table.
 - ``target``, ``crossing``: what runs of any learner have to meet, and when they do.
-- ``statistics``: intervals of means, ratios, slopes and shares.
+- ``statistics``: intervals of ratios, slopes and shares; those of means are in ``_core/statistics``.
 - ``axes``: the look of a figure. ``tables``: text, CSV and JSON. ``beginning``: what is said before the work begins.
 """

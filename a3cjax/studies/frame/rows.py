@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 import numpy as np
 
-from a3cjax.studies.frame.statistics import Mean, Ratio
+from a3cjax._core.statistics import Mean
+from a3cjax.studies.frame.statistics import Ratio
 from a3cjax.studies.frame.tables import interval, number, short, text_table
 from a3cjax.studies.frame.types import Dataset
 

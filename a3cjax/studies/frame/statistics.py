@@ -1,4 +1,4 @@
-"""How sure few runs can be of a mean, of a ratio of means, of a share, and of a power law.
+"""How sure few runs can be of a ratio of means, of a share, and of a power law; of a mean is ``_core/statistics``.
 
 Each interval covers what it says from two entries on: ``python -m benchmarks.coverage`` measures how often. A bootstrap
 does not, for two entries have three resamples only.
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax._core.statistics import Mean, entries, mean_interval, moments, t_quantile  # noqa: F401 – all in one place
+from a3cjax._core.statistics import Mean, entries, moments, t_quantile
 
 # What the studies say of their intervals.
 OF_MEANS = "of means Student's t, corrected for skewness (Hall 1992)"

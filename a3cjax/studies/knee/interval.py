@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-from a3cjax.studies.frame.statistics import Mean, log_reach, moments
+from a3cjax._core.statistics import Mean, moments
+from a3cjax.studies.frame.statistics import log_reach
 
 _POINTS = 64  # between two numbers of workers, at which the efficiency is compared with the threshold
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import moments
 from a3cjax.learners import A3C
 from a3cjax.studies.frame import axes
 from a3cjax.studies.frame.beginning import begin, counted, listed
@@ -15,7 +16,7 @@ from a3cjax.studies.frame.cells import Cells, bytes_of_cell, identity_of
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
 from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import distinct, kept_on_interrupt
-from a3cjax.studies.frame.statistics import OF_KNEES, about_intervals, moments
+from a3cjax.studies.frame.statistics import OF_KNEES, about_intervals
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, number
 from a3cjax.studies.frame.target import find_target

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import mean_interval
 from a3cjax.engine import Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.studies.frame.beginning import begin, counted, listed
@@ -17,7 +18,7 @@ from a3cjax.studies.frame.cells import Cells, bytes_of_cell, identity_of
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, table_row
 from a3cjax.studies.frame.runs import check_repeats, kept_on_interrupt, lost_notes, seed_keys
-from a3cjax.studies.frame.statistics import OF_MEANS, OF_SLOPES, about_intervals, mean_interval, power_law
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_SLOPES, about_intervals, power_law
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.target import by_sampling, titled
 from a3cjax.studies.frame.types import Dataset, Figure

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import mean_interval
 from a3cjax.engine import Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.learners import A3C
@@ -22,7 +23,7 @@ from a3cjax.studies.frame.cells import Cells, bytes_of_cell, identity_of
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, make_rows, table_row, with_ends
 from a3cjax.studies.frame.runs import check_repeats, distinct, kept_on_interrupt, lost_notes, seed_keys
-from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals, mean_interval
+from a3cjax.studies.frame.statistics import OF_MEANS, about_intervals
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import number
 from a3cjax.studies.frame.types import Dataset, Figure

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from a3cjax._core.statistics import mean_interval
 from a3cjax.studies.frame import axes
-from a3cjax.studies.frame.statistics import mean_interval
 from a3cjax.studies.frame.target import metric_of
 from a3cjax.studies.frame.types import Axes, Dataset, Figure
 

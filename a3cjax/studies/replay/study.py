@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import mean_interval
 from a3cjax.engine import Record
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import begin, counted
 from a3cjax.studies.frame.layout import SEED, Layout, Var, lost_from
 from a3cjax.studies.frame.rows import column, table_row, with_ends
-from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals, mean_interval, ratio_of_means
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_RATIOS, about_intervals, ratio_of_means
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import interval, number
 from a3cjax.studies.frame.target import (

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from a3cjax._core import check
+from a3cjax._core.statistics import mean_interval
 from a3cjax.engine import Record, Result, SavedState
 from a3cjax.engine.host import at_work
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import begin, counted
 from a3cjax.studies.frame.rows import Column, column, make_rows, row_columns, rows_text, table_row, with_ends
-from a3cjax.studies.frame.statistics import OF_MEANS, OF_SHARES, about_intervals, mean_interval, proportion_interval
+from a3cjax.studies.frame.statistics import OF_MEANS, OF_SHARES, about_intervals, proportion_interval
 from a3cjax.studies.frame.study import Study
 from a3cjax.studies.frame.tables import DASH, interval, number
 from a3cjax.studies.frame.target import check_metrics, metric_of, step_fields
