@@ -13,12 +13,12 @@ import numpy as np
 
 from a3cjax._core import files
 from a3cjax.sweeps.claims import claimed
+from a3cjax.sweeps.fingerprint import other_option
 from a3cjax.sweeps.job import Block, Job, gaps_in
 
 _ABOUT = "about"  # whose the block is, as JSON
 _VALUE = "value_"
 _NOTES = "blocks.json"
-_DIGESTS = "learner", "batch"  # options that only a digest is known of
 
 
 class NotKept(OSError):
@@ -162,16 +162,11 @@ class Store:
         return about, values
 
     def _check_options(self, path: Path, options: Mapping[str, Any]) -> None:
-        # A word of the command says more than a digest of what was made with it.
-        for name in sorted(self._options.keys() | options.keys(), key=lambda name: (name.startswith(_DIGESTS), name)):
-            ours, theirs = json.dumps(self._options.get(name)), json.dumps(options.get(name))
-            if ours == theirs:  # as text: NaN is NaN
-                continue
-            shown = not name.startswith(_DIGESTS)
-            values = f" ({_brief(theirs)}, not {_brief(ours)})" if shown else ""
+        other = other_option(self._options, options)
+        if other is not None:
             raise ValueError(
-                f"{path} is a block of a {self.job.study} with another {name}{values}; finish that one with its own "
-                f"options, write to another folder, or remove {path.parent}."
+                f"{path} is a block of a {self.job.study} with another {other}; finish that one with its own options, "
+                f"write to another folder, or remove {path.parent}."
             )
 
 
@@ -182,7 +177,3 @@ def notes_in(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return notes if isinstance(notes, dict) else {}
-
-
-def _brief(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."

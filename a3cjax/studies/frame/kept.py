@@ -13,6 +13,7 @@ import numpy as np
 from a3cjax._core import files
 from a3cjax.studies.frame.tables import versions
 from a3cjax.sweeps.claims import claimed
+from a3cjax.sweeps.fingerprint import other_option
 
 _FILE = "unfinished.npz"
 _OPTIONS = "options"
@@ -56,14 +57,12 @@ class Kept:
             options = json.loads(str(arrays.pop(_OPTIONS)))
         except ValueError as error:
             return {}, self.begins_again(error)
-        for name in self._options.keys() | options.keys():
-            if json.dumps(options.get(name)) != json.dumps(self._options.get(name)):  # as text: NaN is NaN
-                ours, kept = _brief(self._options.get(name)), _brief(options.get(name))
-                values_of = f" ({kept}, not {ours})" if not name.startswith("learner") else ""
-                raise ValueError(
-                    f"{self._path.parent} holds an unsaved {self._study} with another {name}{values_of}; finish that "
-                    "one with its own options, or remove the folder."
-                )
+        other = other_option(self._options, options)
+        if other is not None:
+            raise ValueError(
+                f"{self._path.parent} holds an unsaved {self._study} with another {other}; finish that one with its "
+                "own options, or remove the folder."
+            )
         self._ours = True
         return arrays, None
 
@@ -122,8 +121,3 @@ class Kept:
         if not {_OPTIONS, *needed} <= arrays.keys():
             raise ValueError(f"{path} is not an unfinished {self._study}; it holds other arrays.")
         return arrays
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
