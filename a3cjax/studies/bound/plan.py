@@ -21,7 +21,6 @@ from a3cjax.studies.bound.ranking import CELL, NO_BOUND
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beside import beside
 from a3cjax.studies.frame.cells import Cells, bytes_of_cell
-from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, Layout, Var
 from a3cjax.studies.frame.target import Target, step_fields
@@ -254,13 +253,7 @@ class Case:
             history="ring", depth=1 << self.drawn.greatest.bit_length(), progress=self.progress,
         )  # fmt: skip
         samples, times = clocks(batch)
-        records = np.append(0, np.asarray(found[0].updates))
-        values = np.asarray(found[0].metrics[plan.goal.metric], np.float64)
-        lost = np.asarray(found[0].nonfinite_from)[:, None]
-        values[(lost >= 0) & (records[1:] >= lost)] = np.nan
-        side = -1.0 if plan.goal.value < plan.goal.start else 1.0
-        curve = np.concatenate([np.full((len(values), 1), plan.goal.start), values], axis=1)
-        crossing = first_crossing(side * curve, side * plan.goal.value)
+        records, crossing = plan.goal.met_by(found[0])
         to_target, time = (crossing.at(clock[:, records]).reshape(factors.shape) for clock in (samples, times))
         return to_target, time, times[:, -1].reshape(factors.shape)
 

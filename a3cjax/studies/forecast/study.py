@@ -17,7 +17,6 @@ from a3cjax.studies.forecast.figure import forecast_figure
 from a3cjax.studies.forecast.ranking import OF_RUNS, ForecastRow, ranked, sentences
 from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import begin, counted
-from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.layout import SEED, WORKERS, Layout, Var
 from a3cjax.studies.frame.statistics import OF_RATIOS, about_intervals
 from a3cjax.studies.frame.study import Study
@@ -233,14 +232,7 @@ def _learn(
             found.append, learner, batch, keys, record=record, history="ring", depth=1 << greatest.bit_length(),
             progress=progress,
         )  # fmt: skip
-    rows = np.append(0, np.asarray(found[0].updates))
-    values = np.asarray(found[0].metrics[goal.metric], np.float64)
-    lost = np.asarray(found[0].nonfinite_from)[:, None]
-    values[(lost >= 0) & (rows[1:] >= lost)] = np.nan
-    side = -1.0 if goal.value < goal.start else 1.0
-    crossing = first_crossing(
-        side * np.concatenate([np.full((len(values), 1), goal.start), values], axis=1), side * goal.value
-    )
+    rows, crossing = goal.met_by(found[0])
     begun = np.zeros((len(places), 1))
     times = np.concatenate([begun, np.asarray(batch.time, np.float64)], axis=1)[:, rows]
     weight = np.ones(batch.delay.shape) if batch.weight is None else np.asarray(batch.weight)

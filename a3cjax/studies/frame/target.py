@@ -37,6 +37,17 @@ class Target(NamedTuple):
         told = {f"{which}_{self.metric}": value for which, value in known.items()} | {"target_share": self.share}
         return told if _is_exact(learner, self.metric) else told | {"metric": self.metric}
 
+    def met_by(self, result: Any) -> tuple[np.ndarray, Crossing]:
+        """Where each run of a batch [B] first meets it, among the start and then the records; the updates at these.
+
+        What a run says from the record on at which it was lost means nothing.
+        """
+        updates = np.append(0, np.asarray(result.updates))
+        values, lost = np.asarray(result.metrics[self.metric], np.float64), np.asarray(result.nonfinite_from)[:, None]
+        known = np.where((lost >= 0) & (updates[1:] >= lost), np.nan, values)
+        curves = np.concatenate([np.full((len(known), 1), self.start), known], axis=1)
+        return updates, _crossing(curves, self.start, self.value)
+
 
 def find_target(learner: Any, metric: str, share: float, value: float | None = None) -> Target:
     """The target ``value``, or what closes a ``share`` of the gap from the start to the optimum.
@@ -167,9 +178,13 @@ def target_sentence(attributes: Mapping[str, Any]) -> str:
 def target_crossing(curves: Dataset) -> Crossing:
     """Where each curve of a dataset's metric first meets the target, from the side on which it starts."""
     metric = metric_of(curves.attrs)
-    value, start = curves.attrs[f"target_{metric}"], curves.attrs.get(f"initial_{metric}", -math.inf)
+    start = curves.attrs.get(f"initial_{metric}", -math.inf)
+    return _crossing(curves[metric].values, start, curves.attrs[f"target_{metric}"])
+
+
+def _crossing(curves: np.ndarray, start: float, value: float) -> Crossing:
     side = -1.0 if value < start else 1.0
-    return first_crossing(side * curves[metric].values, side * value)
+    return first_crossing(side * curves, side * value)
 
 
 def _is_exact(learner: Any, metric: str) -> bool:

@@ -18,7 +18,6 @@ from a3cjax.studies.frame import runs
 from a3cjax.studies.frame.beginning import counted
 from a3cjax.studies.frame.beside import beside
 from a3cjax.studies.frame.cells import Cells, bytes_of_cell
-from a3cjax.studies.frame.crossing import first_crossing
 from a3cjax.studies.frame.kept import Kept
 from a3cjax.studies.frame.layout import SEED, Layout, Var
 from a3cjax.studies.frame.target import Target, find_target
@@ -276,13 +275,7 @@ class Case:
             found.append, learner, batch, jnp.tile(keys, sources * steps), record=record, history="ring",
             depth=1 << self.drawn.greatest.bit_length(), progress=self.progress,
         )  # fmt: skip
-        values = np.asarray(found[0].metrics[self.problem.metric], np.float64)
-        updates = np.append(0, np.asarray(found[0].updates))
-        lost = np.asarray(found[0].nonfinite_from)[:, None]
-        values[(lost >= 0) & (updates[1:] >= lost)] = np.nan
-        side = -1.0 if self.goal.value < self.goal.start else 1.0
-        curve = np.concatenate([np.full((len(values), 1), self.goal.start), values], axis=1)
-        crossing = first_crossing(side * curve, side * self.goal.value)
-        times = np.concatenate([np.zeros((len(values), 1)), np.asarray(batch.time, np.float64)], axis=1)[:, updates]
+        updates, crossing = self.goal.met_by(found[0])
+        times = np.concatenate([np.zeros((factors.size, 1)), np.asarray(batch.time, np.float64)], axis=1)[:, updates]
         samples = self.drawn.samples_of(crossing.at(updates))
         return samples.reshape(factors.shape), crossing.at(times).reshape(factors.shape)
