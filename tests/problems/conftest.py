@@ -1,22 +1,7 @@
-import jax
 import numpy as np
 import pytest
 
 import a3cjax
-
-
-@pytest.fixture
-def x64():
-    """Double precision for one test."""
-    with jax.enable_x64(True):
-        yield
-
-
-@pytest.fixture
-def x32():
-    """Single precision for one test, also where the suite runs in double."""
-    with jax.enable_x64(False):
-        yield
 
 
 @pytest.fixture
