@@ -112,7 +112,7 @@ def test_going_on_where_nothing_is_left():
 
 @pytest.fixture
 def press(monkeypatch):
-    """Blocks of ten updates of the four lanes that three runs have, and SIGINT during the n-th of them, as often as asked."""
+    """Blocks of ten updates of three runs, and SIGINT during the n-th of them, as often as asked."""
 
     def during(block, times=1):
         advance, calls = driver._advance, []
@@ -127,7 +127,7 @@ def press(monkeypatch):
 
         monkeypatch.setattr(driver, "_advance", watched)
 
-    monkeypatch.setattr(way, "BLOCK_WORK", 40)
+    monkeypatch.setattr(way, "BLOCK_WORK", 10 * 4)  # lanes, one of them idle
     return during
 
 
