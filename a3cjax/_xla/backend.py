@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Int, Num
 
+from a3cjax._xla.repeated import one_by_one
+
 T = TypeVar("T")
 
 FEW_LANES = 16  # up to here a tile costs as much as its runs four by four
@@ -107,9 +109,7 @@ class Backend:
 
     def write_each(self, store: Array, versions: Int[Array, " r"], values: Array) -> Array:
         """See ``versions.write_each``."""
-        for i in range(versions.shape[0]):
-            store = self.write_row(store, versions[i], values[i])
-        return store
+        return one_by_one(versions.shape[0], lambda i, store: self.write_row(store, versions[i], values[i]), store)
 
     def read_entries(self, store: Array, version: Int[Array, ""], first: Int[Array, ""], count: int) -> Array:
         """See ``versions.read_entries``."""

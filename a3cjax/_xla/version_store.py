@@ -13,6 +13,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import ACCELERATOR, gathered
+from a3cjax._xla.repeated import one_by_one
 from a3cjax._xla.rows import rows_taken, rows_written, turns
 from a3cjax._xla.stored import stored
 
@@ -87,10 +88,11 @@ write_each = custom_vmap(ACCELERATOR.write_each)
 @write_each.def_vmap
 def _write_each_lanes(lanes, batched, store, versions, values):
     del batched
-    everything = versions_first(store)
-    for i in range(versions.shape[1]):
-        everything = rows_written(lanes, everything, _places(versions[:, i], lanes), values[:, i])
-    return runs_first(everything, lanes), True
+
+    def write(i, everything):
+        return rows_written(lanes, everything, _places(versions[:, i], lanes), values[:, i])
+
+    return runs_first(one_by_one(versions.shape[1], write, versions_first(store)), lanes), True
 
 
 write_several = custom_vmap(ACCELERATOR.write_versions)

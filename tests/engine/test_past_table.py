@@ -58,6 +58,13 @@ def test_every_version_that_can_be_asked_for(depth, r):
     replay(past, past.start(jnp.asarray(versions[0])), 0, UPDATES, versions, rows)
 
 
+def test_of_many_rows_of_an_update_the_last_counts():
+    """As many as are found in a loop: nine of four rows, so that each update names rows twice."""
+    versions, rows = changes(9)
+    past = PastTable(4, jax.ShapeDtypeStruct((STATES, ACTIONS), jnp.float32), 9)
+    replay(past, past.start(jnp.asarray(versions[0])), 0, 3 * BLOCK + 3, versions, rows)
+
+
 @pytest.mark.parametrize("r", [1, 2])
 @pytest.mark.parametrize("cut", [0, 1, 5, BLOCK, 6 * BLOCK + 3])
 @pytest.mark.parametrize(("before", "after"), [(3, 4 * BLOCK), (4 * BLOCK, 3), (2 * BLOCK, 3 * BLOCK), (5, 5)])

@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Integer, UInt32
 
 from a3cjax._xla.marks import read_row, stage, write_row
+from a3cjax._xla.repeated import MOST_UNROLLED, one_by_one
 from a3cjax._xla.versions import (
     all_runs,
     read_entries,
@@ -127,7 +128,10 @@ class PastTable:
         states = write_entries(kept.states, block, column, words)
         block, column, shift = self._place(ahead)
         out = self.state_in(read_entries(states, block, column, r), shift)
-        changed = jnp.stack([read_row(now, kept.changed[i]) for i in range(r)])
+        if r > MOST_UNROLLED:
+            changed = lax.map(lambda row: read_row(now, row), kept.changed)
+        else:
+            changed = jnp.stack([read_row(now, kept.changed[i]) for i in range(r)])
         rows = write_versions(kept.rows, update * r, changed)
         rows = write_each(rows, self.logged + out, read_versions(rows, ahead * r, r))
         return kept._replace(rows=rows, states=states, words=words)
@@ -145,8 +149,7 @@ class PastTable:
         """The rows that update k changed, and where the next ``keep`` will log them."""
         newest = kept.newest
         first = rem(k, self.blocks * BLOCK) * self.changes
-        for i in range(self.changes):
-            newest = write_row(newest, rows[i], first + i)
+        newest = one_by_one(self.changes, lambda i, newest: write_row(newest, rows[i], first + i), newest)
         return kept._replace(newest=newest, changed=rows)
 
     def adopt(self, kept: Log, k: int) -> Log:
@@ -214,6 +217,9 @@ class Version:
             blocks_ago = div(found, count) - block  # less the blocks of the log
             blocks_ago = jnp.where(blocks_ago < 0, blocks_ago + past.blocks, blocks_ago)
             place = jnp.where(blocks_ago <= begun, past.logged + index, found)
+            if r > MOST_UNROLLED:
+                last = lax.fori_loop(0, r, lambda j, last: self._last_of(j, words, seen, index, last), jnp.int32(-1))
+                return jnp.where(last < 0, place, block * count + last)
             for i in range(count):  # the last of the changes that it has seen counts
                 update = i // r
                 word = words[update // past.together * r + i % r]
@@ -226,6 +232,22 @@ class Version:
         where = stage(place, found, self.words, self.block, self.begun, self.seen, index)
         rows, lanes, lane = self.rows
         return read_row(rows, where * lanes + lane)
+
+    def _last_of(
+        self,
+        j: Int[Array, ""],
+        words: UInt32[Array, " words"],
+        seen: Int[Array, ""],
+        index: Int[Array, ""],
+        last: Int[Array, ""],
+    ) -> Int[Array, ""]:
+        """The last change of row ``index`` that it has seen, of ``last`` and the j-th ones of a block's updates."""
+        past, r = self.past, self.past.changes
+        for update in range(BLOCK):
+            word, i = words[update // past.together * r + j], update * r + j
+            state = past.state_in(word, np.uint32(update % past.together * past.bits))
+            last = jnp.where((i < seen) & (state == index) & (i > last), i, last)
+        return last
 
     def __jax_array__(self) -> Any:
         leaf = self.past.leaf

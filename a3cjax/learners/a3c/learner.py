@@ -17,7 +17,7 @@ from a3cjax._core.tree import static
 from a3cjax._xla.arithmetic import inner, minus, moved, scaled
 from a3cjax._xla.marks import read_row, reshape, staged
 from a3cjax.learners.a3c import fresh
-from a3cjax.learners.a3c.critic import features
+from a3cjax.learners.a3c.critic import moved_along
 from a3cjax.learners.a3c.delay_errors import delay_errors
 from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
 from a3cjax.learners.a3c.exact_values import Exact
@@ -282,9 +282,7 @@ class A3C(AbstractLearner):
             return self.policy.ascend(theta, message.direction, step)
 
         def ascend_omega(omega, step):
-            for m in range(self.minibatch):
-                omega = moved(omega, step * message.critic_delta[m], features(self.mdp, message.critic_state[m]))
-            return omega
+            return moved_along(omega, self.mdp, message.critic_state, message.critic_delta, step)
 
         only = self.policy.only_row(message.direction) if self._ways[0].in_one_row(self._one_row) else None
         return self._moved(state, ascend_theta, ascend_omega, delay, message.stale if stale is None else stale, only)
@@ -295,10 +293,7 @@ class A3C(AbstractLearner):
         if sums is None:
             sums = Params(jnp.zeros(self.policy.shape), jnp.zeros(self.mdp.num_features))
         theta = self.policy.ascend(sums.theta, message.direction, jnp.ones((), sums.theta.dtype))
-        omega = sums.omega
-        for m in range(self.minibatch):
-            omega = moved(omega, message.critic_delta[m], features(self.mdp, message.critic_state[m]))
-        return Params(theta, omega)
+        return Params(theta, moved_along(sums.omega, self.mdp, message.critic_state, message.critic_delta))
 
     def apply_mean(self, state: Any, mean: Params, delay: Int[Array, ""]) -> Any:
         """Eq. (13) with g and the actor's direction averaged over several messages; one projection."""

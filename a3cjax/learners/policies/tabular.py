@@ -4,16 +4,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, Int
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
 from a3cjax._xla.arithmetic import moved, over
 from a3cjax._xla.marks import read_row, reshape, staged, write_row
+from a3cjax._xla.repeated import one_by_one
 from a3cjax.learners.protocol import table_row
-
-_UNROLLED_TERMS = 8
 
 
 class Scores(NamedTuple):
@@ -100,12 +98,7 @@ class TabularSoftmax:
             row = moved(read_row(table, state), step, change)
             return write_row(table, state, row)
 
-        terms = direction.state.shape[0]
-        if terms > _UNROLLED_TERMS:
-            return lax.fori_loop(0, terms, add, theta)
-        for m in range(terms):
-            theta = add(m, theta)
-        return theta
+        return one_by_one(direction.state.shape[0], add, theta)
 
     def only_row(self, direction: Scores) -> tuple[Int[Array, ""], Float[Array, " A"]] | None:
         """The one row that a direction of one term changes, and by what; None for several terms."""
