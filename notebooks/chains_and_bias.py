@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import a3cjax
+from a3cjax.studies import mean_interval
 from a3cjax.studies.frame.axes import PALETTE, STYLE
-from a3cjax.studies.frame.statistics import mean_interval
 
 plt.rcParams.update({**STYLE, "figure.dpi": 80, "figure.constrained_layout.use": True})
 
