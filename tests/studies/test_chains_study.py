@@ -12,6 +12,7 @@ from a3cjax.studies.chains import mean_field
 from a3cjax.studies.chains.mean_field import direction_error
 
 wrong: Any = "mdp"
+K = 4000  # with four states, three actions and up to eight runs: one program for each kind of chain
 
 
 def random_mdp(seed, discount, initial=None, features=None):
@@ -27,24 +28,26 @@ def random_mdp(seed, discount, initial=None, features=None):
 
 
 def test_the_fixed_points_are_those_of_a_quadratic():
-    """γ = 0, two states that are equally likely, all runs start at the first; there r = 1 for one of two actions.
+    """γ = 0, four states that are equally likely, all runs start at the first; there r = 1 for one of three actions.
 
-    The actor at state 0 stands still where ℓ π(1 − π) + (λ/2)(½ − π) = 0, with ℓ the probability of state 0: d(0) = 1
-    if the chains are separate, μ(0) = ½ if one is shared. With q = λ/2: π = (ℓ − q + √((ℓ − q)² + 2ℓq)) / 2ℓ = J.
-    At θ = 0 the mean direction under μ is half as long at state 0, and zero elsewhere: off by a half.
+    The actor at state 0 stands still where ℓ π(1 − π) + (λ/4)(⅓ − π) = 0, with ℓ the probability of state 0: d(0) = 1
+    if the chains are separate, μ(0) = ¼ if one is shared. With q = λ/4: π = (ℓ − q + √((ℓ − q)² + 4ℓq/3)) / 2ℓ = J.
+    At θ = 0 the mean direction under μ is a quarter as long at state 0, and zero elsewhere: off by three quarters.
     """
-    mdp = a3cjax.FiniteMDP(np.full((2, 2, 2), 0.5), [[1.0, 0.0], [0.0, 0.0]], [1.0, 0.0], 0.0, np.eye(2))
-    found = mean_field([mdp, mdp], 0.3, [False, True], [400.0])
-    q, share = 0.15, np.array([1.0, 0.5])
-    wanted = (share - q + np.sqrt((share - q) ** 2 + 2 * share * q)) / (2 * share)
+    reward = np.zeros((4, 3))
+    reward[0, 0] = 1
+    mdp = a3cjax.FiniteMDP(np.full((4, 3, 4), 0.25), reward, np.eye(4)[0], 0.0, np.eye(4))
+    found = mean_field([mdp, mdp], 0.6, [False, True], [400.0])
+    q, share = 0.15, np.array([1.0, 0.25])
+    wanted = (share - q + np.sqrt((share - q) ** 2 + 4 / 3 * share * q)) / (2 * share)
     np.testing.assert_allclose(found.objective[:, 0], wanted, rtol=1e-9)
     assert found.speed.max() < 1e-9
-    np.testing.assert_allclose(direction_error([mdp]), [0.5], rtol=1e-9)
-    study = a3cjax.studies.chains(mdp, discounts=[0.0], weights=[0.3], seeds=16, num_updates=8000)
+    np.testing.assert_allclose(direction_error([mdp]), [0.75], rtol=1e-9)
+    study = a3cjax.studies.chains(mdp, discounts=[0.0], weights=[0.6], seeds=8, num_updates=K)
     (row,) = study.rows
     assert row.bias == pytest.approx(wanted[0] - wanted[1], rel=1e-3)
     assert row.bias > 0.02
-    # Noise of the actor, of order α, moves both means a little; the interval is over 16 seeds.
+    # Noise of the actor, of order α, moves both means a little; the interval is over 8 seeds.
     assert row.simulated_low - 0.005 < row.bias < row.simulated_high + 0.005
 
 
@@ -103,7 +106,7 @@ def test_where_d_is_mu_there_is_no_bias():
 def test_the_study_keeps_each_cell_in_its_place(tmp_path):
     """Two MDPs, two γ, two λ: the rows' numbers come back from the curves, and the files are written."""
     mdps = [random_mdp(seed, 0.5) for seed in (3, 4)]
-    study = a3cjax.studies.chains(mdps, discounts=[0.2, 0.8], weights=[0.3, 0.0], seeds=3, num_updates=2000)
+    study = a3cjax.studies.chains(mdps, discounts=[0.2, 0.8], weights=[0.3, 0.0], seeds=3, num_updates=K)
     assert [(row.weight, row.discount) for row in study.rows] == [(0.3, 0.2), (0.3, 0.8), (0.0, 0.2), (0.0, 0.8)]
     curves = study.curves
     assert dict(curves.objective.sizes) == {
