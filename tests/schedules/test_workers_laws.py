@@ -71,13 +71,13 @@ def test_a_plain_class_draws_as_the_pytree_does():
             return ct.Exponential(self.mean).sample(key)
 
     law: Any = Plain()
-    for mean in (2.0, 3.0):
+    cases: list[tuple[float, dict[str, Any]]] = [(2.0, {}), (3.0, {}), (3.0, WAITS)]
+    for mean, waits in cases:
         law.mean = mean
-        for waits in ({}, WAITS):
-            mine = from_workers(KEY, [law, ct.Deterministic(0.9), law], 50, **waits)
-            ours = from_workers(KEY, [ct.Exponential(mean), ct.Deterministic(0.9), ct.Exponential(mean)], 50, **waits)
-            np.testing.assert_array_equal(mine.delay, ours.delay)
-            np.testing.assert_allclose(mine.time, ours.time, rtol=1e-6)
+        mine = from_workers(KEY, [law, ct.Deterministic(0.9), law], 50, **waits)
+        ours = from_workers(KEY, [ct.Exponential(mean), ct.Deterministic(0.9), ct.Exponential(mean)], 50, **waits)
+        np.testing.assert_array_equal(mine.delay, ours.delay)
+        np.testing.assert_allclose(mine.time, ours.time, rtol=1e-6)
 
 
 def test_whole_compute_times_are_times():
