@@ -127,12 +127,13 @@ def transcription(mdp, table, delays, thetas, omegas, samples, estimator="td", b
     return np.array(rows).T
 
 
-@pytest.mark.parametrize(
-    "case", ["mailbox, linear, mini-batch", "ring, table", "mailbox, advantage", "ring, reinforce"]
-)
+@pytest.mark.parametrize("case", ["mailbox, linear, mini-batch", "ring, advantage", "mailbox, reinforce"])
 @pytest.mark.usefixtures("x64")
 def test_both_terms_are_those_of_the_logged_samples_and_versions(case, mixing_mdp):
-    """Samples and all versions of θ and ω are recorded; the prior pulls in both cases and is part of neither term."""
+    """Samples and all versions of θ and ω are recorded; the prior pulls in all cases and is part of neither term.
+
+    What is not linear is a table; "td" on a ring is "td" on the mailbox, bit for bit, below.
+    """
     num_updates = 60
     mdp, rng = mixing_mdp(1, spread=0.5), np.random.default_rng(2)
     linear = "linear" in case
@@ -170,54 +171,6 @@ def test_both_terms_are_those_of_the_logged_samples_and_versions(case, mixing_md
         assert (values[~fresh] > 1e-6).mean() > 0.5
 
 
-@pytest.mark.usefixtures("x64")
-def test_on_an_lqr_both_terms_are_those_of_vectors():
-    """g and v of r = −(sᵀQs + aᵀRa), its quadratic features and ψ = (a − θs)sᵀ/σ², at both versions."""
-    lqr, std = a3cjax.families.double_integrator(), 0.5
-    policy = a3cjax.policies.LinearGaussian(2, 1, std)
-    start = np.asarray(lqr.optimal_gain()) / 2
-    learner = a3cjax.A3C(lqr, actor_step=0.001, critic_step=0.02, policy=policy, theta=start)
-    record = a3cjax.Record(every=1, metrics=VIEW | {name: name for name in NAMES})
-    result = a3cjax.simulate(learner, workers(40), KEYS[0], record=record, transitions=True)
-    theta, omega = (
-        np.concatenate([np.asarray(first)[None], result.metrics[name]])
-        for name, first in (("theta", learner.theta), ("omega", learner.omega))
-    )
-    x, y = (jax.tree.map(np.asarray, part) for part in (result.transitions.critic, result.transitions.actor))
-    cost = [np.asarray(leaf) for leaf in (lqr.state_cost, lqr.action_cost)]
-
-    def phi(s):
-        return np.asarray(lqr.features_at(jnp.asarray(s)))
-
-    def td_error(j, s, a, ahead):
-        reward = -(s @ cost[0] @ s + a @ cost[1] @ a)
-        return reward + float(lqr.discount) * phi(ahead) @ omega[j] - phi(s) @ omega[j]
-
-    for k, delay in enumerate(workers(40).delay):
-        critic, actor = ([leaf[k] for leaf in part] for part in (x, y))
-        g, v = (
-            [td_error(j, *critic) * phi(critic[0]) for j in (k - delay, k)],
-            [td_error(j, *actor) * np.outer(actor[1] - theta[j] @ actor[0], actor[0]) / std**2 for j in (k - delay, k)],
-        )
-        expected = [np.sum((one - other) ** 2) for one, other in (g, v)] + [np.sum(part[0] ** 2) for part in (g, v)]
-        found = [result.metrics[name][k] for name in NAMES[1:]]
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-14)
-
-
-def test_where_messages_are_averaged_the_error_is_each_messages_own():
-    """Two messages to an update: message k was computed from x_{v−τ}, and x_v is the newest when it is added."""
-    h = np.array([1.0, 2.5])
-    schedule = a3cjax.Schedule.buffered(jax.random.key(0), EXPONENTIAL, 30, size=2)
-    learner = a3cjax.QuadraticSGD(curvature=h, step=0.1)
-    record = a3cjax.Record(every=1, metrics={"error": "delay_error_sq", "x": lambda state: state.x})
-    result = a3cjax.simulate(learner, schedule, jax.random.key(0), record=record)
-    versions = np.concatenate([np.ones((1, 2)), result.metrics["x"][1::2]])  # one after every second message
-    v = np.asarray(schedule.versions)
-    expected = np.sum((h * (versions[v - schedule.delay] - versions[v])) ** 2, axis=1)
-    np.testing.assert_allclose(result.metrics["error"], expected, rtol=1e-4, atol=1e-12)
-    assert (expected > 0).sum() > 20
-
-
 @pytest.fixture(scope="module")
 def learner():
     mdp = a3cjax.families.synthetic(jax.random.key(0), num_states=6, num_actions=3, num_features=4)
@@ -227,7 +180,7 @@ def learner():
 @pytest.fixture(scope="module")
 def recorded(learner):
     """Every 7 updates of 130, so that a stretch is left over at the end."""
-    record = a3cjax.Record(every=7, metrics=[*NAMES, "objective"])
+    record = a3cjax.Record(every=7, metrics=VIEW | {name: name for name in NAMES})
     return {
         history: a3cjax.simulate(learner, workers(130), KEYS, record=record, history=history, transitions=True)
         for history in ("mailbox", "ring")
@@ -236,12 +189,12 @@ def recorded(learner):
 
 def test_recording_changes_no_bit_of_the_run(learner, recorded):
     """Parameters, samples and the other metrics are those of a run without delay metrics."""
-    record = a3cjax.Record(every=7, metrics=["objective"])
+    record = a3cjax.Record(every=7, metrics=VIEW)
     plain = a3cjax.simulate(learner, workers(130), KEYS, record=record, transitions=True)
     for result in recorded.values():
         same(result.params, plain.params)
         same(result.transitions, plain.transitions)
-        same(result.metrics["objective"], plain.metrics["objective"])
+        same({name: result.metrics[name] for name in VIEW}, plain.metrics)
 
 
 def test_mailbox_and_ring_measure_the_same_bits(recorded):
@@ -257,7 +210,7 @@ def test_mailbox_and_ring_measure_the_same_bits(recorded):
 def test_a_run_measures_the_same_bits_alone_and_in_blocks(learner, recorded, monkeypatch):
     """One run of three; and records that lie many blocks apart, so that most stretches end without one."""
     monkeypatch.setattr(driver, "LONGEST_BLOCK", 5)
-    record = a3cjax.Record(every=7, metrics=[*NAMES, "objective"])
+    record = a3cjax.Record(every=7, metrics=VIEW | {name: name for name in NAMES})
     alone = a3cjax.simulate(learner, workers(130), KEYS[1], record=record)
     same(alone.metrics, {name: values[1] for name, values in recorded["mailbox"].metrics.items()})
 
@@ -328,7 +281,8 @@ def test_a_delay_metric_of_another_learner_is_refused():
 
 def test_delay_metrics_are_not_recorded_unless_asked_for(learner):
     """They cost time; by default a record is of the state."""
-    result = a3cjax.simulate(learner, a3cjax.Schedule.sequential(2), KEYS[0])
+    result = jax.eval_shape(lambda key: a3cjax.simulate(learner, a3cjax.Schedule.sequential(2), key), KEYS[0])
+    assert result.metrics
     assert not set(result.metrics) & {*NAMES}
 
 
