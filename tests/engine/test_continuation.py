@@ -83,7 +83,7 @@ def test_a_state_that_nobody_has_looked_at_is_a_state(history, learner):
     """The leaves are put together when they are asked for; copies, pickles and tree maps have them."""
 
     def fresh() -> Any:
-        return a3cjax.simulate(learner, schedule_of(history), KEYS, history=history).state
+        return a3cjax.simulate(learner, schedule_of(history), KEYS, record=STATES, transitions=True).state
 
     leaves = fresh().leaves
     others = fresh(), copy.copy(fresh()), pickle.loads(pickle.dumps(fresh())), jax.tree.map(np.asarray, fresh())
@@ -135,21 +135,24 @@ def press(monkeypatch):
 def test_ctrl_c_leaves_what_was_done(history, learner, press, monkeypatch):
     """Pressed during the third block of ten updates: thirty are done, and the rest gives the bits of the whole.
 
-    What the rest reads was known to the schedule of versions.
+    What the rest reads was known to the schedule of versions. One case joins samples too.
     """
     schedule = schedule_of(history)
-    whole = a3cjax.simulate(learner, schedule, KEYS, record=STATES, transitions=True, history=history)
+    options: Any = {"record": STATES, "transitions": True}
+    if history != "mailbox":
+        learner, options = quadratic(), {"record": a3cjax.Record(every=10, metrics={"x": lambda state: state.x})}
+    whole = a3cjax.simulate(learner, schedule, KEYS, history=history, **options)
     handler = signal.getsignal(signal.SIGINT)
     press(block=3)
     with pytest.raises(a3cjax.Interrupted, match="after 30 of 60 updates") as caught:
-        a3cjax.simulate(learner, schedule, KEYS, record=STATES, transitions=True, history=history)
+        a3cjax.simulate(learner, schedule, KEYS, history=history, **options)
     assert signal.getsignal(signal.SIGINT) is handler
     assert isinstance(caught.value, KeyboardInterrupt)
     first = caught.value.result
     assert first.updates.tolist() == [10, 20, 30]
     assert first.state is not None
     monkeypatch.undo()
-    second = a3cjax.simulate(learner, schedule, KEYS, record=STATES, transitions=True, resume=first.state)
+    second = a3cjax.simulate(learner, schedule, KEYS, resume=first.state, **options)
     assert_joined(first, second, whole)
 
 
