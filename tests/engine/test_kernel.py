@@ -139,7 +139,8 @@ def test_every_product_is_rounded_before_it_is_added(history, runs):
     learner = a3cjax.A3C(problem, actor_step=0.3, critic_step=0.4)
     schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, updates)
     keys = jax.random.split(jax.random.key(1), runs)
-    result = a3cjax.simulate(learner, schedule, keys, history=history, transitions=True)
+    record = a3cjax.Record(updates, ())
+    result = a3cjax.simulate(learner, schedule, keys, record=record, history=history, transitions=True)
     state, action, ahead = (np.asarray(leaf)[0] for leaf in result.transitions.critic)
     features, reward = np.asarray(problem.features), np.asarray(problem.reward)
     discount, step = np.float32(problem.discount), np.float32(0.4)
@@ -156,15 +157,16 @@ def test_every_product_is_rounded_before_it_is_added(history, runs):
 
 
 @pytest.mark.parametrize("history", ["mailbox", "ring"])
-@pytest.mark.parametrize("updates", [1, 2, 17])
+@pytest.mark.parametrize("updates", [1, 17])
 def test_a_program_in_which_all_is_known(history, updates):
     """Nothing of it is an argument, and only a part of the result is used: what could be folded away, and is not."""
-    schedule = a3cjax.Schedule.sequential(updates)
+    schedule, record = a3cjax.Schedule.sequential(updates), a3cjax.Record(updates, ())
     for learner in (a3c(), a3cjax.QuadraticSGD(curvature=[1.0], step=0.5, noise=1.0)):
 
         def run(learner=learner):
             depth = 1 if history == "ring" else None
-            return a3cjax.simulate(learner, schedule, jax.random.key(3), history=history, depth=depth).params
+            key = jax.random.key(3)
+            return a3cjax.simulate(learner, schedule, key, record=record, history=history, depth=depth).params
 
         inside = jax.jit(run)()
         for x, y in zip(jax.tree.leaves(inside), jax.tree.leaves(run()), strict=True):
@@ -172,42 +174,31 @@ def test_a_program_in_which_all_is_known(history, updates):
 
 
 @pytest.mark.parametrize("history", ["mailbox", "ring"])
-@pytest.mark.parametrize("sampling", ["markov", "iid"])
-def test_wide_tiles_are_runs_one_by_one(history, sampling, monkeypatch):
+def test_wide_tiles_are_runs_one_by_one(history, monkeypatch):
     """70 runs make two tiles of 35 lanes, whose loops are vectorised; a run alone is straight code.
 
-    The tiles are shares of one device, which compiles one program for both.
+    The tiles are shares of one device, side by side in threads, which compiles one program for both. With one chain
+    the same is in test_batches.py.
     """
     monkeypatch.setattr(driver, "side_by_side", lambda devices: [devices[0]] * 2)
     keys = jax.random.split(jax.random.key(1), 70)
     schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, 200)
-    learner = a3c(sampling=sampling)
-    record = a3cjax.Record(every=50)
-    batch = a3cjax.simulate(learner, schedule, keys, history=history, record=record)
+    learner = a3c(sampling="iid")
+    record = a3cjax.Record(every=50, metrics={"theta": lambda state: state.theta, "omega": lambda state: state.omega})
+    options: Any = {"history": history, "record": record, "transitions": True}
+    batch = a3cjax.simulate(learner, schedule, keys, **options)
     for b in (0, 34, 69):
-        alone = a3cjax.simulate(learner, schedule, keys[b], history=history, record=record)
-        ours, theirs = (jax.tree.leaves((result.params, result.metrics)) for result in (batch, alone))
+        alone = a3cjax.simulate(learner, schedule, keys[b], **options)
+        ours, theirs = (
+            jax.tree.leaves((result.params, result.metrics, result.transitions)) for result in (batch, alone)
+        )
         for x, y in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(np.asarray(x)[b], y)
 
 
-def test_cores_of_one_device_share_the_runs(monkeypatch):
-    """Two shares on the same device, side by side in threads, or all runs in one."""
-    keys = jax.random.split(jax.random.key(1), 80)
-    schedule = a3cjax.Schedule.from_workers(jax.random.key(0), EXPONENTIAL, 100)
-    device = jax.devices()[0]
-    results = []
-    for shares in ([device], [device, device]):
-        monkeypatch.setattr(driver, "side_by_side", lambda devices, shares=shares: shares)
-        results.append(a3cjax.simulate(a3c(), schedule, keys, transitions=True))
-    one, two = (jax.tree.leaves((result.params, result.metrics, result.transitions)) for result in results)
-    for x, y in zip(one, two, strict=True):
-        np.testing.assert_array_equal(x, y)
-
-
 def test_the_loop_is_marked():
     """The program that jit makes carries the mark; without it everything would be right, and slow."""
-    schedule = a3cjax.Schedule.sequential(10)
-    inside = jax.jit(lambda key: a3cjax.simulate(a3c(), schedule, key, history="mailbox").params)
+    schedule, record = a3cjax.Schedule.sequential(10), a3cjax.Record(10, ())
+    inside = jax.jit(lambda key: a3cjax.simulate(a3c(), schedule, key, record=record, history="mailbox").params)
     assert MARK.replace('="true"', "") in inside.lower(jax.random.key(0)).as_text()
     assert MARK in str(inside.lower(jax.random.key(0)).compile().as_text())
