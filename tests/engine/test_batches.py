@@ -59,12 +59,12 @@ def assert_same(one, two):
 @pytest.mark.parametrize(
     ("history", "sizes", "record"),
     [
-        ("mailbox", (1, 300), ORACLES),
-        ("ring", (1, 5, 150), STATES),
+        ("mailbox", (1, 3, 17, 300), ORACLES),
+        ("ring", (1, 2, 5, 150), STATES),
     ],
 )
 def test_seeds_alone_and_in_batches(history, sizes, record, a3c):
-    """One lane, runs beside idle lanes, several tiles; all oracles in one case.
+    """One lane, two, runs beside idle lanes, several tiles; all oracles in one case.
 
     Each number of lanes is a program of its own, so none is asked for twice.
     """
