@@ -339,8 +339,9 @@ def _shape_blocks(
 
 def _room_for_workers(plan: Plan, runs: Runs) -> int:
     """Slots of a run: sixteen where they are small, so that schedules of fewer workers share a program."""
-    shapes = shapes_of(Kind.of(runs.one_learner()))
-    slot = bytes_of((shapes.message, shapes.worker_state, shapes.view if plan.keeps_views(runs.one_learner()) else ()))
+    one = runs.one_learner()
+    shapes = shapes_of(Kind.of(one))
+    slot = bytes_of((shapes.message, shapes.worker_state, shapes.view if plan.keeps_views(one) else ()))
     small = plan.backend.pads_blocks and slot <= _SMALL_SLOT and not plan.of_workers
     return max(runs.num_workers, _FEW_WORKERS) if small else runs.num_workers
 
