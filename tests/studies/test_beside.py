@@ -84,8 +84,7 @@ def test_ctrl_c_is_told_to_all_that_have_begun_and_none_begins_any_more():
             beside([functools.partial(part, n) for n in range(6)], "numbers", None, most=9)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert sorted(told) == begun[:2] == [0, 1]
-    assert len(begun) == 2
+    assert sorted(told) == sorted(begun) == [0, 1]  # two threads: either may be the first to begin
     with interruptible() as interrupted:
         assert not interrupted()  # forgotten again
 
