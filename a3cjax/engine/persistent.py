@@ -18,6 +18,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
 from a3cjax._xla.backend import Backend, compiling_for
+from a3cjax._xla.compiler import for_cpu
 from a3cjax._xla.lane_kernel import LANE_KERNEL, block_lanes, is_interpreted
 from a3cjax._xla.lane_programs import used_inputs
 from a3cjax._xla.lane_tables import Place
@@ -144,7 +145,9 @@ class KernelWay(Way):
 
     def compiler_options(self, backend: Backend) -> Mapping[str, Any] | None:
         """An interpreter, too, is compiled."""
-        return _INTERPRETERS_OPTIONS if is_interpreted() else backend.compiler_options
+        if not is_interpreted():
+            return backend.compiler_options
+        return {**for_cpu(small_operations=True), **_INTERPRETERS_OPTIONS}
 
     def block_work(self, plan: Plan, own_schedules: bool) -> int:
         """Less where each update of each run is told, or tells, something of its own."""
