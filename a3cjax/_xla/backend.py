@@ -29,6 +29,7 @@ class Backend:
     """Plain JAX: operations are fused as XLA finds best. Meant for accelerators."""
 
     name: ClassVar[str] = "accelerator"
+    compiler_options: ClassVar[dict[str, Any] | None] = None
     pads_blocks: ClassVar[bool] = False  # so that runs of about the same length share a program
     draws_in_place: ClassVar[bool] = False  # whether random words are made update by update, and not for a chunk
     maps_sequentially: ClassVar[bool] = False  # whether the caller's vmap over runs has to become a loop
@@ -37,11 +38,6 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<backend: {self.name}>"
-
-    @property
-    def compiler_options(self) -> dict[str, Any] | None:
-        """What the compiler is told."""
-        return None
 
     def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
         """How many tiles of how many lanes hold ``runs`` runs, as many for each of the ``shares``.

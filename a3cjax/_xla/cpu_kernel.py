@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Int, Num
 
 from a3cjax._xla import rows, version_store
 from a3cjax._xla.backend import FEW_LANES, Backend, shared_by_few
-from a3cjax._xla.compiler import for_cpu
+from a3cjax._xla.compiler import FOR_KERNELS
 from a3cjax._xla.lanes import LANES_AT_ONCE, lane_axis, lanes_in_place
 from a3cjax._xla.stored import set_xla_metadata, stored
 
@@ -38,15 +38,11 @@ class CPUKernel(Backend):
     """One kernel a tile."""
 
     name = "kernel"
+    compiler_options = FOR_KERNELS
     pads_blocks = True
     maps_sequentially = True
     versions_beside = True
     most_lanes = {"mailbox": 128, "ring": 32, "versions": 32}  # noqa: RUF012
-
-    @property
-    def compiler_options(self) -> dict[str, Any] | None:
-        """Beside the kernel there are the random words, and exact values by a program of their own."""
-        return for_cpu(small_operations=True)
 
     def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
         """Few lanes as a power of two, more in whole groups of those that a loop over lanes takes at once."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from a3cjax._xla.backend import Backend, shared_by_few
-from a3cjax._xla.compiler import for_cpu
+from a3cjax._xla.compiler import FOR_CPU
 from a3cjax._xla.stored import stored
 
 
@@ -12,13 +12,9 @@ class Loops(Backend):
     """Stages are stored. Every operation is a kernel of its own, which costs a call, so tiles are wide."""
 
     name = "loops"
+    compiler_options = FOR_CPU
     pads_blocks = True
     most_lanes = {"mailbox": 512, "ring": 256, "versions": 16}  # noqa: RUF012
-
-    @property
-    def compiler_options(self) -> dict[str, Any] | None:
-        """Of the loop."""
-        return for_cpu()
 
     def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
         """Few lanes as a power of two."""

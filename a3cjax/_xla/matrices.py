@@ -16,7 +16,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import IN_BOUNDS, Backend, gathered
-from a3cjax._xla.compiler import for_cpu
+from a3cjax._xla.compiler import FOR_CPU
 from a3cjax._xla.stored import stored
 
 _VIEWS_OF_TILE = 600_000  # bytes: with optimiser and gradients some six times that, about what a core's cache holds
@@ -30,12 +30,8 @@ class Matrices(Backend):
     lanes: int  # of a tile, at most
 
     name = "loops"
+    compiler_options = FOR_CPU
     pads_blocks = True
-
-    @property
-    def compiler_options(self) -> dict[str, Any] | None:
-        """Of the loop."""
-        return for_cpu()
 
     def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
         """A single run is a single lane: with products of matrices in it its last digits are its own anyway."""

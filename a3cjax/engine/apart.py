@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax._xla.backend import Backend, compiling_for
+from a3cjax._xla.compiler import known_options
 from a3cjax.engine.batched import Batched
 from a3cjax.engine.history.protocol import Kind
 from a3cjax.engine.measure import Shown, measure_state
@@ -59,7 +60,7 @@ def measure(
 @functools.cache
 def program(backend: Backend) -> Any:
     """``measure``, compiled once for each ``What`` and shapes."""
-    return jax.jit(measure, static_argnums=0, compiler_options=backend.compiler_options)
+    return jax.jit(measure, static_argnums=0, compiler_options=known_options(backend.compiler_options))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from a3cjax._xla.backend import Backend
+from a3cjax._xla.compiler import known_options
 from a3cjax._xla.lane_kernel import LANE_KERNEL
 from a3cjax.engine.apart import Apart, is_measured_apart
 from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
@@ -280,10 +281,10 @@ def programs(backend: Backend) -> Programs:
 
 @functools.cache
 def _programs(backend: Backend, options: tuple[tuple[str, Any], ...] | None) -> Programs:
-    known = None if options is None else dict(options)
+    of_loop = None if options is None else known_options(dict(options))
     return Programs(
-        jax.jit(start, static_argnums=0, compiler_options=backend.compiler_options),
-        jax.jit(way_of(backend).advance, static_argnums=0, donate_argnums=2, compiler_options=known),
+        jax.jit(start, static_argnums=0, compiler_options=known_options(backend.compiler_options)),
+        jax.jit(way_of(backend).advance, static_argnums=0, donate_argnums=2, compiler_options=of_loop),
     )
 
 

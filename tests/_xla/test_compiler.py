@@ -1,30 +1,41 @@
 """What XLA's compiler for CPUs is told: no more than it knows, and to each backend what suits it."""
 
 import jax
+import numpy as np
 import pytest
 
-from a3cjax._xla import compiler
-from a3cjax._xla.backend import Backend
-from a3cjax._xla.cpu_kernel import CPU_KERNEL
+import a3cjax
+from a3cjax._xla.compiler import FOR_CPU, FOR_KERNELS, known_options
+from a3cjax._xla.cpu_kernel import CPU_KERNEL, CPUKernel
 from a3cjax._xla.loops import LOOPS
 from a3cjax._xla.matrices import matrices
+from a3cjax.engine import apart
+
+OF_NOBODY = {"xla_cpu_switch_of_the_past": True}
 
 
-def test_an_option_that_this_version_does_not_know_is_left_out(monkeypatch):
-    monkeypatch.setattr(compiler, "_ALL", {"xla_backend_optimization_level": 2, "xla_cpu_switch_of_the_past": True})
-    assert compiler.for_cpu() == {"xla_backend_optimization_level": 2}
-    for backend in (CPU_KERNEL, LOOPS, matrices(1000)):
-        with pytest.raises(jax.errors.JaxRuntimeError, match="switch_of_the_past"):
-            jax.jit(lambda: 0, compiler_options=compiler._ALL).lower().compile()
-        assert int(jax.jit(lambda: 0, compiler_options=backend.compiler_options)()) == 0
+def test_an_option_that_this_version_does_not_know_is_left_out():
+    with pytest.raises(jax.errors.JaxRuntimeError, match="switch_of_the_past"):
+        jax.jit(lambda: 0, compiler_options=OF_NOBODY).lower().compile()
+    assert known_options({"xla_backend_optimization_level": 2, **OF_NOBODY}) == {"xla_backend_optimization_level": 2}
+    assert known_options(None) is None  # an accelerator's compiler is told nothing
 
 
-def test_fused_operations_are_written_in_the_quicker_way_except_where_a_loop_spends_its_time_in_them():
-    (option,) = compiler._OF_SMALL_OPERATIONS
-    of_kernels = dict(CPU_KERNEL.compiler_options or {})
-    assert (option in of_kernels) == compiler.is_known(option, False)
-    for backend in (LOOPS, matrices(1000)):
-        of_loops = dict(backend.compiler_options or {})
-        assert of_loops.items() <= of_kernels.items()
-        assert option not in of_loops
-    assert Backend().compiler_options is None  # an accelerator's are its own
+def test_start_loop_and_metrics_compile_where_the_compiler_knows_less_than_it_is_told(monkeypatch):
+    def simulated():
+        for cached in (apart.program, apart._prepared):
+            cached.cache_clear()
+        learner, record = a3cjax.QuadraticSGD(curvature=[1.0], step=0.5), a3cjax.Record(every=1, metrics=["objective"])
+        return a3cjax.simulate(learner, a3cjax.Schedule.sequential(3), jax.random.key(0), record=record)
+
+    usual = simulated()
+    monkeypatch.setattr(CPUKernel, "compiler_options", FOR_KERNELS | OF_NOBODY)
+    told_more = simulated()
+    np.testing.assert_array_equal(told_more.params.x, usual.params.x)
+    np.testing.assert_array_equal(told_more.metrics["objective"], usual.metrics["objective"])
+
+
+def test_networks_keep_the_way_of_fusing_that_runs_faster():
+    assert FOR_KERNELS.keys() - FOR_CPU.keys() == {"xla_cpu_use_fusion_emitters"}
+    assert CPU_KERNEL.compiler_options is FOR_KERNELS
+    assert LOOPS.compiler_options is matrices(1000).compiler_options is FOR_CPU
