@@ -21,6 +21,22 @@ def is_concrete(*values: Any) -> bool:
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
+def is_tracing(*values: Any) -> bool:
+    """Whether what is computed from ``values`` now is traced: these may be known, and the place be inside a function
+    that JAX is tracing.
+
+    >>> import jax
+    >>> is_tracing(1.0), jax.jit(lambda: is_tracing(1.0))()
+    (False, Array(True, dtype=bool))
+    """
+    return not is_concrete(_constant(), *values)
+
+
+@jax.jit
+def _constant() -> int:
+    return 0
+
+
 def float_array(name: str, value: Any, shape: tuple[int | None, ...]) -> jax.Array:
     """``value`` as a floating-point array of ``shape`` (``None`` admits any length), or a ValueError."""
     if isinstance(value, np.ndarray | jax.Array):  # perhaps a view that takes no memory yet

@@ -157,7 +157,7 @@ class _Asked(NamedTuple):
         runs = Runs.of(learner, schedule, key)
         metrics = record.resolve(learner)
         outside = _look_at(learner, runs, metrics, transitions)
-        traced = outside or not check.is_concrete(learner, schedule, key)
+        traced = outside or check.is_tracing(learner, schedule, key)
         if traced:
             _refuse_inside_jit(resume=resume, devices=devices, progress=progress)
         spacing = record.spacing(schedule.num_messages)

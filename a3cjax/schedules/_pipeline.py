@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,6 +18,7 @@ from a3cjax.schedules.report import PipelineReport
 _LEARNER = (1 << 32) - 1  # the number of its stream
 
 
+@jax.ensure_compile_time_eval()  # also inside a jit: nothing here depends on its arguments
 def draw_pipeline(
     key: Any, generators: Sequence[ComputeTime], learner_time: ComputeTime, *, publish_time: Any, **rules: Any
 ) -> tuple[dict[str, Any], PipelineReport]:

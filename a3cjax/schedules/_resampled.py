@@ -20,6 +20,7 @@ class _Rounds(NamedTuple):
     after: Int32[np.ndarray, "rounds"]  # versions that came between the first landing's own and the one read
 
 
+@jax.ensure_compile_time_eval()  # also inside a jit: nothing here depends on its arguments
 def resample(schedule: Any, key: Key[Array, ""], num_updates: int, length: Any) -> tuple[Any, Any, Any]:
     """Worker, delay and time; arguments and errors as in ``Schedule.resampled``."""
     if schedule.batch_shape or not check.is_concrete(schedule, key):

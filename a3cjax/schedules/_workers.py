@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
@@ -57,12 +58,14 @@ def draw_workers(
     latency, write = (
         _time(name, value, ticks) for name, value in (("read_latency", read_latency), ("write_time", write_time))
     )
-    computing = [
-        Stream(f"compute_times[{i}]", law, laws, i, own_key(key, i), ticks).next for i, law in enumerate(compute_times)
-    ]
-    waiting = None if waits is None else _waiting(key, waits, ticks)
-    team = Cores(Rules(num_updates, latency, write, min(cores, count), q), computing, waiting)
-    team.run()
+    with jax.ensure_compile_time_eval():  # also inside a jit: nothing here depends on its arguments
+        computing = [
+            Stream(f"compute_times[{i}]", law, laws, i, own_key(key, i), ticks).next
+            for i, law in enumerate(compute_times)
+        ]
+        waiting = None if waits is None else _waiting(key, waits, ticks)
+        team = Cores(Rules(num_updates, latency, write, min(cores, count), q), computing, waiting)
+        team.run()
     worker, delay = (np.array(column, np.int32) for column in (team.worker, team.delay))
     return Writes(worker, delay, ticks.as_floats(team.landed))
 

@@ -41,6 +41,7 @@ def check_bound(name: str, bound: Any, least: int) -> int | None:
     return min(check.integer(name, bound, least=least), check.MOST)
 
 
+@jax.ensure_compile_time_eval()  # also inside a jit: nothing here depends on its arguments
 def simulate_ringmaster(
     key: Key[Array, ""], compute_times: Sequence[ComputeTime], num_updates: int, threshold: int
 ) -> tuple[Writes, np.ndarray]:
