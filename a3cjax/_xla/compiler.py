@@ -1,10 +1,14 @@
 """What XLA's compiler for CPUs is told."""
 
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import jax
+
+from a3cjax._core import check
+
+R = TypeVar("R")
 
 # At level 3, the usual one, loops over 40 lanes and fewer are unrolled, and then not vectorised. And a program stays in
 # one part: XLA would cut it into as many as 32, to be compiled side by side, each of them at a price.
@@ -29,3 +33,26 @@ def _is_known(option: str, value: Any) -> bool:
     except jax.errors.JaxRuntimeError:
         return False
     return True
+
+
+def quickly_compiled(function: Callable[..., R], **static: Any) -> Callable[..., R]:
+    """``jax.jit(function, **static)`` that is compiled in half the time, on a CPU and where it is a program of its own.
+
+    Where JAX is tracing, it is a part of a program like any other function: only whole programs are told anything.
+
+    >>> import jax
+    >>> twice = quickly_compiled(lambda x: 2 * x)
+    >>> twice(1), jax.grad(twice)(1.0)
+    (Array(2, dtype=int32, weak_type=True), Array(2., dtype=float32, weak_type=True))
+    """
+    part = jax.jit(function, **static)
+
+    @functools.cache
+    def whole() -> Callable[..., R]:
+        return jax.jit(function, compiler_options=known_options(FOR_KERNELS), **static)
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> R:
+        return (part if check.is_tracing(args, kwargs) or jax.default_backend() != "cpu" else whole())(*args, **kwargs)
+
+    return called

@@ -2,15 +2,15 @@
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.problems.mdp import FiniteMDP
 
 
-@jax.jit
+@quickly_compiled
 def long_run_law(kernel: Float[Array, "S S"], initial: Float[Array, "S"]) -> Float[Array, "S"]:
     """lim (1/T) Σ_{t<T} η Pᵗ: where a chain spends its time in the long run.
 
@@ -72,7 +72,7 @@ def long_run_law(kernel: Float[Array, "S S"], initial: Float[Array, "S"]) -> Flo
     return law / law.sum()
 
 
-@jax.jit
+@quickly_compiled
 def dobrushin(mdp: FiniteMDP) -> Float[Array, ""]:
     """Dobrushin's coefficient c: the largest total variation between two rows P(·|s,a) and P(·|s',a').
 
@@ -104,14 +104,14 @@ def dobrushin(mdp: FiniteMDP) -> Float[Array, ""]:
     return lax.map(farthest_of_action, actions).max() / 2
 
 
-@jax.jit
+@quickly_compiled
 def factor(matrix: Float[Array, "n n"]) -> tuple[Float[Array, "n n"], Int[Array, "n"]]:
     """L and U in one matrix, and the permutation of rows: LU is ``matrix[permutation]``."""
     both, _, permutation = lax.linalg.lu(matrix)
     return both, permutation
 
 
-@partial(jax.jit, static_argnames="transpose")
+@partial(quickly_compiled, static_argnames="transpose")
 def solve_factored(
     factored: tuple[Float[Array, "n n"], Int[Array, "n"]], right: Float[Array, "n *m"], transpose: bool = False
 ) -> Float[Array, "n *m"]:

@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from a3cjax._core import check
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.problems import solutions
 from a3cjax.problems.fixed_point import td_fixed_point
 from a3cjax.problems.mdp import FiniteMDP
@@ -158,13 +159,13 @@ class Evaluation:
 # Both are compiled wherever they are called, so that no product is ever an array of its own.
 
 
-@jax.jit
+@quickly_compiled
 def _kernel(pi: Float[Array, "S A"], transition: Float[Array, "S A S"]) -> Float[Array, "S S"]:
     # Held, or it would be computed again for each of the passes over it.
     return lax.optimization_barrier((pi[:, :, None] * transition).sum(1))
 
 
-@jax.jit
+@quickly_compiled
 def _matmul(a: Float[Array, "*m k"], b: Float[Array, "k *n"]) -> Float[Array, "..."]:
     """a·b as a plain sum: a library's product may split the sum over threads, and then its last bits are theirs."""
     b = b.reshape((1,) * (a.ndim - 1) + b.shape)

@@ -8,10 +8,11 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.problems.chains import factor, solve_factored
 
 
-@jax.jit
+@quickly_compiled
 def td_fixed_point(
     matrix: Float[Array, "d d"], right: Float[Array, "d"], features: Float[Array, "S d"], law: Float[Array, "S"]
 ) -> Float[Array, "d"]:

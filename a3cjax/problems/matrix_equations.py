@@ -1,16 +1,16 @@
 """The two matrix equations of linear-quadratic control, under ``jit`` and ``vmap`` on every device."""
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax._xla.small_matrices import product
 
 _DOUBLINGS = 40  # of the horizon: 2⁴⁰ steps
 
 
-@jax.jit
+@quickly_compiled
 def lyapunov(matrix: Float[Array, "n n"], right: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """The X = Σ_t Mᵗ S (Mᵗ)ᵀ that solves X = M X Mᵀ + S, for a symmetric S; NaN where ρ(M) ≥ 1.
 
@@ -33,7 +33,7 @@ def lyapunov(matrix: Float[Array, "n n"], right: Float[Array, "n n"]) -> Float[A
     return jnp.where(stable, (solution + solution.T) / 2, jnp.nan)
 
 
-@jax.jit
+@quickly_compiled
 def riccati(
     state: Float[Array, "n n"],
     action: Float[Array, "n m"],

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -10,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._core.tree import pytree
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax._xla.marks import read_difference, read_row, rounded
 
 
@@ -130,7 +130,7 @@ class FiniteMDP:
         return self.reward.ndim < self.transition.ndim
 
 
-@jax.jit
+@quickly_compiled
 def _mean(transition: Float[Array, "S A S"], reward: Float[Array, "S A S"]) -> Float[Array, "S A"]:
     """Compiled wherever it is called, so that the product is never an array."""
     return (transition * reward).sum(-1)

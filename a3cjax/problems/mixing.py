@@ -9,11 +9,11 @@ mixing and not κ, and depends on nothing but the chain at hand.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.problems.resolvent import Values
 
 FAST = 0.9  # the largest κ that is worth walking: 150 products at worst in single precision, most often below 10
@@ -40,7 +40,7 @@ class Laws(NamedTuple):
     even: Bool[Array, ""]
 
 
-@jax.jit
+@quickly_compiled
 def mixing(kernel: Float[Array, "S S"]) -> Mixing:
     """How fast a chain is known to mix, looking at each entry of P twice.
 

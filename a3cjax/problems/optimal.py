@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.problems.evaluation import evaluate
 from a3cjax.problems.mdp import FiniteMDP
 from a3cjax.problems.resolvent import advantages, discounted_values, factored
@@ -35,7 +36,7 @@ def optimal_policy(mdp: FiniteMDP) -> Float[Array, "S A"]:
     return jax.nn.one_hot(actions, mdp.num_actions, dtype=mdp.transition.dtype)
 
 
-@jax.jit
+@quickly_compiled
 def policy_iteration(mdp: FiniteMDP) -> tuple[Int[Array, "S"], Int[Array, ""]]:
     """The best action in each state, and the number of policies that were evaluated to find them.
 

@@ -11,11 +11,11 @@ divided by 1 − γ. Two things keep that away from the results:
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.problems.chains import factor, solve_factored
 
 
@@ -30,7 +30,7 @@ class Values(NamedTuple):
         return self.level + self.relative
 
 
-@jax.jit
+@quickly_compiled
 def flow(kernel: Float[Array, "S S"]) -> Float[Array, "S S"]:
     """P − I, its rows adding up to zero: the diagonal of ``kernel`` is not looked at.
 
@@ -44,14 +44,14 @@ def flow(kernel: Float[Array, "S S"]) -> Float[Array, "S S"]:
     return jnp.where(diagonal, -onward.sum(1, keepdims=True), onward)
 
 
-@jax.jit
+@quickly_compiled
 def factored(kernel: Float[Array, "S S"], discount: Float[Array, ""]) -> tuple[Array, Array]:
     """(I − γP)ᵀ, factored for ``solve_factored``: transposed, it lies in memory by columns, as LAPACK wants it."""
     identity = jnp.eye(kernel.shape[0], dtype=kernel.dtype)
     return factor(((1 - discount) * identity - discount * flow(kernel)).T)
 
 
-@jax.jit
+@quickly_compiled
 def discounted_values(system: tuple[Array, Array], reward: Float[Array, "S"], discount: Float[Array, ""]) -> Values:
     """V = (I − γP)⁻¹ r as its entry nearest to zero, and what is left.
 
@@ -73,7 +73,7 @@ def discounted_values(system: tuple[Array, Array], reward: Float[Array, "S"], di
     return Values(level, solve_factored(system, reward - (1 - discount) * level, transpose=True))
 
 
-@jax.jit
+@quickly_compiled
 def visits(system: tuple[Array, Array], initial: Float[Array, "S"], discount: Float[Array, ""]) -> Float[Array, "S"]:
     """d = (1 − γ) η (I − γP)⁻¹.
 
@@ -87,7 +87,7 @@ def visits(system: tuple[Array, Array], initial: Float[Array, "S"], discount: Fl
     return found / found.sum()
 
 
-@jax.jit
+@quickly_compiled
 def advantages(
     transition: Float[Array, "S A S"], reward: Float[Array, "S A"], values: Values, discount: Float[Array, ""]
 ) -> Float[Array, "S A"]:

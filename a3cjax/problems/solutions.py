@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from a3cjax._xla.choice import derived_from, either
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.problems.chains import long_run_law
 from a3cjax.problems.mixing import Laws, Mixing, walked_advantages, walked_laws, walked_values
 from a3cjax.problems.resolvent import Values, advantages, discounted_values, factored, visits
@@ -30,7 +31,7 @@ _laws = either(walked_laws, _no_laws)
 _system = either(_no_system, factored)
 
 
-@jax.jit
+@quickly_compiled
 def laws_if_fast(
     kernel: Float[Array, "S S"], initial: Float[Array, "S"], discount: Float[Array, ""], known: Mixing
 ) -> Laws:
@@ -38,19 +39,19 @@ def laws_if_fast(
     return _laws(known.fast, *jax.lax.stop_gradient((kernel, initial, discount, known)))
 
 
-@jax.jit
+@quickly_compiled
 def system_if_slow(kernel: Float[Array, "S S"], discount: Float[Array, ""], known: Mixing) -> System:
     """I − γP, factored, of a chain that is not known to mix fast; of another one nothing."""
     return _system(known.fast, *jax.lax.stop_gradient((kernel, discount)))
 
 
-@jax.jit
+@quickly_compiled
 def stationary_law(kernel: Float[Array, "S S"], initial: Float[Array, "S"], walked: Laws) -> Float[Array, "S"]:
     """μ, or the long-run law from η where the chain has several recurrent classes."""
     return _stationary(walked, kernel, initial)
 
 
-@jax.jit
+@quickly_compiled
 def visitation_law(
     kernel: Float[Array, "S S"],
     initial: Float[Array, "S"],
@@ -63,7 +64,7 @@ def visitation_law(
     return _visitation((known.fast, walked.visitation, system), kernel, initial, discount)
 
 
-@jax.jit
+@quickly_compiled
 def state_values(
     kernel: Float[Array, "S S"], reward: Float[Array, "S"], discount: Float[Array, ""], known: Mixing, system: System
 ) -> Values:
@@ -71,7 +72,7 @@ def state_values(
     return _values((known, system), kernel, reward, discount)
 
 
-@jax.jit
+@quickly_compiled
 def action_advantages(
     transition: Float[Array, "S A S"],
     reward: Float[Array, "S A"],

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import a3cjax
-from a3cjax._xla.compiler import FOR_CPU, FOR_KERNELS, known_options
+from a3cjax._xla import compiler
+from a3cjax._xla.compiler import FOR_CPU, FOR_KERNELS, known_options, quickly_compiled
 from a3cjax._xla.cpu_kernel import CPU_KERNEL, CPUKernel
 from a3cjax._xla.loops import LOOPS
 from a3cjax._xla.matrices import matrices
@@ -39,3 +40,31 @@ def test_networks_keep_the_way_of_fusing_that_runs_faster():
     assert FOR_KERNELS.keys() - FOR_CPU.keys() == {"xla_cpu_use_fusion_emitters"}
     assert CPU_KERNEL.compiler_options is FOR_KERNELS
     assert LOOPS.compiler_options is matrices(1000).compiler_options is FOR_CPU
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the compiler has been told."""
+    seen = []
+    monkeypatch.setattr(compiler, "known_options", lambda options: seen.append(options))
+    return seen
+
+
+def test_a_whole_program_is_compiled_quickly_and_once(told):
+    add = quickly_compiled(lambda x, n: x + n, static_argnames="n")
+    assert (add(1, n=2), add(3, n=2), add(3, n=5)) == (3, 5, 8)
+    assert told == [FOR_KERNELS]
+
+
+@pytest.mark.parametrize("around", [jax.jit, jax.grad, jax.checkpoint, lambda f: lambda x: jax.vmap(f)(x[None])[0]])
+def test_a_part_of_a_program_is_told_nothing(told, around):
+    square = quickly_compiled(lambda x: x * x)
+    assert around(lambda x: square(3 * x))(jax.numpy.float32(2)) == 36  # d/dx (3x)² = 18x, too
+    assert jax.jit(lambda: square(3))() == 9  # from what is known, and still a part
+    assert not told
+
+
+def test_the_compiler_of_an_accelerator_is_told_nothing(told, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert quickly_compiled(lambda x: x + 1)(1) == 2
+    assert not told

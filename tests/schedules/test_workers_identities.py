@@ -1,7 +1,6 @@
 """What is known of the delays of always-busy workers that read right after their own writes (paper.md, section 4)."""
 
 import heapq
-from typing import Any
 
 import jax
 import numpy as np
@@ -145,14 +144,16 @@ def test_pareto_workers_have_stragglers_of_every_size():
     assert 500 < np.median(delays.max(1)) < 3000
 
 
-def test_teams_of_up_to_sixteen_share_a_program():
+def test_teams_of_up_to_sixteen_share_a_program(monkeypatch):
     from a3cjax.schedules.events import workers
 
     def draw(count):
         return a3cjax.Schedule.from_workers(jax.random.key(0), [ct.Uniform(0.25, 4.0)] * count, UPDATES)
 
     draw(16)
-    program: Any = workers._at_once
-    compiled = program._cache_size()
+    traced, events = [], workers._events
+    monkeypatch.setattr(workers, "_events", lambda *args: traced.append(args) or events(*args))
     assert [int(draw(count).worker.max()) for count in (1, 3, 15)] == [0, 2, 14]
-    assert program._cache_size() == compiled
+    assert not traced
+    assert int(draw(17).worker.max()) == 16
+    assert traced

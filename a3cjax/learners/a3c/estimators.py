@@ -18,7 +18,6 @@ An estimator has ``of(mdp, horizon)``, ``num_words`` and ``weight(mdp, dynamics,
 import math
 from typing import Any, Literal, Self
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -27,6 +26,7 @@ from jaxtyping import Array, Float, Int, UInt32
 from a3cjax._core import check
 from a3cjax._core.tree import pytree, static
 from a3cjax._xla.arithmetic import plus
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax._xla.marks import read_row, rounded
 from a3cjax._xla.threefry import threefry2x32
 from a3cjax.learners.a3c.critic import features, td_error, value_ahead, value_change
@@ -181,7 +181,7 @@ class Return:
 ESTIMATORS = {"td": TDError, "advantage": Advantage, "q": ActionValue, "reinforce": Return}
 
 
-@jax.jit
+@quickly_compiled
 def _expected_features(mdp: FiniteMDP) -> Float[Array, "SA d"]:
     """Summed over s' in order, so that the last bits are nobody's threads'."""
     to = mdp.transition.reshape(-1, mdp.num_states).T

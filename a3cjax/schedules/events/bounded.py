@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from a3cjax._core import check
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.schedules import _columns, _random
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.events.pairs import Pair, add, add_exactly, later
@@ -67,7 +68,7 @@ def simulate_ringmaster(
     return Writes(writes.worker[:end], delay[:end], writes.time[:end]), counts[:end].astype(np.int32)
 
 
-@partial(jax.jit, static_argnums=1)
+@partial(quickly_compiled, static_argnums=1)
 def _discarded(
     worker: Int32[Array, "rows"], num_workers: int, threshold: Int32[Array, ""]
 ) -> tuple[Int32[Array, "rows"], Bool[Array, "rows"]]:
@@ -108,7 +109,7 @@ class _Clocks(NamedTuple):
     last: Pair
 
 
-@partial(jax.jit, static_argnames=("steps", "watched"))
+@partial(quickly_compiled, static_argnames=("steps", "watched"))
 def _events(
     key: Key[Array, ""],
     laws: StackedLaws,

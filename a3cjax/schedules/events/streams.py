@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, Key
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.schedules import _random
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.events.stacked_laws import StackedLaws
@@ -71,7 +72,7 @@ class Stream:
         return self._waiting.pop()
 
 
-@jax.jit
+@quickly_compiled
 def _times(
     laws: StackedLaws, place: Int32[Array, ""], key: Key[Array, ""], first: Int32[Array, ""]
 ) -> Float[Array, "chunk"]:

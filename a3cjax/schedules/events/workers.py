@@ -50,6 +50,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from a3cjax._core import check
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.schedules import _columns, _random
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.events.pairs import Pair, Triple, add, add_exactly, before, later
@@ -119,7 +120,7 @@ def steps_for(num_updates: int) -> int:
     return -(-num_updates // grain) * grain
 
 
-@partial(jax.jit, static_argnames=("steps", "watched"))
+@partial(quickly_compiled, static_argnames=("steps", "watched"))
 def _at_once(
     key: Key[Array, ""], laws: StackedLaws, count: Int32[Array, ""], *, steps: int, watched: bool
 ) -> tuple[Int32[Array, "steps"], Int32[Array, "steps"], Pair, Float[Array, "steps"], Drawn | None]:
@@ -129,7 +130,7 @@ def _at_once(
     return events.worker, number - (events.previous + 1), (high, low), events.landed[0], drawn
 
 
-@partial(jax.jit, static_argnames=("steps", "watched"))
+@partial(quickly_compiled, static_argnames=("steps", "watched"))
 def _waiting(
     key: Key[Array, ""],
     laws: StackedLaws,

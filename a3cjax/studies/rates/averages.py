@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.engine import Record, Result
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP, exact
@@ -69,7 +70,7 @@ def _omega(state: Any) -> Any:
     return state.omega
 
 
-@partial(jax.jit, static_argnums=1)
+@partial(quickly_compiled, static_argnums=1)
 def _measure(learner: A3C, metrics: tuple[str, ...], theta: Any, omega: Any) -> dict[str, Any]:
     """The metrics at many parameters, and ε_app there under μ and under d."""
 

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.learners.policies import TabularSoftmax
 from a3cjax.problems import FiniteMDP, Prior, exact
 
@@ -145,13 +146,13 @@ def _evaluation(mdp: FiniteMDP, states: Any, policy: Any, weight: Any, theta: An
     return softmax, exact.evaluate(mdp, softmax.probabilities(theta), Prior(weight, states, policy))
 
 
-@jax.jit
+@quickly_compiled
 def _value_and_gradient(mdp: FiniteMDP, states: Any, policy: Any, weight: Any, theta: Any) -> tuple[Any, Any]:
     softmax, at = _evaluation(mdp, states, policy, weight, theta)
     return at.regularized_objective, at.policy_gradient(softmax, theta)
 
 
-@jax.jit
+@quickly_compiled
 def _points(
     mdp: FiniteMDP, states: Any, policy: Any, best: Any, best_visitation: Any, weights: Any, thetas: Any
 ) -> Point:
