@@ -83,6 +83,20 @@ def test_a_shorter_sample_begins_a_longer_one(name):
     np.testing.assert_array_equal(draw(law, jax.random.key(2), 50), draw(law, jax.random.key(2), 500)[:50])
 
 
+@pytest.mark.parametrize("name", LAWS)
+def test_a_program_that_draws_sooner_draws_the_same(name, monkeypatch):
+    from a3cjax.schedules import _law
+
+    def columns():
+        schedule = a3cjax.Schedule.from_law(jax.random.key(3), LAWS[name][0], 2000, num_workers=3)
+        return schedule.worker, schedule.delay
+
+    quickly = columns()
+    monkeypatch.setattr(_law, "_LONG", 1999)
+    monkeypatch.delattr(_law, "_sooner_compiled")
+    np.testing.assert_array_equal(columns(), quickly)
+
+
 def test_parameters_are_traced():
     """One trace serves every mean, and a law is drawn under vmap as it is alone."""
     key, means, traces = jax.random.key(0), [3.0, 30.0], []
