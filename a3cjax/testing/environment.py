@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.environments.adopted import (
     OpaqueEnvironment,
     action_like,
@@ -79,7 +80,7 @@ class _Check:
     def __init__(self, environment: Any, num_steps: int, key: Any, tolerance: float) -> None:
         self.environment, self.tolerance = environment, tolerance
         self.keys = jax.random.split(key, num_steps)
-        self.run = jax.jit(self._walk)(self.keys)
+        self.run = quickly_compiled(self._walk)(self.keys)
 
     def pytree(self) -> Any:
         """Taken apart and put together."""
@@ -102,7 +103,7 @@ class _Check:
     def batch(self) -> None:
         """Three walks together."""
         keys = jnp.stack([self.keys, self.keys[::-1], self.keys])
-        together = jax.jit(jax.vmap(self._walk))(keys)
+        together = quickly_compiled(jax.vmap(self._walk))(keys)
         self._same("batch", jax.tree.map(lambda leaf: leaf[2], together), self.run, "one of a batch, beside it alone,")
 
     def finite(self) -> None:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.engine import Record, Result, simulate
 from a3cjax.engine.randomness import (
     INIT_SERVER,
@@ -74,8 +75,8 @@ class _Check:
         self.depth = max(self.by_law.max_delay, self.by_workers.max_delay) + 1
         self.every = num_updates // 4
         self._jitted_propose, self._jitted_apply = (
-            jax.jit(self._propose),
-            jax.jit(functools.partial(apply_message, learner)),
+            quickly_compiled(self._propose),
+            quickly_compiled(functools.partial(apply_message, learner)),
         )
 
     def looks(self) -> dict[str, Callable[[], Any]]:
