@@ -51,6 +51,17 @@ def test_the_table_stands_beside_the_papers_figures(tiny):
     assert done.stderr == ""  # no bar where nobody looks
 
 
+def test_a_command_collects_garbage_seldom_and_python_as_usual():
+    """Of all studies an eighth of the time; in a user's own process it is the user's to say."""
+    code = (
+        "import atexit, gc; from a3cjax.cli.process import main, script; "
+        "main(['--version']); print(gc.get_threshold()); atexit.register(lambda: print(gc.get_threshold())); script()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    _, usual, _, of_commands = done.stdout.splitlines()
+    assert (usual != of_commands, of_commands) == (True, "(50000, 20, 20)")
+
+
 def test_the_csv_has_the_columns_and_a_row_for_each_sampling_and_n(tiny):
     _, folder = tiny
     with (folder / "speedup.csv").open() as file:
