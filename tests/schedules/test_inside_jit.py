@@ -39,5 +39,8 @@ def test_a_traced_key_is_refused(draw):
 
 def test_a_run_on_one_is_the_run_outside():
     learner = a3cjax.QuadraticSGD(curvature=[1.0], step=0.3, noise=0.1)
-    run = lambda: a3cjax.simulate(learner, ON_THE_HOST["ringmaster"](KEY), KEY, history="mailbox")  # noqa: E731
-    np.testing.assert_array_equal(jax.jit(lambda: run().params.x)(), run().params.x)
+
+    def last():
+        return a3cjax.simulate(learner, ON_THE_HOST["ringmaster"](KEY), KEY, history="mailbox").params.x
+
+    np.testing.assert_array_equal(jax.jit(last)(), last())
