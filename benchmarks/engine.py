@@ -14,6 +14,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -111,8 +112,8 @@ class Row:
     first: float
 
 
-def measure(case: Case, mdp: a3cjax.FiniteMDP, loops: tuple[Any, Any], rounds: int) -> Row:
-    """Time one case, comparators and simulator in turn."""
+def simulation(case: Case, mdp: a3cjax.FiniteMDP) -> tuple[Callable[[], None], a3cjax.Schedule]:
+    """What simulates the case once, and waits for it; and the schedule that it replays."""
     schedule = own_schedules(case.history, case.runs, case.updates, case.size)
     learner = paper_learner(mdp, **({"sampling": "iid"} if case.kind == "i.i.d." else {}))
     if case.kind == "linear":
@@ -120,15 +121,22 @@ def measure(case: Case, mdp: a3cjax.FiniteMDP, loops: tuple[Any, Any], rounds: i
     keys = jax.random.split(jax.random.key(1), case.runs)
     record = a3cjax.Record(every=case.updates, metrics=[])
 
-    def simulator() -> None:
+    def simulate() -> None:
         result = a3cjax.simulate(learner, schedule, keys, history=case.history, record=record)
         assert np.isfinite(np.asarray(result.params.theta)).all()
+
+    return simulate, schedule
+
+
+def measure(case: Case, mdp: a3cjax.FiniteMDP, loops: tuple[Any, Any], rounds: int) -> Row:
+    """Time one case, comparators and simulator in turn."""
+    simulate, schedule = simulation(case, mdp)
 
     def c_loops() -> tuple[float, float]:
         first, second = (c_seconds(loop, case.history, schedule, case.runs, case.size) for loop in loops)
         return first, second
 
-    done = time_rounds(simulator, rounds, beside=c_loops)
+    done = time_rounds(simulate, rounds, beside=c_loops)
     work = case.runs * case.updates / 1e9
     columns = [done.seconds, *zip(*done.beside, strict=True)]
     medians = [statistics.median(column) / work for column in columns]

@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.builds import ROOT, revision
+
 COMMAND = "from a3cjax.cli import script; script()"
 IMPORT = "import a3cjax; a3cjax.simulate, a3cjax.Schedule, a3cjax.A3C"
 SIMULATE = """
@@ -97,15 +98,6 @@ def line(case: Case, found: Sequence[Sequence[Seconds]]) -> str:
         for here, there in zip(zip(*found[0], strict=True), zip(*found[1], strict=True), strict=True):
             text += f"{statistics.median(a / b for a, b in zip(here, there, strict=True)):>8.2f}"
     return text
-
-
-@contextlib.contextmanager
-def revision(name: str) -> Iterator[Path]:
-    """The tree of a revision, for as long as it is needed."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = subprocess.run(["git", "-C", str(ROOT), "archive", name], stdout=subprocess.PIPE, check=True).stdout
-        subprocess.run(["tar", "-x", "-C", folder], input=files, check=True)
-        yield Path(folder)
 
 
 def main(args: Sequence[str] | None = None) -> None:
