@@ -50,7 +50,8 @@ def seconds_of(of: Combination, known: set[str], begins: Any) -> dict[str, Any]:
     # Without metrics the driver does not begin to compile what measures, which would be timed with the loop.
     bare = dataclasses.replace(run.plan, metrics=()) if apart else run.plan
     course = _Course.over(bare, run.runs, jax.local_devices()[:1])
-    tile, plan = course.shares[0][0], dataclasses.replace(course.plan, apart=apart)
+    # And as well as it is for much work, of which there is none here.
+    tile, plan = course.shares[0][0], dataclasses.replace(course.plan, apart=apart, backend=run.plan.backend)
     if apart:
         found["measured"] = _measured(of, run.plan.backend.name)
         if found["measured"] not in known:

@@ -39,6 +39,11 @@ class Backend:
     def __repr__(self) -> str:
         return f"<backend: {self.name}>"
 
+    @property
+    def for_little(self) -> "Backend":
+        """The same for programs that have little to do, which is not worth the time to compile them well."""
+        return self
+
     def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
         """How many tiles of how many lanes hold ``runs`` runs, as many for each of the ``shares``.
 

@@ -19,6 +19,12 @@ FOR_CPU: dict[str, Any] = {"xla_backend_optimization_level": 2, "xla_cpu_paralle
 # is told where the rest of a program is short.
 FOR_KERNELS: dict[str, Any] = FOR_CPU | {"xla_cpu_use_fusion_emitters": False}
 
+# As machine code comes: compiled in half the time or less, to loops that take four times as long.
+FOR_LITTLE: dict[str, Any] = FOR_KERNELS | {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
+
 
 def known_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Those that this version of XLA has: options of a compiler come and go, and a program with another is refused."""

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Int, Num
 
 from a3cjax._xla import rows, version_store
 from a3cjax._xla.backend import FEW_LANES, Backend, shared_by_few
-from a3cjax._xla.compiler import FOR_KERNELS
+from a3cjax._xla.compiler import FOR_KERNELS, FOR_LITTLE
 from a3cjax._xla.lanes import LANES_AT_ONCE, lane_axis, lanes_in_place
 from a3cjax._xla.stored import set_xla_metadata, stored
 
@@ -43,6 +43,11 @@ class CPUKernel(Backend):
     maps_sequentially = True
     versions_beside = True
     most_lanes = {"mailbox": 128, "ring": 32, "versions": 32}  # noqa: RUF012
+
+    @property
+    def for_little(self) -> Backend:
+        """The same kernels."""
+        return _FOR_LITTLE
 
     def tiles(self, runs: int, shares: int, history: str, num_workers: int) -> tuple[int, int]:
         """Few lanes as a power of two, more in whole groups of those that a loop over lanes takes at once."""
@@ -141,7 +146,14 @@ class CPUKernel(Backend):
         return version_store.write_entries(store, version, first, entries)
 
 
+class _ForLittle(CPUKernel):
+    """Compiled quickly."""
+
+    compiler_options = FOR_LITTLE
+
+
 CPU_KERNEL = CPUKernel()
+_FOR_LITTLE = _ForLittle()
 
 
 def _stage(function: Callable[..., Any], *args: Any) -> Any:

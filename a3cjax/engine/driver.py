@@ -97,6 +97,7 @@ class _Course:
     layout: Layout
     tiles: Tiles
     shares: list[list[Tile]]
+    before: Backend  # what the start is compiled for
     segment: int  # updates, at most
     segments: int  # of a block
     room_for: tuple[int, int]  # updates and segments of a block; some stay idle
@@ -128,7 +129,9 @@ class _Course:
             room_for = _roomy(updates, 256), _roomy(segments, 16)
         # Of segments the program knows nothing, and of workers how many it has room for.
         segment, plan = plan.segment, dataclasses.replace(plan, segment=0, num_workers=_room_for_workers(plan, runs))
-        return cls(plan, runs, layout, tiles, on_devices, segment, segments, room_for, measured)
+        before, loop = _worth_their_work(plan, runs, layout)
+        plan = dataclasses.replace(plan, backend=loop)
+        return cls(plan, runs, layout, tiles, on_devices, before, segment, segments, room_for, measured)
 
     def __enter__(self) -> "_Course":
         used = len(self.tiles.devices)
@@ -141,7 +144,8 @@ class _Course:
 
     def begin(self) -> None:
         """Stand before the first update."""
-        call = functools.partial(_start_share, self.plan, jnp.int32(self.runs.num_workers))
+        plan = dataclasses.replace(self.plan, backend=self.before)
+        call = functools.partial(_start_share, plan, jnp.int32(self.runs.num_workers))
         # Shares on one device run one program: compiled once, by the first of them, and not by each at the same time.
         self.carries = [x for some in self._firsts_and_others for x in self._on_each(call, self.shares[some])]
 
@@ -253,6 +257,15 @@ def _more(slots: np.ndarray, spare: int) -> np.ndarray:
 
 def _one_after_the_other(blocks: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *blocks)
+
+
+def _worth_their_work(plan: Plan, runs: Runs, layout: Layout) -> tuple[Backend, Backend]:
+    """What the start and the loop are compiled for: quickly, where that takes less time than it costs."""
+    little = 0 if plan.metrics or plan.delay_metrics else runs.one_learner().little_work
+    mine = layout.lanes * -(-layout.tiles // layout.shares)
+    proposals, updates = mine * runs.num_workers, mine * runs.num_updates
+    start, loop = (plan.backend.for_little if work <= little else plan.backend for work in (proposals, updates))
+    return start, loop
 
 
 class Programs(NamedTuple):

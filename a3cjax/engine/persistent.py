@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
 from a3cjax._xla.backend import Backend, compiling_for
-from a3cjax._xla.compiler import FOR_KERNELS
+from a3cjax._xla.compiler import FOR_LITTLE
 from a3cjax._xla.lane_kernel import LANE_KERNEL, block_lanes, is_interpreted
 from a3cjax._xla.lane_programs import used_inputs
 from a3cjax._xla.lane_tables import Place
@@ -39,9 +39,6 @@ _WORK = 1 << 30  # run-updates of a call: a fraction of a second, the grain of p
 _WORK_OF_EACH = 1 << 28
 LOGGED_WORK = 1 << 25  # run-updates of a block whose samples are logged
 _MOST_ENTRIES = (1 << 31) - 1  # of an array in memory: indices have 32 bits
-
-# For tests: quick to compile.
-_INTERPRETERS_OPTIONS = FOR_KERNELS | {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def fits(plan: Plan, learner: Any, own_schedules: bool, runs: int) -> bool:
@@ -145,7 +142,7 @@ class KernelWay(Way):
 
     def compiler_options(self, backend: Backend) -> Mapping[str, Any] | None:
         """An interpreter, too, is compiled."""
-        return _INTERPRETERS_OPTIONS if is_interpreted() else backend.compiler_options
+        return FOR_LITTLE if is_interpreted() else backend.compiler_options
 
     def block_work(self, plan: Plan, own_schedules: bool) -> int:
         """Less where each update of each run is told, or tells, something of its own."""

@@ -75,6 +75,8 @@ class AbstractLearner(abc.ABC):
 
     num_words: ClassVar[int] = 0
     needs_stale: ClassVar[bool] = False
+    # Run-updates up to which a program is compiled quickly and not well; only where the bits are the same either way.
+    little_work: ClassVar[int] = 0
     run_scalars: ClassVar[tuple[str, ...]] = ()
     metric_names: ClassVar[tuple[str, ...]] = ()
     measures_together: ClassVar[bool] = False
