@@ -76,6 +76,8 @@ class MinAtarNetworkOptions(NetworkOptions):
     """Widths of the hidden layers, of the actor's network and of the critic's."""
     learning_rate: float = 1e-3
     """Learning rate of RMSProp, whose mean of squares decays by 0.99."""
+    entropy: float = 0.02
+    """Weight of the policy's entropy; with 0.01 one run of 24 never plays better than at a return of 1.5."""
     episodes: int = 32
     """Episodes of each evaluation."""
 

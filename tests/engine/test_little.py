@@ -9,6 +9,7 @@ import optax
 import pytest
 
 import a3cjax
+from a3cjax._core.tree import pytree
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax._xla.loops import LOOPS
 from a3cjax.engine import driver
@@ -104,6 +105,13 @@ def test_a_start_is_counted_by_its_workers(a3c, used, x32, monkeypatch):
     assert used == [(CPU_KERNEL, QUICK), (CPU_KERNEL, CPU_KERNEL)]
 
 
+@pytree
+class Priced(a3cjax.FiniteMDP):
+    """Likewise an MDP."""
+
+    __init__ = a3cjax.FiniteMDP.__init__
+
+
 class Mine(a3cjax.A3C):
     """With arithmetic of its own, for all that anybody knows."""
 
@@ -126,10 +134,13 @@ def test_what_nobody_knows_to_the_last_bit_is_compiled_well(options, record, a3c
     assert used == [(CPU_KERNEL, CPU_KERNEL)]
 
 
-def test_so_are_double_precision_regulators_and_other_learners(a3c, used, x64):
+def test_so_are_double_precision_other_problems_and_other_learners(a3c, used, x64):
     assert a3c().little_work == 0
     with jax.enable_x64(False):
-        assert a3c().little_work > 0
+        mdp = a3c().mdp
+        assert a3cjax.A3C(mdp, 0.1, 0.1).little_work > 0
+        priced = Priced(mdp.transition, mdp.reward, mdp.initial, mdp.discount, mdp.features)
+        assert a3cjax.A3C(priced, 0.1, 0.1).little_work == 0
         regulator = a3cjax.families.random_lqr(KEY)
         assert a3cjax.A3C(regulator, actor_step=0.1, critic_step=0.1).little_work == 0
         assert a3cjax.WrappedLearner(a3c()).little_work == 0
