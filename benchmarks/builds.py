@@ -10,31 +10,20 @@ least and the greatest median of a pair.
 """
 
 import argparse
-import contextlib
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.engine import CASES, Case, simulation
+from benchmarks.revision import ROOT, revision
 from benchmarks.workload import paper_mdp, use_one_core
 
-ROOT = Path(__file__).parents[1]
 _SHORT = 0.25  # seconds: a call that takes less is repeated, for a turn to be worth its switch
-
-
-@contextlib.contextmanager
-def revision(name: str) -> Iterator[Path]:
-    """The tree of a revision, for as long as it is needed."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = subprocess.run(["git", "-C", str(ROOT), "archive", name], stdout=subprocess.PIPE, check=True).stdout
-        subprocess.run(["tar", "-x", "-C", folder], input=files, check=True)
-        yield Path(folder)
 
 
 class Build:

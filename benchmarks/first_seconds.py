@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.builds import ROOT, revision
+from benchmarks.revision import ROOT, revision
 
 COMMAND = "from a3cjax.cli import script; script()"
 IMPORT = "import a3cjax; a3cjax.simulate, a3cjax.Schedule, a3cjax.A3C"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import builds
-from benchmarks.builds import Build, line, main, measure, revision
+from benchmarks import builds, revision
+from benchmarks.builds import Build, line, main, measure
 from benchmarks.engine import Case
 
 HERE, THERE = Path("here"), Path("there")
@@ -81,8 +81,8 @@ def test_a_revision_is_there_for_as_long_as_it_is_needed(tmp_path, monkeypatch):
         (tmp_path / "file").write_text(text)
         subprocess.run([*git, "add", "."], check=True)
         subprocess.run([*git, "commit", "-q", "-m", text], check=True)
-    monkeypatch.setattr(builds, "ROOT", tmp_path)
-    with revision("HEAD~1") as tree:
+    monkeypatch.setattr(revision, "ROOT", tmp_path)
+    with revision.revision("HEAD~1") as tree:
         assert (tree / "file").read_text() == "first"
     assert not tree.exists()
 

@@ -27,8 +27,8 @@ def test_every_family_is_built_as_asked():
 def test_the_radius_not_given_is_the_papers_bound():
     # A ring where every policy that is the same everywhere is uniform: with tabular features and μ = 1/S,
     # A_θ = (γP − I)/S, symmetric for the uniform policy, with largest eigenvalue −(1 − γ)/S. r_max = 1.
-    learner = SpeedupOptions(problem=ProblemOptions(mdp="ring", states=5, discount=0.5)).build_learner()
-    assert learner.radius == pytest.approx(1 / ((0.5 / 5) ** 0.5 * 0.5), rel=1e-4)
+    learner = SpeedupOptions(problem=ProblemOptions(mdp="ring", states=5, discount=0.8)).build_learner()
+    assert learner.radius == pytest.approx(1 / ((0.2 / 5) ** 0.5 * 0.2), rel=1e-4)
     assert SpeedupOptions(problem=ProblemOptions(mdp="ring"), radius=3.0).build_learner().radius == 3
 
 

@@ -96,6 +96,14 @@ def test_work_is_counted_in_samples_of_a_core(a3c, used, x32, monkeypatch):
     assert [loop for loop, _ in used] == [QUICK, CPU_KERNEL]
 
 
+def test_cores_share_the_work(a3c, used, x32, monkeypatch):
+    """20 updates of 64 runs on two devices are 640 for each, and 1,280 for one alone."""
+    monkeypatch.setattr(little, "_SAMPLES", 640)
+    for devices in (jax.devices()[:2], jax.devices()[:1]):
+        a3cjax.simulate(a3c(), LAW, jax.random.split(KEY, 64), record=NOTHING, devices=devices)
+    assert [loop for loop, _ in used] == [QUICK, CPU_KERNEL]
+
+
 def test_a_start_is_counted_by_its_workers(a3c, used, x32, monkeypatch):
     """3 workers of one run, and 20 updates."""
     team = a3cjax.Schedule.from_workers(KEY, [a3cjax.compute_times.Deterministic(1.0)] * 3, 20)
