@@ -1,14 +1,16 @@
 """The command: parses its options, calls a study, says where the files are and what was found."""
 
+import atexit
 import contextlib
 import gc
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import a3cjax
 from a3cjax._core import terminal
@@ -76,7 +78,7 @@ def script() -> None:
     if status == _INTERRUPTED:
         # What was being computed goes on in XLA's threads, and an orderly exit would pull the ground from under them.
         os._exit(status)
-    sys.exit(status)
+    _end(status)
 
 
 def run(options: "Command | Report") -> int:
@@ -210,6 +212,28 @@ def _leave(number: int, frame: Any) -> None:
     del number, frame
     terminal.complain(_NOTHING_BEGUN)
     os._exit(_INTERRUPTED)
+
+
+def _end(status: int) -> NoReturn:
+    """The end of the process, without taking it to pieces first: of modules and programs that is most of a second.
+
+    What is registered for the end is called, as in Python's own; which it is where another thread is still at work, or
+    somebody watches or goes on: a profiler, a debugger, ``python -i``.
+    """
+    others = set(threading.enumerate()) - {threading.main_thread()}
+    if any(not thread.daemon for thread in others) or _is_watched():
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, it is full, it is closed
+            stream.flush()
+    os._exit(status)
+
+
+def _is_watched() -> bool:
+    monitoring = getattr(sys, "monitoring", None)  # since Python 3.12
+    tools = [] if monitoring is None else [monitoring.get_tool(number) for number in range(6)]
+    return bool(sys.flags.interactive or sys.gettrace() or sys.getprofile() or any(tools))
 
 
 def _status(output: terminal.Output, consolation: str = "") -> int:

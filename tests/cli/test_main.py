@@ -62,6 +62,40 @@ def test_a_command_collects_garbage_seldom_and_python_as_usual():
     assert (usual != of_commands, of_commands) == (True, "(50000, 20, 20)")
 
 
+ENDING = """
+import atexit, os, sys, threading, time
+from a3cjax.cli.process import script
+
+def at_once(status, leave=os._exit):
+    os.write(1, b"at once")
+    leave(status)
+
+def work():
+    time.sleep(0.2)
+    print("worked")
+
+os._exit = at_once
+atexit.register(print, "end")
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("", ["end", "at once"]),
+        ("threading.Thread(target=work).start()", ["worked", "end"]),
+        ("threading.Thread(target=work, daemon=True).start()", ["end", "at once"]),
+        ("sys.setprofile(lambda *_: None)", ["end"]),
+        ("sys.settrace(lambda *_: None)", ["end"]),
+    ],
+)
+def test_a_command_ends_at_once_unless_somebody_has_something_to_do_yet(before, said):
+    """Python's own end takes modules and programs to pieces first, for most of a second."""
+    code = f"{ENDING}{before}\nscript()"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    assert (done.stdout.splitlines()[1:], done.stderr) == (said, "")
+
+
 def test_the_csv_has_the_columns_and_a_row_for_each_sampling_and_n(tiny):
     _, folder = tiny
     with (folder / "speedup.csv").open() as file:
