@@ -6,12 +6,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any
 
 from a3cjax._core.terminal import is_terminal
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _PATIENCE = 0.5  # seconds before a line shows, so that what is quick leaves no flicker
 
@@ -82,14 +82,9 @@ def progress_bar(progress: bool | None, done: int, total: int, runs: int) -> Ite
     if not _wanted(progress):
         yield lambda done: None
         return
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
+    from a3cjax._core import displays
+
+    bar = displays.bar_of_share()
     what = f"{total:,} updates × {runs:,} runs"
     task = bar.add_task(f"compiling {what}", total=None)
 
@@ -106,8 +101,9 @@ def bar_of_parts(what: str, total: int, progress: bool | None) -> Iterator[Calla
     if not _wanted(progress):
         yield lambda: None
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    from a3cjax._core import displays
+
+    bar = displays.bar_of_count()
     task = bar.add_task(f"compiling and simulating {what}", total=total)
     with _shown(bar, at_once=bool(progress)):
         yield lambda: bar.advance(task)
@@ -119,9 +115,9 @@ def at_work(what: str, progress: bool | None) -> Iterator[None]:
     if not _wanted(progress):
         yield
         return
-    line = Progress(
-        TextColumn("{task.description}"), SpinnerColumn("simpleDots"), console=Console(stderr=True), transient=True
-    )
+    from a3cjax._core import displays
+
+    line = displays.dots()
     line.add_task(what, total=None)
     with _shown(line, at_once=bool(progress)):
         yield
@@ -135,7 +131,7 @@ def _wanted(progress: bool | None) -> bool:
 
 
 @contextlib.contextmanager
-def _shown(display: Progress, *, at_once: bool) -> Iterator[None]:
+def _shown(display: "Progress", *, at_once: bool) -> Iterator[None]:
     """Show the display, on a clock of its own, for what it tells of may keep this thread busy for long."""
     lock, over = threading.Lock(), False
 

@@ -13,7 +13,6 @@ from a3cjax.schedules._pipeline import draw_pipeline
 from a3cjax.schedules._team_ways import TeamWays
 from a3cjax.schedules.compute_times import ComputeTime
 from a3cjax.schedules.delays import DelayLaw
-from a3cjax.schedules.logs.read import Choices, read_log
 
 
 class Ways(TeamWays):
@@ -216,6 +215,8 @@ class Ways(TeamWays):
         """
         given = {"worker": worker, "read": read, "written": written, "time": time, "read_time": read_time}
         given |= {"done": done, "taken": taken, "dropped": dropped}
+        from a3cjax.schedules.logs.read import Choices, read_log  # here, because a dozen files take time to import
+
         choices = Choices(order, counts_from, first_version, gaps, duplicates, shared, clocks)
         rows, report = read_log(source, given, choices, preset=preset, averages=averages, run=run)
         # The rows are what __init__ would ask for, and may be too many to be looked at all at once.

@@ -17,11 +17,12 @@ from a3cjax.schedules._resampled import resample
 from a3cjax.schedules._values import plain, whole_numbers
 from a3cjax.schedules._ways import Ways
 from a3cjax.schedules.events.turns import own_reads_and_ranks
-from a3cjax.schedules.logs.describe import Description, describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from a3cjax.schedules.logs.describe import Description
 
 
 @pytree
@@ -275,7 +276,7 @@ class Schedule(Ways):
         own_reads, ranks = own_reads_and_ranks(self.worker, self.reads, self.num_workers, versions)
         return own_reads if self.commit is None else own_reads & self.commit.all(-1), ranks
 
-    def describe(self) -> Description:
+    def describe(self) -> "Description":
         """What the delays are like: by worker, their moments, quantiles and autocorrelation, the nearest simple law.
 
         Also whether workers read right after their own writes and, of a log that tells, how long they were idle and
@@ -297,6 +298,8 @@ class Schedule(Ways):
         0             2  0.50  0.50       0     1     1     100.0%
         1             2  1.00  0.00       1     1     1     100.0%
         """
+        from a3cjax.schedules.logs.describe import describe  # here, because few schedules come from a log
+
         if self.batch_shape or not check.is_concrete(self):
             raise ValueError("describe is of one schedule whose values are known; choose one with batch[b].")
         columns = (self.worker, self.delay, self.time, self.versions, self.commit, self.weight)

@@ -4,12 +4,13 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from a3cjax._core import terminal
 from a3cjax.sweeps.store import Store
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _BETWEEN = 30.0  # seconds between two lines
 
@@ -17,7 +18,7 @@ _BETWEEN = 30.0  # seconds between two lines
 class Report:
     """Says how many units are there."""
 
-    def __init__(self, store: Store, bar: Progress | None, silent: bool) -> None:
+    def __init__(self, store: Store, bar: "Progress | None", silent: bool) -> None:
         self._store, self._bar, self._silent = store, bar, silent
         job = store.job
         self._task = None if bar is None else bar.add_task(f"{job.count:,} {job.unit}s", total=job.count)
@@ -44,9 +45,7 @@ def reporting(store: Store, progress: bool | None) -> Iterator[Report]:
     if not (terminal.is_terminal(sys.stderr) if progress is None else progress):
         yield Report(store, None, silent=progress is False)
         return
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    with bar:
+    from a3cjax._core import displays
+
+    with displays.bar_of_share() as bar:
         yield Report(store, bar, silent=False)

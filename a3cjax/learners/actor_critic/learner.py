@@ -5,7 +5,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
@@ -264,6 +263,8 @@ class ActorCritic(AbstractLearner):
         self, stale: Any, view: Any, samples: Rollout, names: tuple[str, ...]
     ) -> dict[str, Float[Array, ""]]:
         """Of the gradient that was sent, or taken, and of the same rollout's at what it was applied to."""
+        import optax  # here and below, because it takes time to import, and not every learner has an optimiser
+
         fresh = self.gradient == "fresh"
         sent = fresh_gradient(self, view, samples) if fresh else self._gradient(stale, samples)
 
@@ -284,6 +285,8 @@ class ActorCritic(AbstractLearner):
         return {name: values[name]() for name in names}
 
     def _stepped(self, state: ActorCriticState, gradient: Any, delay: Int[Array, ""], stale: Any) -> ActorCriticState:
+        import optax
+
         stale = stale if self.needs_stale else state.params  # which is not looked at
         changes, memory = update_of(self.optimizer())(gradient, state.optimizer, state.params, delay, stale)
         return ActorCriticState(optax.apply_updates(state.params, changes), memory)

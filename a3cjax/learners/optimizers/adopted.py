@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.tree_util import Partial
 
 from a3cjax._core.tree import pytree, static
@@ -79,6 +78,8 @@ def adopted_optimizer(optimizer: Any, params: Any, name: str = "optimizer", of: 
 
 def update_of(optimizer: Any) -> Any:
     """``update(gradient, memory, params, delay, stale)`` of an optimiser that may take no extra arguments."""
+    import optax  # here, because it takes time to import, and whoever has an optimiser has it already
+
     optimizer = optax.with_extra_args_support(optimizer)
 
     def update(gradient, memory, params, delay, stale):
@@ -141,8 +142,6 @@ def _made(optimizer: Partial, name: str) -> Any:
 
 
 def _is_optimizer(value: Any) -> bool:
-    return isinstance(value, optax.GradientTransformation) or (
-        not isinstance(value, type)
-        and callable(getattr(value, "init", None))
-        and callable(getattr(value, "update", None))
-    )
+    """Whether it has what every one of optax's has."""
+    parts = (getattr(value, name, None) for name in ("init", "update"))
+    return not isinstance(value, type) and all(callable(part) for part in parts)
