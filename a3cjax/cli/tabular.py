@@ -3,10 +3,9 @@
 import dataclasses
 from typing import Annotated, Any, Literal
 
-import jax.numpy as jnp
+import numpy as np
 from tyro.conf import arg
 
-from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.learners import A3C
 from a3cjax.problems import FiniteMDP, exact
 
@@ -27,15 +26,11 @@ METRIC = ("metric", "target_value")  # of an actor-critic J is what has to meet 
 
 def paper_radius(learner: A3C) -> float | None:
     """r_max / (√λ_td (1−γ)), a bound on ‖ω*‖ at the start; None where λ_td is not positive."""
-    lambda_td, largest, discount = (float(x) for x in _sizes(learner.mdp, learner.policy, learner.theta))
-    return None if lambda_td <= 1e-9 else largest / (lambda_td**0.5 * (1 - discount))
-
-
-@quickly_compiled
-def _sizes(mdp: Any, policy: Any, theta: Any) -> tuple[Any, Any, Any]:
-    """λ_td, r_max and γ: as one program, not thirty."""
-    matrix, _ = exact.critic_system(mdp, policy.probabilities(theta))
-    return -jnp.linalg.eigvalsh((matrix + matrix.T) / 2).max(), jnp.abs(mdp.reward).max(), mdp.discount
+    mdp = learner.mdp
+    found, _ = exact.evaluate_policy(mdp, learner.policy, learner.theta).critic_system
+    matrix = np.asarray(found)
+    lambda_td = -float(np.linalg.eigvalsh((matrix + matrix.T) / 2).max())
+    return None if lambda_td <= 1e-9 else float(np.abs(mdp.reward).max()) / (lambda_td**0.5 * (1 - float(mdp.discount)))
 
 
 def actor_critic(mdp: FiniteMDP, options: Any, **more: Any) -> A3C:

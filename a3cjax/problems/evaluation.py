@@ -114,9 +114,7 @@ class Evaluation:
     @cached_property
     def critic_system(self) -> tuple[Float[Array, "d d"], Float[Array, "d"]]:
         """A_θ and b_θ."""
-        phi, mu = self.mdp.features, self.stationary
-        difference = self.mdp.discount * _matmul(flow(self.kernel), phi) - (1 - self.mdp.discount) * phi
-        return _matmul(phi.T, mu[:, None] * difference), _matmul(mu * self.reward, phi)
+        return _critic_system(self.kernel, self.reward, self.stationary, self.mdp.features, self.mdp.discount)
 
     @cached_property
     def critic_optimum(self) -> Float[Array, "d"]:
@@ -156,13 +154,25 @@ class Evaluation:
         return solutions.system_if_slow(self.kernel, self.mdp.discount, self._mixing)
 
 
-# Both are compiled wherever they are called, so that no product is ever an array of its own.
+# They are compiled wherever they are called, so that no product is ever an array of its own.
 
 
 @quickly_compiled
 def _kernel(pi: Float[Array, "S A"], transition: Float[Array, "S A S"]) -> Float[Array, "S S"]:
     # Held, or it would be computed again for each of the passes over it.
     return lax.optimization_barrier((pi[:, :, None] * transition).sum(1))
+
+
+@quickly_compiled
+def _critic_system(
+    kernel: Float[Array, "S S"],
+    reward: Float[Array, "S"],
+    mu: Float[Array, "S"],
+    phi: Float[Array, "S d"],
+    discount: Float[Array, ""],
+) -> tuple[Float[Array, "d d"], Float[Array, "d"]]:
+    difference = discount * _matmul(flow(kernel), phi) - (1 - discount) * phi
+    return _matmul(phi.T, mu[:, None] * difference), _matmul(mu * reward, phi)
 
 
 @quickly_compiled

@@ -8,7 +8,7 @@ import numpy as np
 import a3cjax
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax.engine import apart, driver
-from a3cjax.studies.frame import ahead
+from a3cjax.studies.frame import ahead, runs
 
 RECORD = a3cjax.Record(every=5, metrics=["distance_sq"])
 KEYS = jax.random.split(jax.random.key(0), 2)
@@ -56,3 +56,34 @@ def test_an_error_is_the_calls_own(monkeypatch):
     monkeypatch.setattr(ahead, "cores_to_use", lambda: 2)
     with ahead.compiled_ahead([call(3), call(4, updates=2)], RECORD) as ready:
         ready(1)
+
+
+def test_what_is_compiled_while_schedules_are_drawn_is_what_their_simulations_need(monkeypatch):
+    """Two learners, three numbers of workers, two seeds: start, loop and metrics of each, and nothing after that."""
+    monkeypatch.setattr(ahead, "cores_to_use", lambda: 2)
+    learners = [call(9)[0], call(10)[0]]
+    before = programs()
+    with runs.drawn_runs(learners, RECORD, 0, None, (1, 2, 5), 2, 20, False) as (schedule, keys, ready):
+        for i in range(2):
+            ready(i)
+        there = programs()
+        for learner in learners:
+            a3cjax.simulate(learner, schedule, keys, record=RECORD)
+    assert there == [count + 2 for count in before]
+    assert programs() == there
+    drawn, same_keys = runs.draw_runs(0, None, (1, 2, 5), 2, 20, False)
+    np.testing.assert_array_equal(drawn.worker, schedule.worker)
+    np.testing.assert_array_equal(drawn.time, schedule.time)
+    np.testing.assert_array_equal(jax.random.key_data(same_keys), jax.random.key_data(keys))
+
+
+def test_one_core_and_blocks_compile_nothing_while_schedules_are_drawn(monkeypatch):
+    monkeypatch.setattr(ahead, "compile_ahead", None)
+    learners = [call(3)[0], call(4)[0]]
+    monkeypatch.setattr(ahead, "cores_to_use", lambda: 1)
+    with runs.drawn_runs(learners, RECORD, 0, None, (1,), 1, 5, False) as (_, _, ready):
+        ready(1)
+    monkeypatch.setattr(ahead, "cores_to_use", lambda: 2)
+    monkeypatch.setattr(runs, "asked_for", lambda: object())
+    with runs.drawn_runs(learners, RECORD, 0, None, (1,), 1, 5, False):
+        pass

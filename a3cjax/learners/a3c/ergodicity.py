@@ -1,5 +1,6 @@
 """Where the critic's law has no mass although the actor goes there, told before a run is made."""
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -19,7 +20,8 @@ def warn_of_states_left_behind(mdp: FiniteMDP, policy: Any, theta: Float[Array, 
     """
     if not check.is_concrete(mdp, theta):
         return
-    with jax.ensure_compile_time_eval():
+    # Where nothing is traced, without another context, for which the same programs would be compiled once more.
+    with jax.ensure_compile_time_eval() if check.is_tracing() else contextlib.nullcontext():
         taken = np.asarray(policy.probabilities(theta)) > 0
     possible = np.asarray(mdp.transition) > 0
     steps = np.zeros((mdp.num_states, mdp.num_states), bool)

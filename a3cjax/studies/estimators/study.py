@@ -190,13 +190,14 @@ def estimators(
         f"{num_updates:,} updates",
         in_blocks=True,
     )
-    schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
-    curves = _empty(learner, kinds, workers, seeds, np.arange(0, num_updates + 1, record.spacing(num_updates)))
-    batches = [
-        runs.Batch(i, changed, schedule, keys, f"Interrupted after {i} of {len(kinds)} estimators.")
-        for i, changed in enumerate(_learners(learner, kinds))
-    ]
-    return runs.run_batches(EstimatorsStudy.of, curves, batches, record, confidence, progress)
+    learners, asked = _learners(learner, kinds), (seed, compute_times, workers, seeds, num_updates, progress)
+    with runs.drawn_runs(learners, record, *asked) as (schedule, keys, ready):
+        curves = _empty(learner, kinds, workers, seeds, np.arange(0, num_updates + 1, record.spacing(num_updates)))
+        batches = [
+            runs.Batch(i, changed, schedule, keys, f"Interrupted after {i} of {len(kinds)} estimators.")
+            for i, changed in enumerate(learners)
+        ]
+        return runs.run_batches(EstimatorsStudy.of, curves, batches, record, confidence, progress, ready=ready)
 
 
 def _check(learner: A3C, kinds: Sequence[str], workers: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -15,20 +15,26 @@ from a3cjax.engine.tiles import cores_to_use, for_a_thread
 from a3cjax.schedules import Schedule
 from a3cjax.studies.frame.beside import GLANCE
 
+Ready = Callable[[int], None]
+
 
 @contextlib.contextmanager
-def compiled_ahead(calls: Sequence[tuple[Any, Schedule, Any]], record: Record) -> Iterator[Callable[[int], None]]:
+def compiled_ahead(
+    calls: Sequence[tuple[Any, Schedule, Any]], record: Record, *, first_too: bool = False
+) -> Iterator[Ready]:
     """Within, programs of calls with other learners than the first are compiled on another core.
 
-    Each call is a learner, a schedule and keys. What is yielded waits for the programs of the i-th call, and is asked
-    before it is simulated, lest two threads compile the same. An error is left to the call itself to raise.
+    With ``first_too`` those of the first are, too, and two at a time: for whoever has yet to draw the schedules, and
+    gives others with the same programs. Each call is a learner, a schedule and keys. What is yielded waits for the
+    programs of the i-th call, and is asked before it is simulated, lest two threads compile the same. An error is left
+    to the call itself to raise.
     """
     kinds = [_kind(*call) for call in calls]
-    later = {kind: call for kind, call in zip(kinds, calls, strict=True) if kind != kinds[0]}
+    later = {kind: call for kind, call in zip(kinds, calls, strict=True) if first_too or kind != kinds[0]}
     if not later or cores_to_use() == 1:
         yield lambda i: None
         return
-    pool = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(2 if first_too else 1)
     context, compile_one = contextvars.copy_context, for_a_thread(compile_ahead)
     compiled: dict[Any, Future[None]] = {
         kind: pool.submit(context().run, compile_one, *call, record) for kind, call in later.items()

@@ -14,8 +14,9 @@ from a3cjax._xla.threefry import derived_keys
 from a3cjax.engine import Interrupted, Record, Result, simulate
 from a3cjax.engine.host import at_work
 from a3cjax.schedules import Schedule
+from a3cjax.schedules._taken import repeated
 from a3cjax.schedules.compute_times import ComputeTime, Exponential
-from a3cjax.studies.frame.ahead import compiled_ahead
+from a3cjax.studies.frame.ahead import Ready, compiled_ahead
 from a3cjax.studies.frame.parts import Batches, Whole, found_in
 from a3cjax.studies.frame.study import Study, StudyInterrupted
 from a3cjax.studies.frame.types import Dataset
@@ -113,11 +114,29 @@ def draw_runs(
     progress: bool | None,
 ) -> tuple[Schedule, jax.Array]:  # fmt: skip
     """The schedules of always-busy workers for every N and seed, and the runs' keys; both are the seed's alone."""
-    key = jax.random.key(seed)
-    with at_work("drawing schedules", progress):
-        laws = laws_of(compute_times)
-        schedule = worker_schedules(jax.random.fold_in(key, 0), laws, workers, seeds, num_updates)
-        return schedule, run_keys(jax.random.fold_in(key, 1), workers, seeds)
+    with drawn_runs([], Record(), seed, compute_times, workers, seeds, num_updates, progress) as (schedule, keys, _):
+        return schedule, keys
+
+
+@contextlib.contextmanager
+def drawn_runs(
+    learners: Sequence[Any], record: Record, seed: int, compute_times: ComputeTime | WorkerLaws | None,
+    workers: Sequence[int], seeds: int, num_updates: int, progress: bool | None,
+) -> Iterator[tuple[Schedule, jax.Array, Ready]]:  # fmt: skip
+    """The same, while the learners' programs are compiled on other cores; see ``compiled_ahead``.
+
+    What is yielded last waits for the i-th learner's.
+    """
+    key, laws = jax.random.key(seed), laws_of(compute_times)
+    keys = run_keys(jax.random.fold_in(key, 1), workers, seeds)
+    # Programs know of a schedule only its size, and that workers read right after their own writes.
+    updates = np.arange(num_updates)
+    one = Schedule(np.zeros_like(updates), np.zeros_like(updates), updates + 1.0, num_workers=max(workers))
+    calls = [] if asked_for() else [(learner, repeated(one, len(keys)), keys) for learner in learners]
+    with compiled_ahead(calls, record, first_too=True) as ready:
+        with at_work("drawing schedules", progress):
+            schedule = worker_schedules(jax.random.fold_in(key, 0), laws, workers, seeds, num_updates)
+        yield schedule, keys, ready
 
 
 def simulate_into(
@@ -145,11 +164,12 @@ class Batch(NamedTuple):
 
 def run_batches(
     outcome: Callable[..., Outcome], curves: Dataset, batches: Iterable[Batch], record: Record, confidence: float,
-    progress: bool | None = None, *, clock: str = "updates", nothing_before: bool = False,
+    progress: bool | None = None, *, clock: str = "updates", nothing_before: bool = False, ready: Ready | None = None,
 ) -> Outcome:  # fmt: skip
     """Simulate batch after batch, put what they recorded into the curves, and make the study of them.
 
-    While the first is compiled and simulated, programs of the others are compiled on another core.
+    While the first is compiled and simulated, programs of the others are compiled on another core; or they all are
+    already, and ``ready`` waits for the i-th batch's.
 
     On Ctrl-C that is made of what there is, and raised; see ``kept_on_interrupt``.
 
@@ -162,13 +182,15 @@ def run_batches(
         progress: see ``simulate``.
         clock: see ``put_runs``.
         nothing_before: whether the curves say nothing before the first batch has begun.
+        ready: from ``drawn_runs``.
     """
     names: Any = record.metrics
     batches = tuple(batches)
     blocks = asked_for()
     if blocks is not None:
         return _in_blocks(blocks, outcome, curves, batches, record, confidence, clock)
-    with compiled_ahead([(batch.learner, batch.schedule, batch.keys) for batch in batches], record) as ready:
+    calls = [(batch.learner, batch.schedule, batch.keys) for batch in batches]
+    with compiled_ahead(calls, record) if ready is None else contextlib.nullcontext(ready) as ready:
         for number, batch in enumerate(batches):
             with kept_on_interrupt(
                 lambda: outcome(curves, confidence, interrupted=True),

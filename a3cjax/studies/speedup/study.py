@@ -212,11 +212,14 @@ def speedup(
         + ("" if targets.AS_GIVEN in learners else f", {' and '.join(learners)} sampling"),
         in_blocks=True,
     )
-    schedule, keys = runs.draw_runs(seed, compute_times, workers, seeds, num_updates, progress)
-    curves = _empty(learner, goal, metrics, workers, tuple(learners), seeds, schedule, every)
-    batches = [runs.Batch(i, learners[name], schedule, keys, _stopped(curves, i)) for i, name in enumerate(learners)]
-    record = Record(every=every, metrics=metrics)
-    return runs.run_batches(SpeedupStudy.of, curves, batches, record, confidence, progress, nothing_before=True)
+    record, asked = Record(every=every, metrics=metrics), (seed, compute_times, workers, seeds, num_updates, progress)
+    with runs.drawn_runs(list(learners.values()), record, *asked) as (schedule, keys, ready):
+        curves = _empty(learner, goal, metrics, workers, tuple(learners), seeds, schedule, every)
+        stopped = [_stopped(curves, i) for i in range(len(learners))]
+        batches = [runs.Batch(i, one, schedule, keys, stopped[i]) for i, one in enumerate(learners.values())]
+        return runs.run_batches(
+            SpeedupStudy.of, curves, batches, record, confidence, progress, nothing_before=True, ready=ready
+        )
 
 
 def check_arguments(
