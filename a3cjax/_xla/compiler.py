@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import jax
 
 from a3cjax._core import check
+from a3cjax._xla.choice import told_apart
 
 R = TypeVar("R")
 
@@ -51,7 +52,15 @@ def quickly_compiled(function: Callable[..., R], **static: Any) -> Callable[...,
     >>> twice(1), jax.grad(twice)(1.0)
     (Array(2, dtype=int32, weak_type=True), Array(2., dtype=float32, weak_type=True))
     """
-    part = jax.jit(function, **static)
+
+    def part_of_a_program() -> Callable[..., R]:
+        @functools.wraps(function)
+        def again(*args: Any, **kwargs: Any) -> R:
+            return function(*args, **kwargs)
+
+        return jax.jit(again, **static)
+
+    part = told_apart(part_of_a_program)
 
     @functools.cache
     def whole() -> Callable[..., R]:

@@ -5,8 +5,12 @@ many in a call that a program of one size does for all: neither the schedule nor
 nor that of records is part of it. It is compiled on another core while the loop is.
 
 Where the runs of a record are measured side by side, or lie on an accelerator, a call takes one record of a tile.
+
+What a learner says is ``quickly_measured`` is so by a program without the general ways, which is half as much to
+compile. It gives NaN where one is needed, and these rows are measured again with both.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,6 +23,7 @@ import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from a3cjax._xla.backend import Backend, compiling_for
+from a3cjax._xla.choice import general_left_out
 from a3cjax._xla.compiler import known_options
 from a3cjax.engine.batched import Batched
 from a3cjax.engine.history.protocol import Kind
@@ -42,6 +47,7 @@ class What(NamedTuple):
     metrics: tuple[tuple[str, str | Callable[..., Any]], ...]
     axes: tuple[int | None, ...]  # of the measurer's leaves: 0 where there is one for each row
     backend: Backend
+    quick: bool  # without the general ways
 
 
 def measure(
@@ -53,7 +59,7 @@ def measure(
     real: Int[Array, ""],
 ) -> dict[str, Any]:
     """Metrics of the first ``real`` rows, [rows, …], each after its ``updates``."""
-    with compiling_for(what.backend):
+    with compiling_for(what.backend), general_left_out() if what.quick else contextlib.nullcontext():
         return measure_state(what.metrics, Batched.of(measurer, what.axes), shown, keys, updates, real)
 
 
@@ -79,7 +85,9 @@ class Apart:
         together = one.measures_together or tile.device.platform != "cpu"
         rows = None if together else max(1, min(_MOST_ROWS, _ROOM_FOR_ROWS // max(1, bytes_of(row))))
         axes = dict(zip(paths(one), runs.axes, strict=True))
-        what = What(plan.metrics, tuple(axes.get(path) for path in paths(one.measurer())), plan.backend)
+        ours = all(isinstance(metric, str) for _, metric in plan.metrics)
+        quick = rows is not None and ours and one.quickly_measured
+        what = What(plan.metrics, tuple(axes.get(path) for path in paths(one.measurer())), plan.backend, quick)
         leaves, structure = jax.tree.flatten(row)
         kind = Kind(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), jnp.result_type(float))
         count = len(tile.keys) if rows is None else rows
@@ -88,14 +96,25 @@ class Apart:
     def of_block(self, tile: Tile, shown: Shown, measured: Sequence[bool], updates: Sequence[int]) -> dict[str, Any]:
         """Metrics [segments, lanes, …] after those segments that are ``measured``; zeros elsewhere."""
         wait((self.compiled,))  # and if it failed, so does the call, and says why
-        keys, real = np.asarray(tile.keys), int(tile.real)
-        ends, measurer, run = np.asarray(updates, np.int32), tile.learner.measurer(), program(self.what.backend)
+        keys, real, ends = np.asarray(tile.keys), int(tile.real), np.asarray(updates, np.int32)
+        measurer, run = tile.learner.measurer(), program(self.what.backend)
         found = jax.tree.map(lambda v: np.zeros((len(measured), len(keys), *v.shape), v.dtype), self.values)
-        for segment, lane, states, count in self._calls(shown, np.flatnonzero(measured), len(keys), real):
+
+        def measure_rows(quick, segment, lane, states, count):
             given = _of_rows(measurer, self.what.axes, lane), states, keys[lane], ends[segment], np.int32(count)
-            values = run(self.what, *given)
+            values = run(self.what._replace(quick=quick), *given)
+            return jax.tree.map(lambda value: np.array(value)[:count], values)
+
+        for segment, lane, states, count in self._calls(shown, np.flatnonzero(measured), len(keys), real):
+            values = measure_rows(self.what.quick, segment, lane, states, count)
+            if self.what.quick and (some := _with_nan(values)).size:
+                rows = np.resize(some, len(lane))
+                these = jax.tree.map(lambda leaf, rows=rows: leaf[rows], states)
+                again = measure_rows(False, segment[rows], lane[rows], these, some.size)
+                for value, other in zip(jax.tree.leaves(values), jax.tree.leaves(again), strict=True):
+                    value[some] = other
             for kept, value in zip(jax.tree.leaves(found), jax.tree.leaves(values), strict=True):
-                kept[segment[:count], lane[:count]] = np.asarray(value)[:count]
+                kept[segment[:count], lane[:count]] = value
         return found
 
     def _calls(self, shown: Shown, measured: np.ndarray, lanes: int, real: int) -> Iterator[tuple[Any, ...]]:
@@ -113,6 +132,12 @@ class Apart:
             if count < rows:
                 part = jax.tree.map(lambda leaf: np.resize(leaf, (rows, *leaf.shape[1:])), part)
             yield *part, count
+
+
+def _with_nan(values: Any) -> np.ndarray:
+    """The numbers of the rows that have one."""
+    each = [np.isnan(value).reshape(len(value), -1).any(1) for value in jax.tree.leaves(values)]
+    return np.flatnonzero(np.any(each, axis=0))
 
 
 def _rows(leaf: np.ndarray, measured: np.ndarray, real: int) -> np.ndarray:

@@ -77,6 +77,8 @@ class AbstractLearner(abc.ABC):
     needs_stale: ClassVar[bool] = False
     # Run-updates up to which a program is compiled quickly and not well; only where the bits are the same either way.
     little_work: ClassVar[int] = 0
+    # Whether metrics of most states need only the quick one of two ways, see ``_xla.choice.general_left_out``.
+    quickly_measured: ClassVar[bool] = False
     run_scalars: ClassVar[tuple[str, ...]] = ()
     metric_names: ClassVar[tuple[str, ...]] = ()
     measures_together: ClassVar[bool] = False

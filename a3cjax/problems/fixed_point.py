@@ -1,5 +1,6 @@
 """Where TD(0) ends, also with features that depend on each other."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float
 
+from a3cjax._xla.choice import is_left_out, not_known, told_apart
 from a3cjax._xla.compiler import quickly_compiled
 from a3cjax.problems.chains import factor, solve_factored
 
@@ -53,22 +55,30 @@ def _derivative(primals: Any, tangents: Any) -> tuple[Array, Array]:
     return _differentiable(*primals), jnp.where(primals[0], jnp.nan, 1) * tangents[2]
 
 
-@custom_vmap
-def _where_singular(singular: Bool[Array, ""], omega: Float[Array, "d"], *system: Array) -> Float[Array, "d"]:
-    """ω, or where the system is singular its solution in the span, which takes decompositions."""
-    return lax.cond(singular, lambda: _in_the_span(*system), lambda: omega)
+@told_apart
+def _where_singular() -> Callable[..., Any]:
+    """Of whether a system is singular, its ω and the system: ω, or where it is its solution in the span, which takes
+    decompositions."""
 
+    @custom_vmap
+    def solved(singular: Bool[Array, ""], omega: Float[Array, "d"], *system: Array) -> Float[Array, "d"]:
+        return lax.cond(singular, lambda: _in_the_span(*system), lambda: omega)
 
-@_where_singular.def_vmap
-def _where_any_is_singular(size: int, batched: Any, singular: Any, omega: Any, *system: Any) -> tuple[Array, bool]:
-    """As one would loop over the systems: a batch of conditions would decompose every one of them."""
-    given = (singular, omega, *system)
-    given = [x if differs else jnp.broadcast_to(x, (size, *x.shape)) for x, differs in zip(given, batched, strict=True)]
+    @solved.def_vmap
+    def where_any_is_singular(
+        size: int, batched: Any, singular: Any, omega: Any, *system: Any
+    ) -> tuple[Float[Array, "b d"], bool]:
+        # As one would loop over the systems: a batch of conditions would decompose every one of them.
+        given = (singular, omega, *system)
+        pairs = zip(given, batched, strict=True)
+        given = [x if differs else jnp.broadcast_to(x, (size, *x.shape)) for x, differs in pairs]
 
-    def one_by_one():
-        return lax.map(lambda one: _where_singular(*one), given)
+        def one_by_one():
+            return lax.map(lambda one: solved(*one), given)
 
-    return lax.cond(given[0].any(), one_by_one, lambda: given[1]), True
+        return lax.cond(given[0].any(), one_by_one, lambda: given[1]), True
+
+    return solved
 
 
 def _in_the_span(
@@ -79,6 +89,8 @@ def _in_the_span(
     law: Float[Array, "S"],
 ) -> Float[Array, "d"]:
     """The solution of least norm, or NaN if there are several in the span of the features that ``law`` visits."""
+    if is_left_out():
+        return not_known(right)
     seen = jnp.sqrt(law)[:, None] * features * scale[None, :]
     lengths, directions = jnp.linalg.eigh(jnp.matmul(seen.T, seen, precision="highest"))
     # A and the moments vanish on the same directions; there −1 takes the place of A, and the weight stays zero.

@@ -1,5 +1,6 @@
 """Metrics are measured by a program of their own: of each run and record its own, and one program for all that ask."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -111,3 +112,67 @@ def test_an_error_of_a_metric_is_raised_before_the_first_update(monkeypatch):
             jax.random.key(0),
             record=a3cjax.Record(every=2, metrics=["scaled"]),
         )
+
+
+@pytest.fixture
+def settles():
+    """Action 0 stays where it is, 1 goes anywhere: the uniform policy's chain mixes fast, with κ = ¾, and what is
+    learned, which is to stay where the reward is, slowly."""
+    transition = np.stack([np.eye(4), np.full((4, 4), 0.25)], axis=1)
+    reward = np.stack([np.eye(4)[0], np.zeros(4)], axis=1)
+    mdp = a3cjax.FiniteMDP(transition, reward, np.full(4, 0.25), 0.9, np.eye(4))
+    return a3cjax.A3C(mdp, actor_step=5.0, critic_step=0.1, radius=10.0)
+
+
+def simulated(learner, updates, metrics):
+    schedule, keys = a3cjax.Schedule.sequential(updates), jax.random.split(jax.random.key(0), 3)
+    return a3cjax.simulate(learner, schedule, keys, record=a3cjax.Record(every=1, metrics=metrics)).metrics
+
+
+def test_a_chain_that_comes_to_mix_slowly_is_measured_again_with_the_general_ways(settles):
+    """J by a plain solve, of rows that walk and rows that cannot; the second program is compiled when one cannot."""
+    measured: Any = apart.program(CPU_KERNEL)
+    theta = np.float64(simulated(settles, 30, {"theta": lambda state: state.theta})["theta"])
+    weights = np.exp(theta - theta.max(-1, keepdims=True))
+    policy = weights / weights.sum(-1, keepdims=True)
+    kernel = np.einsum("...sa,sat->...st", policy, settles.mdp.transition)
+    slow = np.abs(kernel - kernel.mean(-2, keepdims=True)).sum(-1).max(-1) > 0.9
+    assert slow.any()
+    assert not slow[:, 0].any()
+    reward = (policy * settles.mdp.reward).sum(-1)
+    values = np.linalg.solve(np.eye(4) - 0.9 * kernel, reward[..., None])[..., 0]
+    before = measured._cache_size()
+    simulated(settles, 1, {"J": "objective"})
+    assert measured._cache_size() == before + 1
+    found = simulated(settles, 30, {"J": "objective"})["J"]
+    np.testing.assert_allclose(found, 0.1 * values.mean(-1), rtol=1e-6)
+    assert measured._cache_size() == before + 2
+
+
+def test_what_is_beside_a_row_changes_none_of_its_bits(settles, monkeypatch):
+    names = ["objective", "gradient_norm_sq", "critic_error_sq"]
+    together = simulated(settles, 30, names)
+    monkeypatch.setattr(apart, "_MOST_ROWS", 1)
+    apart._prepared.cache_clear()
+    alone = simulated(settles, 30, names)
+    for name in names:
+        np.testing.assert_array_equal(together[name], alone[name])
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Own(a3cjax.policies.TabularSoftmax):
+    """A user's."""
+
+
+def test_general_ways_are_left_out_of_our_own_code_only(settles, monkeypatch):
+    """A user's function may be one that JAX keeps the trace of, and must find all ways in it again."""
+    assert not a3cjax.A3C(
+        a3cjax.families.ring(9), actor_step=0.1, critic_step=0.1
+    ).quickly_measured  # slow from the start
+    own = a3cjax.A3C(settles.mdp, actor_step=5.0, critic_step=0.1, radius=10.0, policy=Own(4, 2))
+    monkeypatch.setattr(apart, "general_left_out", None)  # whoever calls it fails
+    simulated(own, 1, ["objective"])
+    simulated(settles, 1, {"J": "objective", "mine": lambda state: state.omega.sum()})
+    with pytest.raises(TypeError):
+        simulated(settles, 1, ["gradient_norm_sq", "objective"])

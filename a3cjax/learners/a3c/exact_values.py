@@ -4,11 +4,14 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from a3cjax._core.tree import pytree
 from a3cjax.learners.a3c.messages import Params
-from a3cjax.problems import Prior, exact
+from a3cjax.learners.policies import LinearSoftmax, TabularSoftmax
+from a3cjax.problems import FiniteMDP, Prior, exact
+from a3cjax.problems.mixing import FAST
 
 
 @pytree
@@ -50,3 +53,18 @@ class Exact:
             "critic_error_sq": lambda: jnp.sum((state.omega - at.critic_optimum) ** 2),
         }
         return {name: values[name]() for name in names}
+
+
+def begins_fast(learner: Any) -> bool:
+    """Whether the chain mixes fast under the policy at the start, so that walks will most often do; by our own code.
+
+    Of the start, which a learner's records have in common, lest a value depend on the records before it. In NumPy, for
+    it only says which program is compiled first, and is one itself otherwise.
+    """
+    if type(learner.mdp) is not FiniteMDP or type(learner.policy) not in (TabularSoftmax, LinearSoftmax):
+        return False
+    theta, transition = np.asarray(learner.theta), np.asarray(learner.mdp.transition)
+    logits = theta if isinstance(learner.policy, TabularSoftmax) else np.asarray(learner.policy.features) @ theta
+    weights = np.exp(logits - logits.max(1, keepdims=True))
+    kernel = np.einsum("sa,sat->st", weights / weights.sum(1, keepdims=True), transition)
+    return bool(np.abs(kernel - kernel.mean(0)).sum(1).max() <= FAST)

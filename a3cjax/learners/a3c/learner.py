@@ -20,7 +20,7 @@ from a3cjax.learners.a3c import fresh
 from a3cjax.learners.a3c.critic import moved_along
 from a3cjax.learners.a3c.delay_errors import delay_errors
 from a3cjax.learners.a3c.estimators import ESTIMATORS, Estimator, Return
-from a3cjax.learners.a3c.exact_values import Exact
+from a3cjax.learners.a3c.exact_values import Exact, begins_fast
 from a3cjax.learners.a3c.fit import check_problem, check_start, fitted_policy, prior_tables
 from a3cjax.learners.a3c.little import updates_of_little_work
 from a3cjax.learners.a3c.messages import A3CState, FreshMessage, Message, OptimizedState, Params, Samples
@@ -207,6 +207,7 @@ class A3C(AbstractLearner):
         return self.gradient_estimator.truncation_bias(self.mdp)
 
     little_work: ClassVar[Any] = property(lambda self: updates_of_little_work(self) if type(self) is A3C else 0)
+    quickly_measured: ClassVar[Any] = property(lambda self: type(self) is A3C and begins_fast(self))
 
     needs_stale: ClassVar[Any] = property(
         lambda self: self._needs_theta or (self.gradient == "fresh" and any(one.stale for one in self.uses))
