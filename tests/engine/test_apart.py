@@ -150,13 +150,18 @@ def test_a_chain_that_comes_to_mix_slowly_is_measured_again_with_the_general_way
 
 
 def test_what_is_beside_a_row_changes_none_of_its_bits(settles, monkeypatch):
-    names = ["objective", "gradient_norm_sq", "critic_error_sq"]
-    together = simulated(settles, 30, names)
+    """Of three runs with priors of their own weights."""
+    prior = a3cjax.Prior.uniform(np.array([0.0, 0.01, 0.02]), 4, 2)
+    learner = dataclasses.replace(settles, prior=prior)
+    names = ["objective", "regularized_objective", "gradient_norm_sq", "critic_error_sq"]
+    together = simulated(learner, 30, names)
     monkeypatch.setattr(apart, "_MOST_ROWS", 1)
     apart._prepared.cache_clear()
-    alone = simulated(settles, 30, names)
+    alone = simulated(learner, 30, names)
     for name in names:
         np.testing.assert_array_equal(together[name], alone[name])
+    gaps = (together["objective"] - together["regularized_objective"])[:, -1]
+    assert gaps[0] == 0 < gaps[1] < gaps[2]
 
 
 @jax.tree_util.register_dataclass

@@ -94,6 +94,14 @@ def test_chains_that_come_back_are_met_with_silence(mdp, options):
     learner(mdp, **options)  # a warning is an error here
 
 
+def test_inside_jit_what_is_known_is_looked_at():
+    def last():
+        return learner(CORRIDOR).omega[-1]
+
+    with pytest.warns(UserWarning, match="leaves 2 of the 3 states"):
+        assert jax.jit(last)() == 0
+
+
 def test_inside_jit_nothing_is_looked_at():
     def last(mdp):
         return learner(mdp).theta.sum()

@@ -78,12 +78,14 @@ def test_what_is_compiled_while_schedules_are_drawn_is_what_their_simulations_ne
 
 
 def test_one_core_and_blocks_compile_nothing_while_schedules_are_drawn(monkeypatch):
-    monkeypatch.setattr(ahead, "compile_ahead", None)
+    compiled: list[Any] = []
+    monkeypatch.setattr(ahead, "compile_ahead", lambda *given: compiled.append(given))
     learners = [call(3)[0], call(4)[0]]
     monkeypatch.setattr(ahead, "cores_to_use", lambda: 1)
     with runs.drawn_runs(learners, RECORD, 0, None, (1,), 1, 5, False) as (_, _, ready):
         ready(1)
     monkeypatch.setattr(ahead, "cores_to_use", lambda: 2)
     monkeypatch.setattr(runs, "asked_for", lambda: object())
-    with runs.drawn_runs(learners, RECORD, 0, None, (1,), 1, 5, False):
-        pass
+    with runs.drawn_runs(learners, RECORD, 0, None, (1,), 1, 5, False) as (_, _, ready):
+        ready(1)
+    assert compiled == []

@@ -24,6 +24,16 @@ def build(**options):
     return a3cjax.ActorCritic(**given)
 
 
+class Maker:
+    """An optimiser's class, and not one of its kind."""
+
+    def init(self, params):
+        return ()
+
+    def update(self, gradient, state, params=None):
+        return gradient, state
+
+
 NO_KEY: Any = lambda: 0  # noqa: E731
 BAD = [
     ({"environment": CartPole}, r"environment is the class CartPole; give an instance"),
@@ -46,6 +56,7 @@ BAD = [
         r"optimizer is None, but must be an optimiser; use an optax transformation such as optax.adam",
     ),
     ({"optimizer": 0.1}, r"optimizer is 0.1, but must be an optimiser"),
+    ({"optimizer": Maker}, r"optimizer is the function Maker, which makes one"),
     ({"optimizer": optax.adam}, r"optimizer is the function adam, which makes one, but must be an optimiser"),
     ({"optimizer": Partial(optax.adam)}, r"optimizer is a Partial that cannot be called: .*learning_rate"),
     ({"optimizer": Partial(jnp.add, 1.0, 2.0)}, r"optimizer is a Partial that makes .*; use an optax"),
