@@ -213,10 +213,10 @@ class Ways(TeamWays):
         >>> schedule.worker.tolist(), schedule.delay.tolist(), schedule.report.workers
         ([1, 0, 1], [0, 1, 1], ('a', 'b'))
         """
-        given = {"worker": worker, "read": read, "written": written, "time": time, "read_time": read_time}
-        given |= {"done": done, "taken": taken, "dropped": dropped}
         from a3cjax.schedules.logs.read import Choices, read_log  # here, because a dozen files take time to import
 
+        given = {"worker": worker, "read": read, "written": written, "time": time, "read_time": read_time}
+        given |= {"done": done, "taken": taken, "dropped": dropped}
         choices = Choices(order, counts_from, first_version, gaps, duplicates, shared, clocks)
         rows, report = read_log(source, given, choices, preset=preset, averages=averages, run=run)
         # The rows are what __init__ would ask for, and may be too many to be looked at all at once.

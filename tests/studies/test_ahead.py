@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 import a3cjax
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
@@ -89,3 +90,12 @@ def test_one_core_and_blocks_compile_nothing_while_schedules_are_drawn(monkeypat
     with runs.drawn_runs(learners, RECORD, 0, None, (1,), 1, 5, False) as (_, _, ready):
         ready(1)
     assert compiled == []
+
+
+def test_a_schedule_of_too_many_updates_is_refused_before_anything_like_it_is_made():
+    updates = 3_000_000_000_000
+    with (
+        pytest.raises(ValueError, match="num_updates is 3,000,000,000,000, but a schedule has at most"),
+        runs.drawn_runs([call(3)[0]], RECORD, 0, None, (1,), 1, updates, False),
+    ):
+        pass

@@ -58,13 +58,11 @@ class Exact:
 def begins_fast(learner: Any) -> bool:
     """Whether the chain mixes fast under the policy at the start, so that walks will most often do; by our own code.
 
-    Of the start, which a learner's records have in common, lest a value depend on the records before it. In NumPy, for
-    it only says which program is compiled first, and is one itself otherwise.
+    Of the start, which a learner's records have in common, lest a value depend on the records before it. κ as in
+    ``problems.mixing``, but in NumPy: it says which program is compiled first, and should not be another one.
     """
     if type(learner.mdp) is not FiniteMDP or type(learner.policy) not in (TabularSoftmax, LinearSoftmax):
         return False
-    theta, transition = np.asarray(learner.theta), np.asarray(learner.mdp.transition)
-    logits = theta if isinstance(learner.policy, TabularSoftmax) else np.asarray(learner.policy.features) @ theta
-    weights = np.exp(logits - logits.max(1, keepdims=True))
-    kernel = np.einsum("sa,sat->st", weights / weights.sum(1, keepdims=True), transition)
+    taken = np.asarray(learner.policy.probabilities(learner.theta))
+    kernel = np.einsum("sa,sat->st", taken, np.asarray(learner.mdp.transition))
     return bool(np.abs(kernel - kernel.mean(0)).sum(1).max() <= FAST)

@@ -129,14 +129,20 @@ def drawn_runs(
     """
     key, laws = jax.random.key(seed), laws_of(compute_times)
     keys = run_keys(jax.random.fold_in(key, 1), workers, seeds)
-    # Programs know of a schedule only its size, and that workers read right after their own writes.
-    updates = np.arange(num_updates)
-    one = Schedule(np.zeros_like(updates), np.zeros_like(updates), updates + 1.0, num_workers=max(workers))
-    calls = [] if asked_for() else [(learner, repeated(one, len(keys)), keys) for learner in learners]
+    calls = []
+    if learners and not asked_for():
+        like = _like_drawn(max(workers), len(keys), num_updates)
+        calls = [(learner, like, keys) for learner in learners]
     with compiled_ahead(calls, record, first_too=True) as ready:
         with at_work("drawing schedules", progress):
             schedule = worker_schedules(jax.random.fold_in(key, 0), laws, workers, seeds, num_updates)
         yield schedule, keys, ready
+
+
+def _like_drawn(num_workers: int, runs: int, num_updates: int) -> Schedule:
+    """What has the programs of drawn schedules: these know the size, and that workers read right after own writes."""
+    one = Schedule.sequential(num_updates)
+    return repeated(Schedule(one.worker, one.delay, one.time, num_workers=num_workers), runs)
 
 
 def simulate_into(

@@ -215,8 +215,8 @@ def speedup(
     record, asked = Record(every=every, metrics=metrics), (seed, compute_times, workers, seeds, num_updates, progress)
     with runs.drawn_runs(list(learners.values()), record, *asked) as (schedule, keys, ready):
         curves = _empty(learner, goal, metrics, workers, tuple(learners), seeds, schedule, every)
-        stopped = [_stopped(curves, i) for i in range(len(learners))]
-        batches = [runs.Batch(i, one, schedule, keys, stopped[i]) for i, one in enumerate(learners.values())]
+        each = enumerate(learners.values())
+        batches = [runs.Batch(i, one, schedule, keys, _stopped(curves, i)) for i, one in each]
         return runs.run_batches(
             SpeedupStudy.of, curves, batches, record, confidence, progress, nothing_before=True, ready=ready
         )
