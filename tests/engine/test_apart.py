@@ -175,6 +175,9 @@ def test_general_ways_are_left_out_of_our_own_code_only(settles, monkeypatch):
     assert not a3cjax.A3C(
         a3cjax.families.ring(9), actor_step=0.1, critic_step=0.1
     ).quickly_measured  # slow from the start
+    law = np.array([0.97, 0.01, 0.01, 0.01])  # wherever it was before: κ = 0
+    forgetful = a3cjax.FiniteMDP(np.broadcast_to(law, (4, 2, 4)), np.zeros((4, 2)), law, 0.9, np.eye(4))
+    assert a3cjax.A3C(forgetful, actor_step=0.1, critic_step=0.1).quickly_measured
     own = a3cjax.A3C(settles.mdp, actor_step=5.0, critic_step=0.1, radius=10.0, policy=Own(4, 2))
     monkeypatch.setattr(apart, "general_left_out", None)  # whoever calls it fails
     simulated(own, 1, ["objective"])
