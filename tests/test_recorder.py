@@ -187,17 +187,15 @@ while True:
             writer.kill()
             writer.wait()
     counts = {str(i): 0 for i in range(3)}
-    cut = 0
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
-            row = json.loads(line)
+            row = json.loads(line[max(line.rfind(b'{"run": '), 0) :])  # a cut line goes on as another's whole one
         except ValueError:
-            cut += 1
             continue
         if "written" in row:
             assert row["written"] == counts[row["worker"]]
             assert row["text"] == marker
             counts[row["worker"]] += 1
     for i in range(3):
-        assert counts[str(i)] + cut >= int(told[i].read_text()) >= 1
-        assert counts[str(i)] - int(told[i].read_text()) <= 1
+        assert int(told[i].read_text()) >= 1
+        assert counts[str(i)] - int(told[i].read_text()) in (0, 1)

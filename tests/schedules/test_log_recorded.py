@@ -80,6 +80,11 @@ def test_a_line_cut_where_others_append(tmp_path, clock):
     path = tmp_path / "cut.jsonl"
     path.write_text("".join([*rows[:3], rows[5][:40], *rows[3:]]))
     assert check(Schedule.from_log(path)).partial == (f"{path}, line 4",)
+    # What was handed over may look like the beginning of a line, in the one that was cut and in the one that follows.
+    cut, follows = rows[5][:40] + '{"run": "q", ', rows[3].replace("}\n", ', "from": {"run": "q"}}\n')
+    assert rows[3] != follows
+    path.write_text("".join([*rows[:3], cut, follows, *rows[4:]]))
+    assert check(Schedule.from_log(path)).partial == (f"{path}, line 4",)
 
 
 def test_killed_before_the_first_line(tmp_path, clock):

@@ -102,9 +102,7 @@ def _rows(path: Path, partial: list[str] | None) -> Iterator[Line]:
                 continue
             row = _object(line)
             if row is None:
-                # Where several processes append to one file, a line that a kill cut is followed by another's.
-                start = line.rfind(b'{"run": ', 1) if recorded else -1
-                rest = _object(line[start:]) if start > 0 else None
+                rest = _after_a_cut(line) if recorded else None
                 if partial is not None and (recorded or not line.endswith(b"\n")):
                     partial.append(f"{path}, line {number}")
                 elif not recorded and line.endswith(b"\n"):
@@ -124,6 +122,16 @@ def _object(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
+
+
+def _after_a_cut(line: bytes) -> dict[str, Any] | None:
+    """Where several processes append to one file, a line that a kill cut goes on as another's, which is whole."""
+    start = 0
+    while (start := line.find(b'{"run": ', start + 1)) > 0:
+        row = _object(line[start:])
+        if row is not None:  # an object that was handed over may have a "run" too, but then the line goes on
+            return row
+    return None
 
 
 def _is_recorded(path: Path) -> bool:
