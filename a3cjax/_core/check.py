@@ -42,7 +42,7 @@ def float_array(name: str, value: Any, shape: tuple[int | None, ...]) -> jax.Arr
     if isinstance(value, np.ndarray | jax.Array):  # perhaps a view that takes no memory yet
         memory(f"{name}.shape", value.shape, value.size * float_size(), "give a smaller problem")
     try:
-        array = jnp.asarray(value, dtype=jnp.result_type(float))
+        array = floats(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers, but is {value!r}.") from error
     fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
@@ -52,6 +52,28 @@ def float_array(name: str, value: Any, shape: tuple[int | None, ...]) -> jax.Arr
     if is_concrete(array):
         finite(name, array)
     return array
+
+
+def floats(value: Any) -> jax.Array:
+    """``value`` as an array of JAX's default floating type.
+
+    NumPy converts what it knows: JAX would compile a program for each shape, which takes longer.
+
+    >>> floats([1, 2]), floats(0.5)
+    (Array([1., 2.], dtype=float32), Array(0.5, dtype=float32))
+    """
+    dtype = jnp.result_type(float)
+    if all(_is_number(leaf) for leaf in jax.tree.leaves(value, is_leaf=lambda leaf: leaf is None)):
+        with contextlib.suppress(ValueError, OverflowError):  # JAX has more to say
+            value = np.asarray(value, dtype)
+    return jnp.asarray(value, dtype)
+
+
+def _is_number(leaf: Any) -> bool:
+    """Whether it is a real number, or an array of them, of Python or NumPy; a masked array or a string is not."""
+    if type(leaf) is np.ndarray or isinstance(leaf, np.generic):
+        return leaf.dtype.kind in "biuf"
+    return isinstance(leaf, bool | int | float)
 
 
 def finite(name: str, array: Any) -> None:
@@ -143,7 +165,7 @@ def number(name: str, value: Any, *, above: float | None = None, least: float | 
 
 def run_scalar(name: str, value: Any) -> jax.Array:
     """A hyper-parameter as a floating-point scalar, or an array [B] with one entry per run."""
-    array = jnp.asarray(value, dtype=jnp.result_type(float))
+    array = floats(value)
     if array.ndim > 1:
         raise ValueError(f"{name} has shape {array.shape}, but must be one number, or one per run with shape (B,).")
     return array

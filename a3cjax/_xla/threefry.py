@@ -38,7 +38,7 @@ def derived_keys(key: Key[Array, ""], numbers: np.ndarray) -> Key[Array, " n"]:
     """
     if not is_known(key):
         return jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.asarray(numbers))
-    return jax.random.wrap_key_data(jnp.asarray(_derived_words(key, numbers)), impl="threefry2x32")
+    return jax.random.wrap_key_data(jax.device_put(_derived_words(key, numbers)), impl="threefry2x32")
 
 
 def split(key: Key[Array, ""], count: int) -> Sequence[Key[Array, ""]]:
@@ -51,7 +51,7 @@ def split(key: Key[Array, ""], count: int) -> Sequence[Key[Array, ""]]:
     if not is_known(key):
         return list(jax.random.split(key, count))
     each = _derived_words(key, np.arange(count))
-    return [jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32") for words in each]
+    return [jax.random.wrap_key_data(jax.device_put(words), impl="threefry2x32") for words in each]
 
 
 def _derived_words(key: Key[Array, ""], numbers: np.ndarray) -> np.ndarray:

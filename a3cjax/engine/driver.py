@@ -145,7 +145,7 @@ class _Course:
     def begin(self) -> None:
         """Stand before the first update."""
         plan = dataclasses.replace(self.plan, backend=self.before)
-        call = functools.partial(_start_share, plan, jnp.int32(self.runs.num_workers))
+        call = functools.partial(_start_share, plan, np.array(self.runs.num_workers, np.int32))
         # Shares on one device run one program: compiled once, by the first of them, and not by each at the same time.
         self.carries = [x for some in self._firsts_and_others for x in self._on_each(call, self.shares[some])]
 
@@ -165,7 +165,7 @@ class _Course:
         blocks, segments = self._block_of_each(done), self.room_for[1]
         idle = segments - len(lengths)
         measured = measured + [False] * idle
-        marks = jnp.asarray(lengths + [0] * idle, jnp.int32), jnp.asarray(measured)
+        marks = np.array(lengths + [0] * idle, np.int32), np.array(measured, bool)
         if not self._metrics and self._others:
             self._idle(done, blocks)
         ends = done + np.cumsum(lengths + [0] * idle)
@@ -233,7 +233,7 @@ class _Course:
         """Take no update with the first tile of each device, whose program is compiled for that."""
         firsts, _ = self._firsts_and_others
         segments = self.room_for[1]
-        nothing = jnp.zeros(segments, jnp.int32), jnp.zeros(segments, bool)
+        nothing = np.zeros(segments, np.int32), np.zeros(segments, bool)
         idly = functools.partial(_advance, self.plan, first=done, lengths_and_marks=nothing)
         only = [[tiles[:1] for tiles in column[firsts]] for column in (self.shares, self.carries, blocks)]
         for mine, (after, *_) in zip(self.carries[firsts], self._on_each(idly, *only), strict=True):
@@ -301,7 +301,7 @@ def _programs(backend: Backend, options: tuple[tuple[str, Any], ...] | None) -> 
     )
 
 
-def _start_share(plan: Plan, workers: Int[Array, ""], tiles: Sequence[Tile]) -> list[Carry]:
+def _start_share(plan: Plan, workers: Int[Array | np.ndarray, ""], tiles: Sequence[Tile]) -> list[Carry]:
     """What a share's tiles begin with."""
     begin = programs(plan.backend).start
     plan = dataclasses.replace(plan, metrics=(), apart=False)  # of which a start knows nothing
@@ -324,7 +324,7 @@ def _advance(
     """
     out: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
     go_on = programs(plan.backend).advance
-    begin = jnp.int32(first)
+    begin = np.array(first, np.int32)
     for tile, carry, block in zip(tiles, carries, blocks, strict=True):
         given = plan, tile.learner, carry, tile.keys, block, begin, *lengths_and_marks, tile.real
         after, values, shown, samples = jax.block_until_ready(go_on(*given))

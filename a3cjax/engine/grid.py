@@ -212,4 +212,4 @@ def _taken(values: Any, rows: np.ndarray) -> Any:
 def _of_rows(leaf: Any, rows: np.ndarray) -> jax.Array:
     if is_key(leaf) or not check.is_concrete(leaf):
         return leaf[rows]
-    return jnp.asarray(np.asarray(leaf)[rows])  # on the host, where nothing is compiled for it
+    return jax.device_put(np.asarray(leaf)[rows])  # on the host, where nothing is compiled for it

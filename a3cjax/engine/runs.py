@@ -136,7 +136,7 @@ class Runs:
     def split_learner(self, layout: Layout) -> Any:
         """The learner with run axes as [tiles, lanes]."""
         leaves = [
-            leaf if axis is None else layout.split(jnp.asarray(leaf))
+            leaf if axis is None else layout.split(np.asarray(leaf) if check.is_concrete(leaf) else leaf)
             for leaf, axis in zip(self.learner_leaves, self.axes, strict=True)
         ]
         return jax.tree.unflatten(self.structure, leaves)

@@ -90,7 +90,7 @@ def _ends(law: Float[Array, "*rows n"]) -> tuple[UInt32[Array, "*rows n"], Int[A
     if check.is_concrete(law):
         sums = np.cumsum(np.asarray(law, np.float64), axis=-1)
         sums = sums / sums[..., -1:]
-        ends = jnp.asarray(np.minimum(np.rint(sums * _WORDS), _WORDS - 1).astype(np.uint32))
+        ends = jax.device_put(np.minimum(np.rint(sums * _WORDS), _WORDS - 1).astype(np.uint32))
     else:
         sums = jnp.cumsum(law, axis=-1)
         ends = jnp.minimum(sums / sums[..., -1:] * _WORDS, _WORDS - 256).astype(jnp.uint32)

@@ -89,7 +89,7 @@ class LQR:
         if m == 0:
             raise ValueError(f"input_matrix has shape {input_matrix.shape}; give at least one column, one per action.")
         noise = _semidefinite("noise_covariance", noise_covariance, n)
-        zeros, ones = jnp.zeros(n), jnp.ones(n)
+        zeros, ones = np.zeros(n), np.ones(n)
         scale = check.float_array("feature_scale", ones if feature_scale is None else feature_scale, (n,))
         check.number("feature_scale", scale, above=0)
         discount = check.discount(discount)
@@ -106,7 +106,7 @@ class LQR:
             "discount": discount,
             "feature_scale": scale,
             # Kept, because a division by it in the loop is a product in some programs and not in others.
-            "inverse_scale": 1 / scale,
+            "inverse_scale": 1 / scale if check.is_tracing(scale) else check.floats(1 / np.asarray(scale)),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -242,7 +242,8 @@ def _semidefinite(name: str, value: Any, size: int, definite: bool = False) -> F
         raise ValueError(
             f"{name} has the eigenvalue {least:g}, but must be positive semidefinite; add to its diagonal."
         )
-    return (array + array.T) / 2
+    working = np.asarray(array)
+    return check.floats((working + working.T) / 2)
 
 
 def _stabilisable(fields: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 import a3cjax
 from a3cjax import families
-from a3cjax.problems.families._parts import uniform
+from a3cjax.problems.families._parts import to_laws, to_unit_norm, uniform
 
 KEY = jax.random.key(0)
 
@@ -69,6 +69,37 @@ def test_random_entries_are_those_of_jax(double):
             for found in (uniform(key, shape), jax.jit(lambda key, shape=shape: uniform(key, shape))(key)):
                 assert found.dtype == expected.dtype
                 np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("size", [1, 7, 70])
+def test_numpy_rounds_as_jax_does(size, double):
+    """XLA adds more than 32 numbers in parts, and multiplies with 1/x where x divides several numbers."""
+    with jax.enable_x64(double):
+        rows = jax.random.uniform(KEY, (4, 5, size), dtype=float)
+        np.testing.assert_array_equal(to_laws(rows), rows / rows.sum(-1, keepdims=True))
+        scaled = rows[0] / jnp.sqrt((rows[0] ** 2).sum(1).max())
+        np.testing.assert_array_equal(to_unit_norm(rows[0]), scaled)
+        slip = jnp.asarray(0.3, float)
+        left, right = (jnp.roll(jnp.eye(size + 1), by, axis=1) for by in (-1, 1))
+        by_hand = jnp.stack([(1 - slip) * left + slip * right, (1 - slip) * right + slip * left], axis=1)
+        np.testing.assert_array_equal(families.ring(size + 1, slip=0.3).transition, by_hand)
+        stays = jnp.asarray(0.1, float) * jnp.eye(size + 1)[:, None] + (1 - jnp.asarray(0.1, float)) * by_hand
+        np.testing.assert_array_equal(families.lazy(families.ring(size + 1, slip=0.3), 0.1).transition, stays)
+
+
+def test_what_is_known_is_made_without_a_program(caplog):
+    """Of sizes that no other test has: a student's first line should not wait for a compiler."""
+    families.ring(3)  # what is compiled once for all
+    with jax.log_compiles():
+        ring = families.ring(29, slip=0.2, discount=0.7)
+        families.lazy(ring, 0.4)
+        families.gridworld(3, 13, slip=0.2, initial="uniform")
+        a3cjax.FiniteMDP(np.asarray(ring.transition, np.float64), [[0, 1]] * 29, [1 / 29] * 29, 0.9, np.eye(29, 31))
+    assert not [record.message for record in caplog.records if "ompil" in record.message]
+    with jax.log_compiles():
+        assert (jnp.arange(29.0) + 1).shape == (29,)
+    assert [record for record in caplog.records if "ompil" in record.message]  # which would have been told
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from a3cjax._core import check
+from a3cjax._xla.compiler import quickly_compiled
+from a3cjax.learners.policies import LinearSoftmax, TabularSoftmax
 from a3cjax.problems import FiniteMDP
 
 
@@ -22,7 +24,7 @@ def warn_of_states_left_behind(mdp: FiniteMDP, policy: Any, theta: Float[Array, 
         return
     # Where nothing is traced, without another context, for which the same programs would be compiled once more.
     with jax.ensure_compile_time_eval() if check.is_tracing() else contextlib.nullcontext():
-        taken = np.asarray(policy.probabilities(theta)) > 0
+        taken = np.asarray(probabilities(policy, theta)) > 0
     possible = np.asarray(mdp.transition) > 0
     steps = np.zeros((mdp.num_states, mdp.num_states), bool)
     for action in range(mdp.num_actions):
@@ -61,6 +63,17 @@ def warn_of_states_left_behind(mdp: FiniteMDP, policy: Any, theta: Float[Array, 
         "one starts again (as in families.gridworld), or use estimator='reinforce', which needs no critic.",
         stacklevel=check.level_of_caller(),
     )
+
+
+def probabilities(policy: Any, theta: Float[Array, "*theta"]) -> Float[Array, "S A"]:
+    """π_θ, for a door: of our own policies as one small program; others need not be of what JAX can trace here."""
+    own = type(policy) in (TabularSoftmax, LinearSoftmax)
+    return _at_once(policy, theta) if own else policy.probabilities(theta)
+
+
+@quickly_compiled
+def _at_once(policy: Any, theta: Float[Array, "*theta"]) -> Float[Array, "S A"]:
+    return policy.probabilities(theta)
 
 
 def _reached(steps: Bool[np.ndarray, "S S"], start: Bool[np.ndarray, " S"]) -> Bool[np.ndarray, " S"]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from a3cjax._core.tree import pytree
+from a3cjax.learners.a3c.ergodicity import probabilities
 from a3cjax.learners.a3c.messages import Params
 from a3cjax.learners.policies import LinearSoftmax, TabularSoftmax
 from a3cjax.problems import FiniteMDP, Prior, exact
@@ -63,6 +64,6 @@ def begins_fast(learner: Any) -> bool:
     """
     if type(learner.mdp) is not FiniteMDP or type(learner.policy) not in (TabularSoftmax, LinearSoftmax):
         return False
-    taken = np.asarray(learner.policy.probabilities(learner.theta))
+    taken = np.asarray(probabilities(learner.policy, learner.theta))
     kernel = np.einsum("sa,sat->st", taken, np.asarray(learner.mdp.transition))
     return bool(np.abs(kernel - kernel.mean(0)).sum(1).max() <= FAST)

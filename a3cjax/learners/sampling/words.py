@@ -60,7 +60,7 @@ def alias_table(law: Float[Array, "*rows n"]) -> UInt32[Array, "cells 2"]:
     """
     cells = jax.ShapeDtypeStruct((law.size, 2), jnp.uint32)
     if is_concrete(law):
-        return jnp.asarray(_build_alias(np.asarray(law)))
+        return jax.device_put(_build_alias(np.asarray(law)))
     return jax.pure_callback(lambda p: _build_alias(np.asarray(p)), cells, law, vmap_method="sequential")
 
 

@@ -26,9 +26,31 @@ def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape"]
     words = threefry.rounds((first, second), (np.zeros_like(number), number))
     if jnp.result_type(float) == jnp.float32:
         fraction = (words[0] ^ words[1]) >> 9 | np.float32(1).view(np.uint32)
-        return jnp.asarray(fraction.view(np.float32) - 1).reshape(shape)
+        return check.floats(fraction.view(np.float32).reshape(shape) - 1)
     bits = words[0].astype(np.uint64) << 32 | words[1]
-    return jnp.asarray((bits >> 12 | np.float64(1).view(np.uint64)).view(np.float64) - 1).reshape(shape)
+    return check.floats((bits >> 12 | np.float64(1).view(np.uint64)).view(np.float64).reshape(shape) - 1)
+
+
+def numpy_if_known(*values: Any) -> tuple[Any, ...]:
+    """A module to compute with and the values as its arrays: NumPy where all are known, else ``jax.numpy``.
+
+    For JAX would compile a program for each operation and shape, which takes longer than all else of a problem. Single
+    operations on entries round alike; for sums and quotients there are ``sums`` and ``divided``.
+    """
+    module = jnp if check.is_tracing(*values) else np
+    return module, *(module.asarray(value) for value in values)
+
+
+def sums(array: Any, axis: int = -1) -> Any:
+    """Sums over an axis, which stays, in the order in which JAX adds, which is not NumPy's."""
+    _, total = numpy_if_known(jnp.sum(array, axis=axis, keepdims=True))
+    return total
+
+
+def divided(array: Any, by: Any) -> Any:
+    """The quotient, rounded as XLA rounds it: it multiplies several numbers that one divides with the inverse."""
+    module, array, by = numpy_if_known(array, by)
+    return array * (1 / by) if module is np and by.size < array.size else array / by
 
 
 def initial_law(initial: Any, num_states: int) -> Float[Array | np.ndarray, "S"]:
@@ -45,14 +67,20 @@ def check_size(name: str, value: Any, num_states: int, num_actions: int) -> None
     check.memory(name, value, needed, "transition[s, a, t] has S²A entries: use fewer states or actions")
 
 
-def random_features(key: PRNGKeyArray, num_states: int, num_features: int) -> Float[Array, "S d"]:
+def random_features(key: PRNGKeyArray, num_states: int, num_features: int) -> Float[Array | np.ndarray, "S d"]:
     """Entries from U(0,1), divided by the largest l2 norm of a row."""
     return to_unit_norm(uniform(key, (num_states, num_features)))
 
 
-def to_unit_norm(features: Float[Array, "S d"]) -> Float[Array, "S d"]:
+def to_unit_norm(features: Float[Array, "S d"]) -> Float[Array | np.ndarray, "S d"]:
     """Features divided by one number, such that the largest row has l2 norm one."""
-    return features / jnp.sqrt((features**2).sum(1).max())
+    module, entries = numpy_if_known(features)
+    return divided(entries, module.sqrt(sums(entries**2).max()))
+
+
+def to_laws(weights: Float[Array, "*rows n"]) -> Float[Array | np.ndarray, "*rows n"]:
+    """Rows divided by their sums."""
+    return divided(weights, sums(weights))
 
 
 def random_reward(key: PRNGKeyArray, num_states: int, num_actions: int, reward_on: str) -> Float[Array, "..."]:

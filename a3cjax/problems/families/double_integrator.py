@@ -1,9 +1,9 @@
 """A point mass that is pushed: the textbook regulator."""
 
-import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
+from a3cjax.problems.families._parts import numpy_if_known
 from a3cjax.problems.lqr import LQR
 
 
@@ -32,14 +32,15 @@ def double_integrator(
     check.number("step", step, above=0)
     check.number("noise", noise, least=0)
     check.number("action_cost", action_cost, above=0)
-    h, noise = (jnp.asarray(value, jnp.result_type(float)) for value in (step, noise))
+    module, h, size, cost = numpy_if_known(*(check.floats(value) for value in (step, noise, action_cost)))
+    identity = module.eye(2, dtype=h.dtype)
     return LQR(
-        state_matrix=jnp.eye(2).at[0, 1].set(h),
-        input_matrix=jnp.stack([h**2 / 2, h])[:, None],
-        noise_covariance=noise**2 * h * jnp.eye(2),
-        state_cost=jnp.eye(2),
-        action_cost=jnp.asarray(action_cost, h.dtype).reshape(1, 1),
-        initial_covariance=jnp.eye(2),
+        state_matrix=identity + h * module.eye(2, k=1, dtype=h.dtype),
+        input_matrix=module.stack([h**2 / 2, h])[:, None],
+        noise_covariance=size**2 * h * identity,
+        state_cost=identity,
+        action_cost=cost.reshape(1, 1),
+        initial_covariance=identity,
         discount=discount,
         feature_scale=feature_scale,
     )

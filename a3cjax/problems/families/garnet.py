@@ -4,12 +4,20 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._xla.threefry import split
-from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward, uniform
+from a3cjax.problems.families._parts import (
+    check_size,
+    initial_law,
+    numpy_if_known,
+    random_features,
+    random_reward,
+    uniform,
+)
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -49,14 +57,14 @@ def garnet(
     # The places of the largest among independent uniforms are a uniform choice without replacement.
     lots = uniform(for_successors, (num_states, num_actions, num_states))
     _, successors = jax.lax.top_k(lots, branching)
-    cuts = jnp.sort(uniform(for_spacings, (num_states, num_actions, branching - 1)))
-    spacings = jnp.diff(cuts, prepend=0, append=1)
+    module, cuts = numpy_if_known(uniform(for_spacings, (num_states, num_actions, branching - 1)))
+    spacings = module.diff(module.pad(module.sort(cuts), ((0, 0), (0, 0), (1, 1)), constant_values=(0, 1)))
     return FiniteMDP(
         transition=jnp.put_along_axis(jnp.zeros_like(lots), successors, spacings, axis=-1, inplace=False),
         reward=random_reward(for_reward, num_states, num_actions, reward_on),
         initial=initial_law(initial, num_states),
         discount=discount,
-        features=jnp.eye(num_states)
+        features=np.eye(num_states)
         if num_features is None
         else random_features(for_features, num_states, check.integer("num_features", num_features, 1)),
     )

@@ -2,12 +2,11 @@
 
 from typing import Literal
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax.problems.families._parts import check_size, initial_law
+from a3cjax.problems.families._parts import check_size, initial_law, numpy_if_known
 from a3cjax.problems.mdp import FiniteMDP
 
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
@@ -47,17 +46,17 @@ def gridworld(
     num_states = height * width
     if isinstance(initial, str):
         check.choice("initial", initial, ("corner", "uniform"))
-        initial = jnp.zeros(num_states).at[0].set(1) if initial == "corner" else initial_law(initial, num_states)
-    initial = check.float_array("initial", initial, (num_states,))
-    steps = jnp.asarray(_steps(height, width), dtype=float)
-    transition = (1 - slip) * steps + slip * steps.mean(1, keepdims=True)
-    goal_state = _goal_state(goal, height, width)
+        initial = np.eye(1, num_states)[0] if initial == "corner" else initial_law(initial, num_states)
+    module, slips, start = numpy_if_known(slip, check.float_array("initial", initial, (num_states,)))
+    steps = module.asarray(_steps(height, width), slips.dtype)
+    transition = (1 - slips) * steps + slips * steps.mean(1, keepdims=True)
+    is_goal = np.arange(num_states) == _goal_state(goal, height, width)
     return FiniteMDP(
-        transition=transition.at[goal_state].set(initial),
-        reward=jnp.zeros((num_states, len(MOVES))).at[goal_state].set(1),
-        initial=initial,
+        transition=module.where(is_goal[:, None, None], start, transition),
+        reward=np.tile(is_goal[:, None], len(MOVES)),
+        initial=start,
         discount=discount,
-        features=jnp.eye(num_states) if features is None else features,
+        features=np.eye(num_states) if features is None else features,
     )
 
 

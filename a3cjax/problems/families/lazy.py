@@ -1,9 +1,9 @@
 """Slowing an MDP down."""
 
-import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
+from a3cjax.problems.families._parts import numpy_if_known
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -22,6 +22,6 @@ def lazy(mdp: FiniteMDP, stay: ArrayLike) -> FiniteMDP:
     """
     stay = check.float_array("stay", stay, ())
     check.number("stay", stay, least=0, below=1)
-    identity = jnp.eye(mdp.num_states, dtype=mdp.transition.dtype)[:, None, :]
-    transition = stay * identity + (1 - stay) * mdp.transition
-    return FiniteMDP(transition, mdp.reward, mdp.initial, mdp.discount, mdp.features)
+    module, stays, moves = numpy_if_known(stay, mdp.transition)
+    identity = module.eye(mdp.num_states, dtype=moves.dtype)[:, None, :]
+    return FiniteMDP(stays * identity + (1 - stays) * moves, mdp.reward, mdp.initial, mdp.discount, mdp.features)

@@ -1,11 +1,12 @@
 """A random stable linear system, of the scale that features and steps are made for."""
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
+from a3cjax._xla.threefry import split
+from a3cjax.problems.families._parts import divided, numpy_if_known, sums
 from a3cjax.problems.lqr import LQR
 
 
@@ -36,15 +37,18 @@ def random_lqr(
     m = check.integer("action_dim", action_dim, 1)
     check.number("spectral_radius", spectral_radius, above=0, below=1)
     check.number("action_cost", action_cost, above=0)
-    for_state, for_control = jax.random.split(key)
-    radius = jnp.asarray(spectral_radius, jnp.result_type(float))
+    for_state, for_control = split(key, 2)
+    rotation = jax.random.orthogonal(for_state, n, dtype=float)
     control = jax.random.normal(for_control, (n, m), dtype=float)
+    radius, cost = check.floats(spectral_radius), check.floats(action_cost)
+    module, rotation, control, radius, cost = numpy_if_known(rotation, control, radius, cost)
+    identity = module.eye(n, dtype=radius.dtype)
     return LQR(
-        state_matrix=radius * jax.random.orthogonal(for_state, n, dtype=float),
-        input_matrix=control / jnp.sqrt((control**2).sum(0, keepdims=True)),
-        noise_covariance=(1 - radius**2) * jnp.eye(n),
-        state_cost=jnp.eye(n),
-        action_cost=jnp.asarray(action_cost, radius.dtype) * jnp.eye(m),
-        initial_covariance=jnp.eye(n),
+        state_matrix=radius * rotation,
+        input_matrix=divided(control, module.sqrt(sums(control**2, axis=0))),
+        noise_covariance=(1 - radius**2) * identity,
+        state_cost=identity,
+        action_cost=cost * module.eye(m, dtype=radius.dtype),
+        initial_covariance=identity,
         discount=discount,
     )

@@ -3,11 +3,12 @@
 from typing import Literal
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax.problems.families._parts import check_size, initial_law, to_unit_norm
+from a3cjax.problems.families._parts import check_size, initial_law, numpy_if_known, to_unit_norm
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -37,25 +38,29 @@ def ring(
     """
     num_states = check.integer("num_states", num_states, 2)
     check_size("num_states", num_states, num_states, 2)
-    slip = check.float_array("slip", slip, ())
-    check.number("slip", slip, least=0, most=1)
-    identity = jnp.eye(num_states)
-    left, right = jnp.roll(identity, -1, axis=1), jnp.roll(identity, 1, axis=1)
-    steps = [(1 - slip) * left + slip * right, (1 - slip) * right + slip * left]
+    module, slips = numpy_if_known(check.float_array("slip", slip, ()))
+    check.number("slip", slips, least=0, most=1)
+    identity = module.eye(num_states, dtype=slips.dtype)
+    left, right = module.roll(identity, -1, axis=1), module.roll(identity, 1, axis=1)
+    steps = [(1 - slips) * left + slips * right, (1 - slips) * right + slips * left]
     return FiniteMDP(
-        transition=jnp.stack(steps, axis=1),
-        reward=jnp.zeros((num_states, 2)).at[0].set(1),
+        transition=module.stack(steps, axis=1),
+        reward=module.stack([identity[0]] * 2, axis=1),
         initial=initial_law(initial, num_states),
         discount=discount,
         features=identity if num_features is None else _fourier(num_states, num_features),
     )
 
 
-def _fourier(num_states: int, num_features: int) -> Float[Array, "S d"]:
+def _fourier(num_states: int, num_features: int) -> Float[Array | np.ndarray, "S d"]:
     num_features = check.integer("num_features", num_features, 1)
     if num_features > num_states:
         raise ValueError(f"num_features is {num_features}, but must be at most the number of states, {num_states}.")
-    column = jnp.arange(num_features)
-    angle = 2 * jnp.pi / num_states * jnp.arange(num_states)[:, None] * ((column + 1) // 2)[None, :]
+    column, state = np.arange(num_features), check.floats(np.arange(num_states))
+    module, unit, state, frequency = numpy_if_known(
+        check.floats(2 * np.pi / num_states), state, check.floats((column + 1) // 2)
+    )
+    angle = unit * state[:, None] * frequency
+    cosine, sine = (module.asarray(wave(angle)) for wave in (jnp.cos, jnp.sin))  # whose last digits are JAX's
     # Columns are 1 (the cosine of nothing), cos, sin, cos, sin, ... with frequencies 0, 1, 1, 2, 2, ...
-    return to_unit_norm(jnp.where(((column == 0) | (column % 2 == 1))[None, :], jnp.cos(angle), jnp.sin(angle)))
+    return to_unit_norm(module.where((column == 0) | (column % 2 == 1), cosine, sine))

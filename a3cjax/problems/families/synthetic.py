@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from a3cjax._core import check
 from a3cjax._xla.threefry import split
-from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward, uniform
+from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward, to_laws, uniform
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -41,9 +41,8 @@ def synthetic(
     num_features = check.integer("num_features", num_features, 1)
     check_size("num_states", num_states, num_states, num_actions)
     for_transition, for_reward, for_features = split(key, 3)
-    weights = uniform(for_transition, (num_states, num_actions, num_states))
     return FiniteMDP(
-        transition=weights / weights.sum(-1, keepdims=True),
+        transition=to_laws(uniform(for_transition, (num_states, num_actions, num_states))),
         reward=random_reward(for_reward, num_states, num_actions, reward_on),
         initial=initial_law(initial, num_states),
         discount=discount,
