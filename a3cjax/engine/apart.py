@@ -82,7 +82,7 @@ class Apart:
     def of(cls, plan: Plan, runs: Runs, tile: Tile) -> "Apart":
         """Trace the program, which is when a metric's errors are raised, and begin to compile it."""
         one, row = runs.one_learner(), plan.shown_of_a_run(runs.one_learner())
-        together = one.measures_together or tile.device.platform != "cpu"
+        together = one.measures_together or not _is_host(tile.device)
         rows = None if together else max(1, min(_MOST_ROWS, _ROOM_FOR_ROWS // max(1, bytes_of(row))))
         axes = dict(zip(paths(one), runs.axes, strict=True))
         ours = all(isinstance(metric, str) for _, metric in plan.metrics)
@@ -98,6 +98,8 @@ class Apart:
         wait((self.compiled,))  # and if it failed, so does the call, and says why
         keys, real, ends = np.asarray(tile.keys), int(tile.real), np.asarray(updates, np.int32)
         measurer, run = tile.learner.measurer(), program(self.what.backend)
+        if _is_host(tile.device):
+            shown = jax.tree.map(np.asarray, shown)  # whose parts are no programs of their own
         found = jax.tree.map(lambda v: np.zeros((len(measured), len(keys), *v.shape), v.dtype), self.values)
 
         def measure_rows(quick, segment, lane, states, count):
@@ -124,7 +126,7 @@ class Apart:
                 yield np.full(lanes, j), np.arange(lanes), jax.tree.map(lambda leaf, j=j: leaf[j], shown), real
             return
         segment, lane = np.repeat(measured, real), np.tile(np.arange(real), len(measured))
-        states = jax.tree.map(lambda leaf: _rows(np.asarray(leaf), measured, real), shown)
+        states = jax.tree.map(lambda leaf: _rows(leaf, measured, real), shown)
         rows = self.rows
         for begin in range(0, len(lane), rows):
             count = min(rows, len(lane) - begin)
@@ -132,6 +134,11 @@ class Apart:
             if count < rows:
                 part = jax.tree.map(lambda leaf: np.resize(leaf, (rows, *leaf.shape[1:])), part)
             yield *part, count
+
+
+def _is_host(device: Any) -> bool:
+    """Whether NumPy may look at what lies there without a copy."""
+    return device.platform == "cpu"
 
 
 def _with_nan(values: Any) -> np.ndarray:
@@ -162,6 +169,8 @@ def _prepared(what: What, measurer: Kind, row: Kind, count: int, device: Any) ->
         for leaf, axis in zip(measurer.shapes(), what.axes, strict=True)
     ]
     states = row.structure.unflatten([np.zeros((count, *leaf.shape), leaf.dtype) for leaf in row.shapes()])
+    if not _is_host(device):
+        states = jax.device_put(states, device)  # as they are when a tile shows them: other arguments, another program
     numbers = np.zeros((count, 2), np.uint32), np.zeros(count, np.int32), np.int32(0)
     arguments = what, measurer.structure.unflatten(leaves), states, *numbers
     run = program(what.backend)

@@ -62,6 +62,27 @@ def test_every_row_is_of_its_own_run_and_record(monkeypatch):
     np.testing.assert_array_equal(found["word"], np.array(words))
 
 
+class Together(Noted):
+    """The same, with all runs of a record side by side."""
+
+    measures_together = True
+
+
+@pytest.mark.parametrize(("on_host", "runs"), [(True, 3), (False, 5)])
+def test_the_program_that_is_compiled_beside_the_loop_is_the_one_that_measures(on_host, runs, monkeypatch):
+    """Also where states stay on an accelerator, as which this device is taken."""
+    measured: Any = apart.program(CPU_KERNEL)
+    monkeypatch.setattr(apart, "_is_host", lambda device: on_host)
+    apart._prepared.cache_clear()
+    programs = measured._cache_size()
+    record = a3cjax.Record(every=10, metrics=["x", "proposals"])
+    schedule, keys = a3cjax.Schedule.sequential(30), jax.random.split(jax.random.key(0), runs)
+    found = a3cjax.simulate(Together(jnp.float32(2)), schedule, keys, record=record).metrics
+    assert found["x"].tolist() == [[20, 40, 60]] * runs
+    assert found["proposals"].tolist() == [[11, 21, 31]] * runs
+    assert measured._cache_size() == programs + 1
+
+
 @pytest.fixture
 def learner(mixing_mdp):
     def make(**options):
