@@ -29,14 +29,18 @@ FOR_LITTLE: dict[str, Any] = FOR_KERNELS | {
 
 def known_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Those that this version of XLA has: options of a compiler come and go, and a program with another is refused."""
-    return None if options is None else {name: value for name, value in options.items() if _is_known(name, value)}
+    if options is None:
+        return None
+    if options.keys() <= FOR_LITTLE.keys() and _are_known(*FOR_LITTLE.items()):  # all of ours, asked for at once
+        return dict(options)
+    return {name: value for name, value in options.items() if _are_known((name, value))}
 
 
 @functools.cache
-def _is_known(option: str, value: Any) -> bool:
-    """XLA only says so when an option is used."""
+def _are_known(*options: tuple[str, Any]) -> bool:
+    """XLA only says so when options are used, of several whether it knows them all."""
     try:
-        jax.jit(lambda: 0, compiler_options={option: value}).lower().compile()
+        jax.jit(lambda: 0, compiler_options=dict(options)).lower().compile()
     except jax.errors.JaxRuntimeError:
         return False
     return True

@@ -6,7 +6,7 @@ import pytest
 
 import a3cjax
 from a3cjax._xla import compiler
-from a3cjax._xla.compiler import FOR_CPU, FOR_KERNELS, known_options, quickly_compiled
+from a3cjax._xla.compiler import FOR_CPU, FOR_KERNELS, FOR_LITTLE, known_options, quickly_compiled
 from a3cjax._xla.cpu_kernel import CPU_KERNEL, CPUKernel
 from a3cjax._xla.loops import LOOPS
 from a3cjax._xla.matrices import matrices
@@ -20,6 +20,16 @@ def test_an_option_that_this_version_does_not_know_is_left_out():
         jax.jit(lambda: 0, compiler_options=OF_NOBODY).lower().compile()
     assert known_options({"xla_backend_optimization_level": 2, **OF_NOBODY}) == {"xla_backend_optimization_level": 2}
     assert known_options(None) is None  # an accelerator's compiler is told nothing
+
+
+def test_our_options_are_asked_for_at_once(monkeypatch):
+    """By a program that does nothing; by one for each if this version does not know them all."""
+    compiler._are_known.cache_clear()
+    ours = [FOR_CPU, FOR_KERNELS, FOR_LITTLE]
+    if [known_options(options) for options in ours] == ours:
+        assert compiler._are_known.cache_info().misses == 1
+    monkeypatch.setattr(compiler, "FOR_LITTLE", FOR_LITTLE | OF_NOBODY)
+    assert known_options(FOR_CPU | OF_NOBODY) == known_options(FOR_CPU)
 
 
 def test_start_loop_and_metrics_compile_where_the_compiler_knows_less_than_it_is_told(monkeypatch):

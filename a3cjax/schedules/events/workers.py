@@ -90,13 +90,14 @@ def simulate_workers(
     steps, beginning = steps_for(num_updates), partial(jax.tree.map, lambda column: column[:num_updates])
     if check.is_concrete(waits) and read_latency == 0 and write_time == 0:
         *columns, drawn = _at_once(key, laws, count, steps=steps, watched=watched)
-        known = check.is_concrete(columns)
-        worker, delay, base, since = beginning(jax.tree.map(np.asarray, columns) if known else columns)
+        if not check.is_concrete(columns):
+            writes = _beginning(*columns, num_updates=num_updates)
+            look_at(compute_times, writes.worker, drawn)
+            return writes
+        worker, delay, base, since = beginning(jax.tree.map(np.asarray, columns))
         look_at(compute_times, worker, drawn)
-        if known:
-            high, low, since = (np.asarray(part, np.float64) for part in (*base, since))
-            return Writes(worker, delay, high + (low + since))
-        return Writes(worker, delay, add(base, since)[0])
+        high, low, since = (np.asarray(part, np.float64) for part in (*base, since))
+        return Writes(worker, delay, high + (low + since))
     final = jnp.int32(num_updates - 1)
     worker, delay, landed, tick, drawn = _waiting(key, laws, count, *waits, final, steps=steps, watched=watched)
     worker, delay, landed = beginning((worker, delay, landed))
@@ -128,6 +129,19 @@ def _at_once(
     events, (high, low, _), drawn = _events(key, laws, count, None, steps, watched)
     number = jnp.arange(steps, dtype=jnp.int32)
     return events.worker, number - (events.previous + 1), (high, low), events.landed[0], drawn
+
+
+@partial(jax.jit, static_argnames="num_updates")
+def _beginning(
+    worker: Int32[Array, "steps"],
+    delay: Int32[Array, "steps"],
+    base: Pair,
+    since: Float[Array, "steps"],
+    *,
+    num_updates: int,
+) -> Writes:
+    """The first updates, at times in working precision; one program also where draws are mapped over."""
+    return jax.tree.map(lambda column: column[:num_updates], Writes(worker, delay, add(base, since)[0]))
 
 
 @partial(quickly_compiled, static_argnames=("steps", "watched"))
