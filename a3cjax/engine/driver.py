@@ -23,6 +23,7 @@ from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import runs_of, start, tile_of
+from a3cjax.engine.measure import only_move
 from a3cjax.engine.memory import bytes_of
 from a3cjax.engine.persistent import KernelWay
 from a3cjax.engine.plan import Block, Plan
@@ -145,7 +146,7 @@ class _Course:
     def begin(self) -> None:
         """Stand before the first update."""
         plan = dataclasses.replace(self.plan, backend=self.before)
-        call = functools.partial(_start_share, plan, np.array(self.runs.num_workers, np.int32))
+        call = functools.partial(_start_share, plan, jax.device_put(np.int32(self.runs.num_workers)))
         # Shares on one device run one program: compiled once, by the first of them, and not by each at the same time.
         self.carries = [x for some in self._firsts_and_others for x in self._on_each(call, self.shares[some])]
 
@@ -165,7 +166,7 @@ class _Course:
         blocks, segments = self._block_of_each(done), self.room_for[1]
         idle = segments - len(lengths)
         measured = measured + [False] * idle
-        marks = np.array(lengths + [0] * idle, np.int32), np.array(measured, bool)
+        marks = jax.device_put((np.array(lengths + [0] * idle, np.int32), np.array(measured)))
         if not self._metrics and self._others:
             self._idle(done, blocks)
         ends = done + np.cumsum(lengths + [0] * idle)
@@ -233,7 +234,7 @@ class _Course:
         """Take no update with the first tile of each device, whose program is compiled for that."""
         firsts, _ = self._firsts_and_others
         segments = self.room_for[1]
-        nothing = np.zeros(segments, np.int32), np.zeros(segments, bool)
+        nothing = jax.device_put((np.zeros(segments, np.int32), np.zeros(segments, bool)))
         idly = functools.partial(_advance, self.plan, first=done, lengths_and_marks=nothing)
         only = [[tiles[:1] for tiles in column[firsts]] for column in (self.shares, self.carries, blocks)]
         for mine, (after, *_) in zip(self.carries[firsts], self._on_each(idly, *only), strict=True):
@@ -261,7 +262,10 @@ def _one_after_the_other(blocks: Sequence[Any]) -> Any:
 
 def _worth_their_work(plan: Plan, runs: Runs, layout: Layout) -> tuple[Backend, Backend]:
     """What the start and the loop are compiled for: quickly, where that takes less time than it costs."""
-    little = 0 if plan.metrics or plan.delay_metrics else runs.one_learner().little_work
+    one = runs.one_learner()
+    little = one.little_work
+    if little and (plan.delay_metrics or not only_move(plan.metrics, Kind.of(one))):
+        little = 0  # what is measured may have other last digits
     mine = layout.lanes * -(-layout.tiles // layout.shares)
     proposals, updates = mine * runs.num_workers, mine * runs.num_updates
     start, loop = (plan.backend.for_little if work <= little else plan.backend for work in (proposals, updates))
@@ -301,7 +305,7 @@ def _programs(backend: Backend, options: tuple[tuple[str, Any], ...] | None) -> 
     )
 
 
-def _start_share(plan: Plan, workers: Int[Array | np.ndarray, ""], tiles: Sequence[Tile]) -> list[Carry]:
+def _start_share(plan: Plan, workers: Int[Array, ""], tiles: Sequence[Tile]) -> list[Carry]:
     """What a share's tiles begin with."""
     begin = programs(plan.backend).start
     plan = dataclasses.replace(plan, metrics=(), apart=False)  # of which a start knows nothing
@@ -324,7 +328,7 @@ def _advance(
     """
     out: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
     go_on = programs(plan.backend).advance
-    begin = np.array(first, np.int32)
+    begin = jax.device_put(np.int32(first))
     for tile, carry, block in zip(tiles, carries, blocks, strict=True):
         given = plan, tile.learner, carry, tile.keys, block, begin, *lengths_and_marks, tile.real
         after, values, shown, samples = jax.block_until_ready(go_on(*given))
