@@ -63,17 +63,11 @@ def floats(value: Any) -> jax.Array:
     (Array([1., 2.], dtype=float32), Array(0.5, dtype=float32))
     """
     dtype = jnp.result_type(float)
-    if all(_is_number(leaf) for leaf in jax.tree.leaves(value, is_leaf=lambda leaf: leaf is None)):
+    known = bool | int | float | np.ndarray | np.generic
+    if all(isinstance(leaf, known) for leaf in jax.tree.leaves(value, is_leaf=lambda leaf: leaf is None)):
         with contextlib.suppress(ValueError, OverflowError):  # JAX has more to say
             value = np.asarray(value, dtype)
     return jnp.asarray(value, dtype)
-
-
-def _is_number(leaf: Any) -> bool:
-    """Whether it is a real number, or an array of them, of Python or NumPy; a masked array or a string is not."""
-    if type(leaf) is np.ndarray or isinstance(leaf, np.generic):
-        return leaf.dtype.kind in "biuf"
-    return isinstance(leaf, bool | int | float)
 
 
 def finite(name: str, array: Any) -> None:

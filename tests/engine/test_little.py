@@ -91,7 +91,11 @@ def test_the_bits_are_the_same(row, used, monkeypatch, x32):
 
 MOVED = {
     "everything": lambda params: params,
-    "entries": lambda params: {"row": params.theta[1], "last": params.omega[-1], "turned": params.theta.T[::-1]},
+    "entries": lambda params: {
+        "row": params.theta[1],
+        "last": params.omega[-1],
+        "turned": jax.jit(jnp.flipud)(params.theta.T),
+    },
     "shapes": lambda params: (params.theta.ravel()[2:5], jnp.stack([params.omega, params.omega]), params.omega[None]),
     "nothing of it": lambda params: 1.5,
 }
@@ -121,7 +125,7 @@ def test_entries_of_the_state_may_be_recorded(history, runs, a3c, used, monkeypa
         lambda params: params.omega.sum(),
         lambda params: params.omega.astype(jnp.float16),
         lambda params: params.theta[jnp.argmax(params.omega)],
-        lambda params: jax.nn.relu(params.omega),
+        lambda params: jax.jit(jnp.square)(params.omega),
         lambda params: {"moved": params.theta, "not": jnp.exp(params.omega)},
     ],
     ids=["product", "sum", "conversion", "search", "function within", "one of two"],
