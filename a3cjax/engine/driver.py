@@ -23,7 +23,6 @@ from a3cjax.engine.history.protocol import Carry, Kind, shapes_of
 from a3cjax.engine.host import interruptible, progress_bar
 from a3cjax.engine.layout import Layout, share_count
 from a3cjax.engine.loop import runs_of, start, tile_of
-from a3cjax.engine.measure import only_move
 from a3cjax.engine.memory import bytes_of
 from a3cjax.engine.persistent import KernelWay
 from a3cjax.engine.plan import Block, Plan
@@ -166,7 +165,7 @@ class _Course:
         blocks, segments = self._block_of_each(done), self.room_for[1]
         idle = segments - len(lengths)
         measured = measured + [False] * idle
-        marks = jax.device_put((np.array(lengths + [0] * idle, np.int32), np.array(measured)))
+        marks = jax.device_put((np.array(lengths + [0] * idle, np.int32), np.array(measured, bool)))
         if not self._metrics and self._others:
             self._idle(done, blocks)
         ends = done + np.cumsum(lengths + [0] * idle)
@@ -262,10 +261,7 @@ def _one_after_the_other(blocks: Sequence[Any]) -> Any:
 
 def _worth_their_work(plan: Plan, runs: Runs, layout: Layout) -> tuple[Backend, Backend]:
     """What the start and the loop are compiled for: quickly, where that takes less time than it costs."""
-    one = runs.one_learner()
-    little = one.little_work
-    if little and (plan.delay_metrics or not only_move(plan.metrics, Kind.of(one))):
-        little = 0  # what is measured may have other last digits
+    little = 0 if plan.metrics or plan.delay_metrics else runs.one_learner().little_work
     mine = layout.lanes * -(-layout.tiles // layout.shares)
     proposals, updates = mine * runs.num_workers, mine * runs.num_updates
     start, loop = (plan.backend.for_little if work <= little else plan.backend for work in (proposals, updates))

@@ -1,6 +1,5 @@
 """Metrics of a batch of runs, measured run by run."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,14 +10,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, UInt32
 
 from a3cjax._core import check
-from a3cjax.engine.history.protocol import Kind, shapes_of
 from a3cjax.engine.randomness import measuring_key
 from a3cjax.learners.wrapped import name_of
 
 FINITE = "_finite"  # the metric that every run records
-
-# Operations that copy entries to other places.
-_MOVES = {"slice", "squeeze", "reshape", "broadcast_in_dim", "transpose", "concatenate", "stack", "rev", "copy"}
 
 
 class Shown(NamedTuple):
@@ -116,22 +111,6 @@ def called(name: str, metric: Callable[[Any], Any], state: Any) -> Any:
         raise ValueError(f"the metric {name!r} is {value!r}, in which there is no number to record; return one.")
     leaves = [_array(f"{name!r}{jax.tree_util.keystr(path)}", leaf) for path, leaf in paths]
     return jax.tree.unflatten(jax.tree.structure(value), leaves)
-
-
-@functools.lru_cache(maxsize=64)
-def only_move(metrics: tuple[tuple[str, Any], ...], kind: Kind) -> bool:
-    """Whether the metrics are functions that hand out entries of the state, with no arithmetic that could round."""
-
-    def operations(program):
-        for one in program.eqns:
-            inner = one.params["jaxpr"].jaxpr if one.primitive.name in ("jit", "pjit") else None
-            yield from (one.primitive.name,) if inner is None else operations(inner)
-
-    def is_moving(name, metric):
-        program = jax.make_jaxpr(functools.partial(called, name, metric))(shapes_of(kind).state)
-        return all(operation in _MOVES for operation in operations(program.jaxpr))
-
-    return all(not isinstance(metric, str) and is_moving(name, metric) for name, metric in metrics)
 
 
 def _array(name: str, value: Any) -> Array:

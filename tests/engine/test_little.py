@@ -13,8 +13,6 @@ from a3cjax._core.tree import pytree
 from a3cjax._xla.cpu_kernel import CPU_KERNEL
 from a3cjax._xla.loops import LOOPS
 from a3cjax.engine import driver
-from a3cjax.engine.history.protocol import Kind
-from a3cjax.engine.measure import only_move
 from a3cjax.learners.a3c import little
 from benchmarks.combinations import DEFAULT, OPTIONS, made, refusal
 from benchmarks.covering import covering
@@ -87,55 +85,6 @@ def test_the_bits_are_the_same(row, used, monkeypatch, x32):
     for ours, theirs in zip(quickly, leaves(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert used == [(QUICK, QUICK), (CPU_KERNEL, CPU_KERNEL)]
-
-
-MOVED = {
-    "everything": lambda params: params,
-    "entries": lambda params: {
-        "row": params.theta[1],
-        "last": params.omega[-1],
-        "turned": jax.jit(jnp.flipud)(params.theta.T),
-    },
-    "shapes": lambda params: (params.theta.ravel()[2:5], jnp.stack([params.omega, params.omega]), params.omega[None]),
-    "nothing of it": lambda params: 1.5,
-}
-
-
-@pytest.mark.parametrize(("history", "runs"), [("ring", 1), ("mailbox", 24), ("ring", 64)])
-def test_entries_of_the_state_may_be_recorded(history, runs, a3c, used, monkeypatch, x32):
-    """To the same bits, of parameters and records."""
-    keys, record = jax.random.split(KEY, runs), a3cjax.Record(every=5, metrics=MOVED)
-    team = a3cjax.Schedule.from_workers(KEY, [a3cjax.compute_times.Exponential(1.0)] * 3, 20)
-
-    def leaves():
-        result = a3cjax.simulate(a3c(), team, keys, history=history, record=record)
-        return jax.tree.leaves((result.params, result.metrics))
-
-    quickly = leaves()
-    monkeypatch.setattr(little, "_SAMPLES", 0)
-    for ours, theirs in zip(quickly, leaves(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    assert used == [(QUICK, QUICK), (CPU_KERNEL, CPU_KERNEL)]
-
-
-@pytest.mark.parametrize(
-    "metric",
-    [
-        lambda params: 2 * params.theta,
-        lambda params: params.omega.sum(),
-        lambda params: params.omega.astype(jnp.float16),
-        lambda params: params.theta[jnp.argmax(params.omega)],
-        lambda params: jax.jit(jnp.square)(params.omega),
-        lambda params: {"moved": params.theta, "not": jnp.exp(params.omega)},
-    ],
-    ids=["product", "sum", "conversion", "search", "function within", "one of two"],
-)
-def test_what_is_computed_from_it_is_no_move(metric, a3c):
-    kind = Kind.of(a3c())
-    assert not only_move((("mine", metric),), kind)
-    assert only_move((("theta", MOVED["everything"]), ("row", MOVED["entries"])), kind)
-    assert not only_move((("theta", MOVED["everything"]), ("mine", metric)), kind)
-    assert not only_move((("theta", MOVED["everything"]), ("objective", "objective")), kind)
 
 
 def test_work_is_counted_in_samples_of_a_core(a3c, used, x32, monkeypatch):
