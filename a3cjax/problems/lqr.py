@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
+from a3cjax._core.known import numpy_if_known
 from a3cjax._core.tree import pytree
 from a3cjax._xla.marks import rounded, staged
 from a3cjax._xla.small_matrices import quadratic
@@ -92,6 +93,7 @@ class LQR:
         zeros, ones = np.zeros(n), np.ones(n)
         scale = check.float_array("feature_scale", ones if feature_scale is None else feature_scale, (n,))
         check.number("feature_scale", scale, above=0)
+        _, unit = numpy_if_known(scale)
         discount = check.discount(discount)
         fields = {
             "state_matrix": state_matrix,
@@ -106,7 +108,7 @@ class LQR:
             "discount": discount,
             "feature_scale": scale,
             # Kept, because a division by it in the loop is a product in some programs and not in others.
-            "inverse_scale": 1 / scale if check.is_tracing(scale) else check.floats(1 / np.asarray(scale)),
+            "inverse_scale": check.floats(1 / unit),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from a3cjax._core import check
+from a3cjax._core.known import numpy_if_known
 from a3cjax._xla import threefry
 
 _MANY = 1 << 20  # numbers, which a compiled program draws sooner than it takes to be compiled
@@ -29,16 +30,6 @@ def uniform(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape"]
         return check.floats(fraction.view(np.float32).reshape(shape) - 1)
     bits = words[0].astype(np.uint64) << 32 | words[1]
     return check.floats((bits >> 12 | np.float64(1).view(np.uint64)).view(np.float64).reshape(shape) - 1)
-
-
-def numpy_if_known(*values: Any) -> tuple[Any, ...]:
-    """A module to compute with and the values as its arrays: NumPy where all are known, else ``jax.numpy``.
-
-    For JAX would compile a program for each operation and shape, which takes longer than all else of a problem. Single
-    operations on entries round alike; for sums and quotients there are ``sums`` and ``divided``.
-    """
-    module = jnp if check.is_tracing(*values) else np
-    return module, *(module.asarray(value) for value in values)
 
 
 def sums(array: Any, axis: int = -1) -> Any:

@@ -3,7 +3,7 @@
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax.problems.families._parts import numpy_if_known
+from a3cjax._core.known import numpy_if_known
 from a3cjax.problems.lqr import LQR
 
 

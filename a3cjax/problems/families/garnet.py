@@ -9,15 +9,9 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
+from a3cjax._core.known import numpy_if_known
 from a3cjax._xla.threefry import split
-from a3cjax.problems.families._parts import (
-    check_size,
-    initial_law,
-    numpy_if_known,
-    random_features,
-    random_reward,
-    uniform,
-)
+from a3cjax.problems.families._parts import check_size, initial_law, random_features, random_reward, uniform
 from a3cjax.problems.mdp import FiniteMDP
 
 

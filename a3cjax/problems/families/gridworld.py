@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax.problems.families._parts import check_size, initial_law, numpy_if_known
+from a3cjax._core.known import numpy_if_known
+from a3cjax.problems.families._parts import check_size, initial_law
 from a3cjax.problems.mdp import FiniteMDP
 
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))

@@ -5,8 +5,9 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
+from a3cjax._core.known import numpy_if_known
 from a3cjax._xla.threefry import split
-from a3cjax.problems.families._parts import divided, numpy_if_known, sums
+from a3cjax.problems.families._parts import divided, sums
 from a3cjax.problems.lqr import LQR
 
 

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from a3cjax._core import check
-from a3cjax.problems.families._parts import check_size, initial_law, numpy_if_known, to_unit_norm
+from a3cjax._core.known import numpy_if_known
+from a3cjax.problems.families._parts import check_size, initial_law, to_unit_norm
 from a3cjax.problems.mdp import FiniteMDP
 
 
@@ -56,11 +57,9 @@ def _fourier(num_states: int, num_features: int) -> Float[Array | np.ndarray, "S
     num_features = check.integer("num_features", num_features, 1)
     if num_features > num_states:
         raise ValueError(f"num_features is {num_features}, but must be at most the number of states, {num_states}.")
-    column, state = np.arange(num_features), check.floats(np.arange(num_states))
-    module, unit, state, frequency = numpy_if_known(
-        check.floats(2 * np.pi / num_states), state, check.floats((column + 1) // 2)
-    )
-    angle = unit * state[:, None] * frequency
-    cosine, sine = (module.asarray(wave(angle)) for wave in (jnp.cos, jnp.sin))  # whose last digits are JAX's
+    dtype, column = jnp.result_type(float), np.arange(num_features)
+    frequency = ((column + 1) // 2).astype(dtype)
+    angle = dtype.type(2 * np.pi / num_states) * np.arange(num_states, dtype=dtype)[:, None] * frequency
+    module, cosine, sine = numpy_if_known(jnp.cos(angle), jnp.sin(angle))  # whose last digits are not NumPy's
     # Columns are 1 (the cosine of nothing), cos, sin, cos, sin, ... with frequencies 0, 1, 1, 2, 2, ...
     return to_unit_norm(module.where((column == 0) | (column % 2 == 1), cosine, sine))
